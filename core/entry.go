@@ -1,0 +1,317 @@
+package core
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// life is where an entry is in its life. It only ever goes forward, except that
+// it may go from asking to held directly. These rules keep two holders apart
+// whatever is lost, late or repeated; a model checker broke every weaker set.
+//
+//  1. A grant or an answer for a held entry never causes a release. For a
+//     retired or unknown one it causes an owner-checked release at once, and so
+//     does a note that names it as the owner. An acquire whose answer was never
+//     read is followed by that release.
+//  2. The first answer or grant that makes an entry held fixes its fencing
+//     tokens; later ones never change them.
+//  3. A validity that has lapsed is never revived, whatever a later answer
+//     says. A lost lease stays held, for rule 1, until its holder is done.
+//  4. A new wait never inherits an entry that is being ended: the end, arriving
+//     late, would end the new wait's lease.
+type life uint8
+
+const (
+	asking  life = iota // sent, or about to be; nothing is known yet
+	waiting             // known to be in the queue
+	held                // known to own the lease, or to have owned it until it was lost
+	retired             // its end has been sent or scheduled
+)
+
+// entry is what stands in Redis for this process's line for one key: first in
+// the queue there, then as the lease. Its fields are guarded by RedisLocker.mu.
+type entry struct {
+	queue  *queue
+	number uint64 // unique in this process
+	wire   remote.Entry
+	meta   Meta // in wire
+	ttl    time.Duration
+	wait   bool // may join the queue in Redis
+	life   life
+
+	// What was sent and answered. unanswered is when the oldest question that
+	// has no answer yet was sent, zero if there is none.
+	firstSend  time.Time
+	unanswered time.Time
+	inFlight   int
+
+	// The last answer while it waited, and when that was asked.
+	ticket     string
+	ticketSent time.Time
+	position   int
+	owner      *Holder       // who is in the way, when last heard of
+	ownerTTL   time.Duration // and what remained of its lease
+	poll       clockwork.Alarm
+	pollPause  time.Duration // the pause after an error, doubling
+	parked     time.Time     // since when it only awaits the subscription
+
+	// ghost is set if an acquire was answered after the release had been sent,
+	// so that it may have been done after the release, too.
+	ghost bool
+
+	lease
+}
+
+// newEntry puts an entry in place for the head of q's line. The caller holds mu
+// and sends it.
+func (l *RedisLocker) newEntry(q *queue) *entry {
+	s := q.head().settings
+	l.counter++
+	e := &entry{
+		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.Wait > 0,
+		wire: remote.MakeEntry(remote.MakeID(l.process, l.counter), s.TTL, encodeMeta(s.Meta, time.Now())),
+	}
+	q.entry = e
+	l.entries[e.number] = e
+	return e
+}
+
+// serves tells whether e, which stood in Redis for another, may go on for r: its
+// terms are fixed.
+func (e *entry) serves(r *request) bool {
+	return e.ttl == r.settings.TTL && (e.wait || r.settings.Wait == 0)
+}
+
+// lookup finds the entry of an ID, nil if it is unknown: of another process, or
+// retired and its end not under way just now.
+func (l *RedisLocker) lookup(id remote.ID) *entry {
+	number, ok := id.Of(l.process)
+	if !ok {
+		return nil
+	}
+	return l.entries[number]
+}
+
+// send asks for the lease, for the first time or again. The caller holds mu.
+func (l *RedisLocker) send(e *entry) {
+	l.expectAnswer(e)
+	// Who is not heard to listen must not stand in line: its grant would find
+	// nobody, and it would lose its place.
+	op := remote.Acquire(e.queue.key, e.wire, e.wait && l.listening, maxQueued)
+	l.room.Do(op, func(a remote.Answer) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		e.inFlight--
+		l.answered(e, a)
+	})
+}
+
+// expectAnswer notes that a question about e is being sent. The caller holds
+// mu.
+func (l *RedisLocker) expectAnswer(e *entry) {
+	now := time.Now()
+	if e.firstSend.IsZero() {
+		e.firstSend = now
+	}
+	if e.unanswered.IsZero() {
+		e.unanswered = now
+	}
+	e.inFlight++
+	l.setPoll(e, e.unanswered.Add(backendTimeout))
+}
+
+// answered takes the answer to send. The caller holds mu.
+func (l *RedisLocker) answered(e *entry, a remote.Answer) {
+	switch {
+	case e.life == retired:
+		l.answeredLate(e, a)
+	case a.Err != nil:
+		l.failed(e, a.Err)
+	default:
+		l.replied(e, a.Reply, a.Sent, HandoffNone, nil)
+	}
+}
+
+// answeredLate is rule 1 for answers: what a retired entry was given goes back.
+// The caller holds mu.
+func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
+	switch {
+	case l.entries[e.number] == e:
+		// Its release is under way. Another end beside it could come first,
+		// and the release would then find that the lease is not ours.
+		e.ghost = true
+	case a.Err != nil:
+		l.cancelUnknown(e)
+	case a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting:
+		l.cancel(e)
+	}
+}
+
+// failed takes note that an attempt had no answer, so that its outcome is
+// unknown. The caller holds mu; e is not retired.
+func (l *RedisLocker) failed(e *entry, err error) {
+	switch {
+	case e.life == held:
+	case e.life == asking || time.Since(e.unanswered) >= backendTimeout:
+		l.giveUp(e, err)
+	default:
+		l.pollAfterError(e)
+	}
+}
+
+// giveUp sends everybody away because Redis does not answer. The caller holds
+// mu.
+func (l *RedisLocker) giveUp(e *entry, err error) {
+	q := e.queue
+	l.refuseAll(q, ErrBackend, err)
+	l.forget(e)
+	l.cancelUnknown(e)
+	l.tidy(q)
+}
+
+// replied takes what the server said of e, when asked at sent. handoff and from
+// tell who passed the lease on, if it was granted in answer to a release. The
+// caller holds mu; e is not retired.
+func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff Handoff, from *Holder) {
+	e.unanswered, e.pollPause = time.Time{}, 0
+	q := e.queue
+	if e.life == held {
+		// The grant came first. What was asked before it may say that we wait;
+		// what was asked after it, that the lease is prolonged.
+		if r.Status == remote.Granted {
+			e.extend(sent)
+		}
+		return
+	}
+	switch r.Status {
+	case remote.Granted:
+		l.grant(e, r.Block, sent, handoff, from)
+	case remote.Waiting:
+		e.life, e.parked = waiting, time.Time{}
+		e.ticket, e.ticketSent = r.Ticket, sent
+		l.blocked(e, r)
+		l.pollLater(e, r)
+	case remote.Held:
+		l.blocked(e, r)
+		if !e.wait {
+			l.refuse(q.head(), ErrHeld, nil)
+			l.forget(e) // it is nowhere in Redis
+			l.advance(q)
+			return
+		}
+		l.listen()
+		if l.listening {
+			l.send(e) // since asking, the subscription was confirmed
+			return
+		}
+		if e.parked.IsZero() {
+			e.parked = time.Now()
+		}
+		l.pollLater(e, r)
+	case remote.Full:
+		l.blocked(e, r)
+		l.refuseAll(q, ErrQueueFull, nil)
+		l.forget(e) // it is nowhere in Redis
+		l.tidy(q)
+	default:
+		l.giveUp(e, &remote.ScriptError{Text: "unexpected answer to an acquire"})
+	}
+}
+
+// blocked notes who is in the way, for those in line to tell. The caller holds
+// mu.
+func (l *RedisLocker) blocked(e *entry, r remote.Reply) {
+	e.owner, e.ownerTTL, e.position = holderOf(r.Owner), r.TTL, r.Queued+1
+	if r.Status == remote.Waiting {
+		e.position = r.Position
+	}
+	if h := e.queue.head(); !h.info.Contended {
+		h.info.Contended, h.info.Position = true, e.position
+	}
+	for el := e.queue.line.Front(); el != nil; el = el.Next() {
+		if req := el.Value.(*request); req.info.Blocker == nil {
+			req.info.Blocker = e.owner
+		}
+	}
+}
+
+// granted takes a grant that was published by another's release.
+func (l *RedisLocker) granted(g remote.Grant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.lookup(g.ID)
+	switch {
+	case e == nil:
+		l.disown(g.Key, g.ID) // rule 1
+	case e.queue.key != g.Key || e.life == held || e.life == retired:
+	default:
+		// Not from the arrival of the message: the process may have been
+		// stopped with it in its socket. Nor from the last answered request:
+		// between this grant and that answer the lease may have expired, and
+		// the entry queued again under another ticket. Only an answer with
+		// this very ticket proves that the grant came later.
+		since := e.firstSend
+		if g.Ticket == e.ticket {
+			since = e.ticketSent
+		}
+		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))
+	}
+}
+
+// contended takes a note that another waits for a lease of ours.
+func (l *RedisLocker) contended(n remote.Note) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.lookup(n.ID) == nil {
+		l.disown(n.Key, n.ID) // rule 1
+	}
+}
+
+// grant makes e held, valid for its time to live since the given moment, and
+// gives the lock to the head of the line. The caller holds mu; e is asking or
+// waiting.
+func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff Handoff, from *Holder) {
+	now := time.Now()
+	valid := clockwork.Since(since, e.ttl)
+	if valid.Remaining(now) <= 0 {
+		// It is ours, but was under way for so long that this is not proven any
+		// more. Nothing runs under it; asked again, the server says how it is.
+		if e.inFlight == 0 {
+			l.send(e)
+		}
+		return
+	}
+	r := e.queue.head()
+	l.take(r)
+	r.info.Handoff, r.info.Predecessor = handoff, from
+	r.info.Waited = now.Sub(r.start)
+	e.life = held
+	l.work.Clear(&e.poll)
+	k := &lock{locker: l, entry: e, key: r.key, token: b.First, info: r.info, meta: r.settings.Meta, since: now}
+	l.begin(e, k, b, valid, r.settings.MaxHold)
+	r.out <- outcome{lock: k}
+}
+
+// forget retires e without a word to Redis. The caller holds mu.
+func (l *RedisLocker) forget(e *entry) {
+	delete(l.entries, e.number)
+	l.detach(e)
+}
+
+// detach retires e, but leaves it known. The caller holds mu.
+func (l *RedisLocker) detach(e *entry) {
+	e.life = retired
+	l.work.Clear(&e.poll)
+	if e.queue.entry == e {
+		e.queue.entry = nil
+	}
+}
+
+// retire gives e up, whatever has become of it. The caller holds mu; e is
+// asking or waiting.
+func (l *RedisLocker) retire(e *entry) {
+	l.forget(e)
+	l.cancel(e)
+}

@@ -1,0 +1,154 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// releaseAwait bounds how long a guard that does not wait for locks waits for
+// its release to be answered.
+const releaseAwait = 250 * time.Millisecond
+
+// Guard runs functions under a lock. It is the engine of every transport, and
+// public so that a queue consumer or a cron job can be one more of them, with
+// the same guarantees. A Guard is safe for concurrent use.
+type Guard struct {
+	locker  Locker
+	options guardOptions
+}
+
+type guardOptions struct {
+	settings     []AcquireOption
+	backendError BackendErrorPolicy
+	awaitRelease *bool
+}
+
+type guardOption func(*guardOptions)
+
+func (o guardOption) applyGuard(g *guardOptions) { o(g) }
+
+// BackendErrorPolicy is what a guard does when the lock backend fails.
+type BackendErrorPolicy uint8
+
+const (
+	// FailClosed denies the request: the default.
+	FailClosed BackendErrorPolicy = iota
+	// FailOpen runs it without a lock, so that during an outage two requests
+	// with one key may overlap. [FromContext] then reports no lock.
+	FailOpen
+)
+
+// OnBackendError chooses what happens when the lock backend is unavailable.
+func OnBackendError(p BackendErrorPolicy) GuardOption {
+	return guardOption(func(g *guardOptions) { g.backendError = p })
+}
+
+// AwaitRelease makes the guard wait (or not) until its release is answered,
+// for at most 250 ms or until the caller's context ends. By default it waits
+// only with Wait(0), where a client's next request must not be told "held"
+// because of its own last one; with a longer Wait that request would only wait
+// for the moment the release takes, and nobody else should.
+func AwaitRelease(await bool) GuardOption {
+	return guardOption(func(g *guardOptions) { g.awaitRelease = &await })
+}
+
+// NewGuard returns a guard that takes its locks from l. Its error matches
+// [ErrOption] and lists every option that is out of range.
+func NewGuard(l Locker, opts ...GuardOption) (*Guard, error) {
+	g := &Guard{locker: l}
+	var errs []error
+	if l == nil {
+		errs = append(errs, fmt.Errorf("%w: the Locker is nil", ErrOption))
+	}
+	for _, o := range opts {
+		if o != nil {
+			o.applyGuard(&g.options)
+		}
+	}
+	if p := g.options.backendError; p > FailOpen {
+		errs = append(errs, fmt.Errorf("%w: unknown BackendErrorPolicy %d", ErrOption, p))
+	}
+	if _, err := DefaultSettings().With(g.options.settings...); err != nil {
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return g, nil
+}
+
+// Run runs fn while holding the lock on key. The context that fn gets carries
+// the lock ([FromContext]) and is cancelled when the lock is lost.
+//
+// Run returns fn's error, or a [*Denial]: with the reason of the failed
+// acquisition if fn did not run, with [ReasonLost] if fn ran but its lock was
+// lost before it returned (the cause then also matches fn's error), with
+// [ReasonStale] if fn's error matches [ErrStale].
+//
+// The lock is released when fn returns, panics or calls [runtime.Goexit], even
+// if ctx has ended; a panic goes on to the caller.
+func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) error, opts ...AcquireOption) error {
+	if len(opts) == 0 {
+		opts = g.options.settings
+	} else {
+		opts = slices.Concat(g.options.settings, opts)
+	}
+	lock, err := g.locker.Acquire(ctx, key, opts...)
+	if err != nil {
+		if g.options.backendError == FailOpen && errors.Is(err, ErrBackend) && ctx.Err() == nil {
+			return fn(ctx)
+		}
+		return Denied(err)
+	}
+	return g.runHolding(ctx, lock, fn, opts)
+}
+
+func (g *Guard) runHolding(ctx context.Context, lock Lock, fn func(context.Context) error, opts []AcquireOption) (err error) {
+	defer func() { g.release(ctx, lock, opts) }()
+	err = fn(lock.Context())
+	lost := stopCause(lock.Context())
+	if lost == nil && lock.Remaining() <= 0 {
+		lost = ErrLost // lapsed, and the clockwork is about to say so
+	}
+	switch {
+	case lost != nil:
+		return &Denial{Reason: ReasonLost, Cause: errors.Join(lost, err)}
+	case errors.Is(err, ErrStale):
+		return Denied(err)
+	}
+	return err
+}
+
+func (g *Guard) release(ctx context.Context, lock Lock, opts []AcquireOption) {
+	// Its answer changes nothing for the caller: a lost lease was noticed
+	// above, and an unanswered release goes on in the background.
+	if !g.awaits(opts) {
+		ctx = ended
+	}
+	ctx, cancel := context.WithTimeout(ctx, releaseAwait)
+	defer cancel()
+	_ = lock.Release(ctx)
+}
+
+// ended is a context that has ended: Release sends, and does not wait.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+func (g *Guard) awaits(opts []AcquireOption) bool {
+	if g.options.awaitRelease != nil {
+		return *g.options.awaitRelease
+	}
+	unset := Settings{Wait: -1} // the Locker's own default is not known here
+	for _, o := range opts {
+		if o != nil {
+			o.applyAcquire(&unset)
+		}
+	}
+	return unset.Wait == 0
+}

@@ -1,0 +1,47 @@
+package core
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// holdTimes follows how long locks are held, as a moving average over the last
+// few.
+type holdTimes struct{ average time.Duration }
+
+func (h *holdTimes) observe(d time.Duration) {
+	if h.average == 0 {
+		h.average = d
+		return
+	}
+	h.average += (d - h.average) / 8
+}
+
+const (
+	minRetryHint = 10 * time.Millisecond
+	maxRetryHint = 30 * time.Second
+)
+
+// retryHint is when one who is refused might come again: after the holder and
+// those known to be in line have held the lock for as long as is usual here, or,
+// if no hold has been seen yet, when the lease in the way would expire. Give or
+// take a quarter, so that those who were refused together do not come back
+// together. Zero if there is nothing to go by. The caller holds mu.
+func (l *RedisLocker) retryHint(q *queue) time.Duration {
+	hint := l.holds.average * time.Duration(1+q.line.Len())
+	if e := q.entry; e != nil {
+		hint += l.holds.average * time.Duration(max(0, e.position-1))
+		switch {
+		case hint != 0:
+		case e.life == held:
+			hint = e.valid.Remaining(time.Now())
+		default:
+			hint = e.ownerTTL
+		}
+	}
+	if hint == 0 {
+		return 0
+	}
+	hint += time.Duration((rand.Float64() - 0.5) / 2 * float64(hint))
+	return min(max(hint, minRetryHint), maxRetryHint)
+}

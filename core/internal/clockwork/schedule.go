@@ -1,0 +1,136 @@
+package clockwork
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// Schedule calls functions at their times, one after another, from one
+// goroutine and with one timer, however many are due: neither is needed for
+// each lease. A function must not block.
+type Schedule struct {
+	mu     sync.Mutex
+	due    dueHeap
+	wake   chan struct{} // capacity 1
+	closed bool
+	stop   chan struct{}
+	done   chan struct{}
+}
+
+// Alarm is one place in a Schedule. The zero Alarm is ready to use with one
+// Schedule; it must not be copied.
+type Alarm struct {
+	at    time.Time
+	f     func()
+	index int // in the heap, from 1; 0 if not set
+}
+
+// NewSchedule starts a schedule. Close must be called to end its goroutine.
+func NewSchedule() *Schedule {
+	s := &Schedule{wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	go s.run()
+	return s
+}
+
+// Set has f called at the time at, or at once if that has passed. It replaces
+// what a was set to before. After Close it does nothing.
+func (s *Schedule) Set(a *Alarm, at time.Time, f func()) {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	a.at, a.f = at, f
+	if a.index == 0 {
+		heap.Push(&s.due, a)
+	} else {
+		heap.Fix(&s.due, a.index-1)
+	}
+	first := s.due[0] == a
+	s.mu.Unlock()
+	if first {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Clear takes a off the schedule. Its function may be running just now.
+func (s *Schedule) Clear(a *Alarm) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if a.index != 0 {
+		heap.Remove(&s.due, a.index-1)
+	}
+}
+
+// Close ends the schedule; what is still on it is not called. It returns when
+// the goroutine has ended, and must not be called from a scheduled function.
+func (s *Schedule) Close() {
+	s.mu.Lock()
+	if !s.closed {
+		s.closed = true
+		close(s.stop)
+	}
+	s.mu.Unlock()
+	<-s.done
+}
+
+func (s *Schedule) run() {
+	defer close(s.done)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return
+		}
+		wait := time.Hour
+		if len(s.due) > 0 {
+			a := s.due[0]
+			if wait = time.Until(a.at); wait <= 0 {
+				heap.Remove(&s.due, 0)
+				f := a.f
+				s.mu.Unlock()
+				f()
+				continue
+			}
+		}
+		s.mu.Unlock()
+		timer.Reset(wait)
+		select {
+		case <-timer.C:
+		case <-s.wake:
+		case <-s.stop:
+		}
+	}
+}
+
+// dueHeap orders alarms by time.
+type dueHeap []*Alarm
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
+
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i+1, j+1
+}
+
+func (h *dueHeap) Push(x any) {
+	a := x.(*Alarm)
+	*h = append(*h, a)
+	a.index = len(*h)
+}
+
+func (h *dueHeap) Pop() any {
+	old := *h
+	a := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	a.index = 0
+	return a
+}

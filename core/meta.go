@@ -1,0 +1,101 @@
+package core
+
+import (
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// Meta is what a waiter or an operator wants to know about a holder. It is
+// stored with the lease, in the clear, and read by every process that waits
+// for the same key: put no secrets in it.
+type Meta struct {
+	// Service names the service, Host and PID the process. Host and PID are
+	// filled in by [New].
+	Service string
+	Host    string
+	PID     int
+	// RequestID is the ID of the request that holds the lock. Transports fill
+	// it in.
+	RequestID string
+	// TraceParent is the W3C trace context (https://www.w3.org/TR/trace-context/)
+	// of the holder's acquire span, if it is sampled. Observers fill it in.
+	TraceParent string
+}
+
+// over returns m with the fields that are set in o replaced by o's.
+func (m Meta) over(o Meta) Meta {
+	if o.Service != "" {
+		m.Service = o.Service
+	}
+	if o.Host != "" {
+		m.Host = o.Host
+	}
+	if o.PID != 0 {
+		m.PID = o.PID
+	}
+	if o.RequestID != "" {
+		m.RequestID = o.RequestID
+	}
+	if o.TraceParent != "" {
+		m.TraceParent = o.TraceParent
+	}
+	return m
+}
+
+// Caps of what is stored. Names that are longer are cut; a request ID or a
+// trace context that is longer is left out, because a part of one is no use.
+const (
+	maxMetaName      = 64
+	maxMetaRequestID = 128
+	maxMetaTrace     = 64
+)
+
+// encodeMeta returns m and the holder's start as they are stored: a query
+// string, so that people can read it and newer versions can add to it.
+func encodeMeta(m Meta, since time.Time) string {
+	b := make([]byte, 0, 192)
+	add := func(name, value string) {
+		if value == "" {
+			return
+		}
+		if len(b) > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(b, name...), '=')
+		b = append(b, url.QueryEscape(value)...)
+	}
+	add("service", m.Service[:min(len(m.Service), maxMetaName)])
+	add("host", m.Host[:min(len(m.Host), maxMetaName)])
+	if m.PID != 0 {
+		add("pid", strconv.Itoa(m.PID))
+	}
+	if len(m.RequestID) <= maxMetaRequestID {
+		add("request", m.RequestID)
+	}
+	if len(m.TraceParent) <= maxMetaTrace {
+		add("trace", m.TraceParent)
+	}
+	add("since", strconv.FormatInt(since.UnixMilli(), 10))
+	return string(b)
+}
+
+// decodeHolder is the inverse of encodeMeta; nil if there is nothing in s that
+// it knows. It is lenient: the text is only shown to people.
+func decodeHolder(s string) *Holder {
+	values, _ := url.ParseQuery(s) // what could be parsed
+	if len(values) == 0 {
+		return nil
+	}
+	h := &Holder{Meta: Meta{
+		Service:     values.Get("service"),
+		Host:        values.Get("host"),
+		RequestID:   values.Get("request"),
+		TraceParent: values.Get("trace"),
+	}}
+	h.PID, _ = strconv.Atoi(values.Get("pid"))
+	if ms, err := strconv.ParseInt(values.Get("since"), 10, 64); err == nil {
+		h.Since = time.UnixMilli(ms)
+	}
+	return h
+}

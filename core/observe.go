@@ -1,0 +1,111 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+// Observe returns a Locker that tells o about everything l does. For a
+// [RedisLocker], [WithObserver] is the same.
+func Observe(l Locker, o Observer) Locker {
+	namespace := ""
+	if n, ok := l.(interface{ Namespace() string }); ok {
+		namespace = n.Namespace()
+	}
+	return &observedLocker{inner: l, observer: o, namespace: namespace}
+}
+
+type observedLocker struct {
+	inner     Locker
+	observer  Observer
+	namespace string
+}
+
+var _ Locker = (*observedLocker)(nil)
+
+func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
+	var named Settings // for the name alone; the inner Locker judges the rest
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyAcquire(&named)
+		}
+	}
+	a := Attempt{Namespace: o.namespace, Name: named.Name, Key: key, Start: time.Now()}
+	if a.Name == "" {
+		a.Name = o.namespace
+	}
+
+	// Only the observer sees the acquire span's context. Were the lock's
+	// context derived from it, all that the holder does would hang under a
+	// span that ended before the work began.
+	actx := o.observer.Acquiring(ctx, a)
+	if tp := o.observer.TraceParent(actx); tp != "" {
+		opts = append(slices.Clip(opts), WithMeta(Meta{TraceParent: tp}))
+	}
+	inner, err := o.inner.Acquire(ctx, key, opts...)
+	if err != nil {
+		r := AcquireResult{Err: err}
+		if ae, ok := errors.AsType[*AcquireError](err); ok {
+			r.Info = ae.Info
+		}
+		o.observer.Acquired(actx, a, r)
+		return nil, err
+	}
+	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Token: inner.Token()})
+
+	l := &observedLock{Lock: inner, observer: o.observer, attempt: a, since: time.Now()}
+	l.ctx = NewContext(o.observer.Holding(inner.Context(), a, inner), l)
+	// A loss is told when it happens: a hung holder may never release.
+	l.stop = context.AfterFunc(inner.Context(), func() {
+		if err := stopCause(inner.Context()); err != nil {
+			l.ended(err)
+		}
+	})
+	return l, nil
+}
+
+// observedLock is a lock whose end is told to an observer, once.
+type observedLock struct {
+	Lock
+	observer Observer
+	attempt  Attempt
+	ctx      context.Context
+	since    time.Time
+	stop     func() bool
+	told     atomic.Bool
+}
+
+func (l *observedLock) Context() context.Context { return l.ctx }
+
+func (l *observedLock) Release(ctx context.Context) error {
+	l.stop()
+	end := stopCause(l.Lock.Context())
+	err := l.Lock.Release(ctx)
+	if end == nil && errors.Is(err, ErrLost) {
+		end = ErrLost
+	}
+	l.ended(end)
+	return err
+}
+
+func (l *observedLock) ended(err error) {
+	if l.told.CompareAndSwap(false, true) {
+		l.observer.Released(l.ctx, l.attempt, HoldResult{Held: time.Since(l.since), Err: err})
+	}
+}
+
+// stopCause returns why the holder with this lock context must stop:
+// ErrLost, ErrBroken or ErrMaxHold, or nil if it need not, or only because the
+// request itself ended.
+func stopCause(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	for _, err := range []error{ErrLost, ErrBroken, ErrMaxHold} {
+		if errors.Is(cause, err) {
+			return err
+		}
+	}
+	return nil
+}

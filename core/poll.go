@@ -1,0 +1,96 @@
+package core
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+const (
+	// maxPollInterval bounds how long a lost message can cost. It must be
+	// well under the queue's own time to live in script/prelude.lua.
+	maxPollInterval = 5 * time.Second
+	// minPollInterval keeps the polls of a lease that is about to expire apart.
+	minPollInterval = 2 * time.Millisecond
+	// pollStagger spreads the polls of those in line: the first is at the
+	// lease's expiry, and grants to whoever is at the head.
+	pollStagger = 5 * time.Millisecond
+
+	minPollPause = 50 * time.Millisecond
+	maxPollPause = time.Second
+)
+
+// setPoll has e looked at again at the given time. The caller holds mu.
+func (l *RedisLocker) setPoll(e *entry, at time.Time) {
+	l.work.Set(&e.poll, at, func() { l.look(e) })
+}
+
+// pollLater plans the next poll from the answer to the last: when the lease
+// that is in the way would expire, but no later than a third of our own TTL,
+// because a grant's validity may count from the last answer. The caller holds
+// mu.
+func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
+	in := e.ttl / 3
+	if r.TTL >= 0 { // a key without expiry is not ours, and may stay
+		// The server rounds down; one more millisecond, and it has expired.
+		in = min(in, r.TTL+time.Millisecond+time.Duration(max(0, r.Position-1))*pollStagger)
+	}
+	l.setPoll(e, time.Now().Add(max(minPollInterval, min(in, maxPollInterval))))
+}
+
+// pollAfterError plans the next poll after one that failed. The caller holds
+// mu.
+func (l *RedisLocker) pollAfterError(e *entry) {
+	e.pollPause = min(max(minPollPause, 2*e.pollPause), maxPollPause)
+	l.setPoll(e, time.Now().Add(e.pollPause))
+}
+
+// look polls for an entry that has not heard for long enough, or gives up if
+// Redis has not answered for too long.
+func (l *RedisLocker) look(e *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if e.life != asking && e.life != waiting {
+		return
+	}
+	now := time.Now()
+	switch {
+	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
+		l.giveUp(e, errNoAnswer)
+	case !l.listening && l.deafness != nil && !e.parked.IsZero() && now.Sub(e.parked) >= backendTimeout:
+		// Acquires are answered, the subscription is not: a missing ACL right,
+		// perhaps. Without it nobody may stand in line.
+		l.giveUp(e, l.deafness)
+	case e.inFlight == 0:
+		l.send(e)
+	}
+}
+
+// listen sees to it that this process hears of grants. The caller holds mu.
+func (l *RedisLocker) listen() {
+	if l.listener == nil && !l.closed {
+		l.listener = l.room.Listen(l.process, remote.Handler{
+			Granted: l.granted, Contended: l.contended, Up: l.hears, Down: l.deaf,
+		})
+	}
+}
+
+// hears has every entry ask again once the subscription is confirmed: some were
+// kept from standing in line until now, and for others the grant may have been
+// published while nobody listened.
+func (l *RedisLocker) hears() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listening, l.deafness = true, nil
+	for _, e := range l.entries {
+		if (e.life == asking || e.life == waiting) && e.inFlight == 0 {
+			l.send(e)
+		}
+	}
+}
+
+func (l *RedisLocker) deaf(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listening, l.deafness = false, err
+}

@@ -1,0 +1,250 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+const (
+	defaultPrefix = "latchkey"
+	maxPrefixLen  = 64
+
+	// maxProcessWaiters and maxQueued are caps that no caller should meet: the
+	// requests that wait in one process, over all keys, and the processes that
+	// wait for one key.
+	maxProcessWaiters = 100_000
+	maxQueued         = 1000
+
+	// backendTimeout is how long Redis may leave a question unanswered before
+	// those who wait for the answer are told ErrBackend.
+	backendTimeout = 2 * time.Second
+)
+
+// RedisLocker grants locks that live in Redis. It is safe for concurrent use;
+// one serves a whole process. It must be closed.
+//
+// It has three sides, each in its own files: the local side (queue.go, the
+// line of this process's requests for a key, and entry.go, the life of what
+// stands in Redis for it), the remote side (internal/remote), and the clockwork
+// (internal/clockwork, with renew.go and poll.go). Callers wait on channels
+// only; the remote side answers through entry.go.
+type RedisLocker struct {
+	prefix   string
+	settings Settings // the defaults, with this process's Meta
+	front    Locker   // what Acquire goes through: the locker, or an observer of it
+	guard    *Guard
+
+	process remote.Process
+	room    *remote.Room
+	// work has what talks to Redis (polls, renewals, repeated cleanups);
+	// deadlines has what must not be late because of it.
+	work, deadlines *clockwork.Schedule
+
+	mu        sync.Mutex
+	closed    bool
+	queues    map[string]*queue
+	entries   map[uint64]*entry // by their number: those not retired, or being released
+	counter   uint64
+	waiting   int // requests in line, over all keys
+	listener  *remote.Listener
+	listening bool  // the subscription is confirmed
+	deafness  error // why it is not, if that is known
+	holders   int
+	drained   chan struct{} // closed when the last holder is gone, if someone waits
+	holds     holdTimes
+	shutdown  sync.Once
+	stopped   chan struct{} // closed when everything has ended
+}
+
+var _ Locker = (*RedisLocker)(nil)
+
+type lockerOptions struct {
+	settings Settings
+	prefix   string
+	observer Observer
+}
+
+type lockerOption func(*lockerOptions)
+
+func (o lockerOption) applyLocker(l *lockerOptions) { o(l) }
+
+// Prefix sets what all names in Redis start with; the default is "latchkey".
+// It is the namespace of the locks: Lockers with different prefixes do not see
+// each other's. At most 64 bytes, without braces.
+func Prefix(p string) Option { return lockerOption(func(l *lockerOptions) { l.prefix = p }) }
+
+// WithObserver has o told about everything this Locker does.
+func WithObserver(o Observer) Option {
+	return lockerOption(func(l *lockerOptions) { l.observer = o })
+}
+
+// New returns a Locker that keeps its locks in rdb, which stays the caller's:
+// close the Locker first. The settings among opts are the defaults of its
+// acquisitions. New does not talk to Redis.
+//
+// Its error lists everything that is wrong: [ErrOption] for options out of
+// range, [ErrUnsupportedClient] for a nil client or one that this version
+// cannot be safe on: a *redis.Ring (keys move to another server when one
+// fails, and both would grant), an *AutoPipeliner (does not return while Redis
+// hangs), a *redis.ClusterClient (PUBLISH counts are node-local there, which
+// the handing over of locks relies on).
+func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
+	o := lockerOptions{settings: DefaultSettings(), prefix: defaultPrefix}
+	host, _ := os.Hostname() // a nicety; "" is not shown
+	o.settings.Meta = Meta{Host: host, PID: os.Getpid()}
+	for _, opt := range opts {
+		if opt != nil {
+			opt.applyLocker(&o)
+		}
+	}
+	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), o.settings.validate()); err != nil {
+		return nil, err
+	}
+	l := &RedisLocker{
+		prefix:    o.prefix,
+		settings:  o.settings,
+		process:   remote.NewProcess(),
+		room:      remote.NewRoom(rdb, o.prefix),
+		work:      clockwork.NewSchedule(),
+		deadlines: clockwork.NewSchedule(),
+		queues:    make(map[string]*queue),
+		entries:   make(map[uint64]*entry),
+		stopped:   make(chan struct{}),
+	}
+	l.front = plainLocker{l}
+	if o.observer != nil {
+		l.front = Observe(l.front, o.observer)
+	}
+	l.guard = &Guard{locker: l}
+	return l, nil
+}
+
+func checkClient(rdb redis.UniversalClient) error {
+	switch c := rdb.(type) {
+	case nil:
+		return fmt.Errorf("%w: it is nil", ErrUnsupportedClient)
+	case *redis.Client:
+		if c == nil {
+			return fmt.Errorf("%w: it is a nil *redis.Client", ErrUnsupportedClient)
+		}
+	case *redis.Ring, *redis.AutoPipeliner, *redis.ClusterClient:
+		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel)", ErrUnsupportedClient, rdb)
+	}
+	return nil
+}
+
+func checkPrefix(p string) error {
+	switch {
+	case p == "":
+		return fmt.Errorf("%w: the prefix is empty", ErrOption)
+	case len(p) > maxPrefixLen:
+		return fmt.Errorf("%w: the prefix has %d bytes, more than %d", ErrOption, len(p), maxPrefixLen)
+	case strings.ContainsAny(p, "{}\n"):
+		return fmt.Errorf("%w: the prefix %q has a brace or a line break", ErrOption, p)
+	}
+	return nil
+}
+
+// Namespace is the prefix.
+func (l *RedisLocker) Namespace() string { return l.prefix }
+
+// Acquire returns the lock on key: see [Locker]. If the key is free it costs
+// one round trip to Redis; so does its release.
+func (l *RedisLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
+	return l.front.Acquire(ctx, key, opts...)
+}
+
+// TryAcquire is Acquire with Wait(0): a key that is held is [ErrHeld].
+func (l *RedisLocker) TryAcquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
+	return l.front.Acquire(ctx, key, append(opts[:len(opts):len(opts)], Wait(0))...)
+}
+
+// Do runs fn while holding the lock on key, as a [Guard] with this Locker's
+// defaults does: see [Guard.Run].
+func (l *RedisLocker) Do(ctx context.Context, key string, fn func(context.Context) error, opts ...AcquireOption) error {
+	return l.guard.Run(ctx, key, fn, opts...)
+}
+
+// plainLocker is the Locker without its observer.
+type plainLocker struct{ *RedisLocker }
+
+func (l plainLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
+	return l.acquire(ctx, key, opts)
+}
+
+// acquire joins the local line for the key and waits at its end; all the rest
+// happens in answer to that.
+func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOption) (Lock, error) {
+	start := time.Now()
+	fail := func(err, cause error) (Lock, error) {
+		return nil, &AcquireError{Key: key, Err: err, Cause: cause, Info: Info{Waited: time.Since(start)}}
+	}
+	if len(key) == 0 || len(key) > MaxKeyLen {
+		return fail(ErrKey, fmt.Errorf("it has %d bytes, not between 1 and %d", len(key), MaxKeyLen))
+	}
+	settings, err := l.settings.With(opts...)
+	if err != nil {
+		return fail(ErrOption, err)
+	}
+	// The wire counts in milliseconds; what is proven must not be more.
+	settings.TTL = settings.TTL.Truncate(time.Millisecond)
+	if err := ctx.Err(); err != nil {
+		return fail(err, context.Cause(ctx))
+	}
+	if holds(ctx, l, key) {
+		return fail(ErrSelfDeadlock, nil)
+	}
+
+	r := newRequest(key, settings, start)
+	if err := l.join(r); err != nil {
+		return nil, r.failure(err, nil)
+	}
+	return l.await(ctx, r)
+}
+
+// await returns when r is granted or refused, or gives up when ctx or the
+// longest wait ends.
+func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
+	// A request that does not wait in line still waits for Redis to answer.
+	limit := r.settings.Wait
+	if limit == 0 {
+		limit = backendTimeout
+	}
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	var out outcome
+	select {
+	case out = <-r.out:
+	case <-ctx.Done():
+		granted := l.leave(r)
+		if granted != nil {
+			granted.giveBack()
+		}
+		return nil, r.failure(ctx.Err(), context.Cause(ctx))
+	case <-timer.C:
+		granted := l.leave(r)
+		if granted == nil {
+			return nil, r.failure(r.timedOut(limit))
+		}
+		out = outcome{lock: granted}
+	}
+	if out.err != nil {
+		return nil, r.failure(out.err, out.cause)
+	}
+	if err := ctx.Err(); err != nil {
+		out.lock.giveBack()
+		return nil, r.failure(err, context.Cause(ctx))
+	}
+	out.lock.bind(ctx)
+	return out.lock, nil
+}
