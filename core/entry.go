@@ -45,6 +45,7 @@ type entry struct {
 	// has no answer yet was sent, zero if there is none.
 	firstSend  time.Time
 	unanswered time.Time
+	fault      error // of the last attempt, if it failed
 	inFlight   int
 
 	// The last answer while it waited, and when that was asked.
@@ -152,6 +153,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 // failed takes note that an attempt had no answer, so that its outcome is
 // unknown. The caller holds mu; e is not retired.
 func (l *RedisLocker) failed(e *entry, err error) {
+	e.fault = err
 	switch {
 	case e.life == held:
 	case e.life == asking || time.Since(e.unanswered) >= backendTimeout:
@@ -175,7 +177,7 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 // tell who passed the lease on, if it was granted in answer to a release. The
 // caller holds mu; e is not retired.
 func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff Handoff, from *Holder) {
-	e.unanswered, e.pollPause = time.Time{}, 0
+	e.unanswered, e.fault, e.pollPause = time.Time{}, nil, 0
 	q := e.queue
 	if e.life == held {
 		// The grant came first. What was asked before it may say that we wait;

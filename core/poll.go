@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
@@ -56,7 +57,7 @@ func (l *RedisLocker) look(e *entry) {
 	now := time.Now()
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
-		l.giveUp(e, errNoAnswer)
+		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
 	case !l.listening && l.deafness != nil && !e.parked.IsZero() && now.Sub(e.parked) >= backendTimeout:
 		// Acquires are answered, the subscription is not: a missing ACL right,
 		// perhaps. Without it nobody may stand in line.

@@ -1,0 +1,192 @@
+package core
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// bubble is a miniredis inside a testing/synctest bubble, and what happens on
+// the way to it.
+type bubble struct {
+	t    *testing.T
+	srv  *miniredis.Miniredis
+	tags map[string]string // of lock keys: their buckets
+}
+
+// inBubble runs f in a bubble with a Redis whose clock is the bubble's.
+func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bubble{t: t, srv: miniredis.NewMiniRedis(), tags: map[string]string{}}
+		b.srv.ClockTTL(true)
+		t.Cleanup(b.srv.Close)
+		f(t, b)
+	})
+}
+
+// locker returns a Locker and the path of its operations to Redis.
+func (b *bubble) locker(opts ...Option) (*RedisLocker, *path) {
+	b.t.Helper()
+	rdb := redis.NewClient(&redis.Options{
+		Addr:   "127.0.0.1:6379", // never dialled
+		Dialer: func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
+	})
+	p := &path{}
+	rdb.AddHook(p)
+	l, err := New(rdb, opts...)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.t.Cleanup(func() {
+		l.Close()
+		rdb.Close()
+	})
+	return l, p
+}
+
+// lease returns what is stored as the lease of key, "" if nothing.
+func (b *bubble) lease(key string) string {
+	for _, name := range b.srv.Keys() {
+		if len(name) > len(key)+3 && name[len(name)-len(key)-3:] == ":l:"+key {
+			v, _ := b.srv.Get(name)
+			return v
+		}
+	}
+	return ""
+}
+
+// path lets a test delay, drop or count operations on their way.
+type path struct {
+	mu     sync.Mutex
+	around func(op operation, call func() error) error
+	seen   []operation
+}
+
+// operation is one as it travels: its kind as in the scripts (A, R, N, C).
+type operation struct {
+	kind  string
+	entry remote.Entry
+	at    time.Time
+}
+
+// via has f decide what happens to each operation from now on; nil lets them
+// pass.
+func (p *path) via(f func(op operation, call func() error) error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.around = f
+}
+
+// count tells how many operations of a kind were sent.
+func (p *path) count(kind string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, op := range p.seen {
+		if op.kind == kind {
+			n++
+		}
+	}
+	return n
+}
+
+func (p *path) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (p *path) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (p *path) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		args := cmd.Args()
+		if name, _ := args[0].(string); name != "evalsha" {
+			return next(ctx, cmd)
+		}
+		kind, _ := args[7].(string)
+		entry, _ := args[8].(string)
+		op := operation{kind: kind, entry: remote.Entry(entry), at: time.Now()}
+		p.mu.Lock()
+		p.seen = append(p.seen, op)
+		around := p.around
+		p.mu.Unlock()
+		call := func() error { return next(ctx, cmd) }
+		if around == nil {
+			return call()
+		}
+		err := around(op, call)
+		if err != nil {
+			cmd.SetErr(err)
+		}
+		return err
+	}
+}
+
+// get acquires in the test's own goroutine, and fails the test on an error.
+func get(t *testing.T, l Locker, key string, opts ...AcquireOption) *lock {
+	t.Helper()
+	k, err := l.Acquire(t.Context(), key, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k.(*lock)
+}
+
+// result is an Acquire in the background. Its lock and error may be read once
+// it is done.
+type result struct {
+	lock *lock
+	err  error
+	over atomic.Bool
+}
+
+func (r *result) done() bool { return r.over.Load() }
+
+// begin acquires in the background; synctest.Wait makes the result readable.
+func begin(ctx context.Context, l Locker, key string, opts ...AcquireOption) *result {
+	r := &result{}
+	go func() {
+		k, err := l.Acquire(ctx, key, opts...)
+		if err == nil {
+			r.lock = k.(*lock)
+		}
+		r.err = err
+		r.over.Store(true)
+	}()
+	return r
+}
+
+func free(t *testing.T, k *lock) {
+	t.Helper()
+	if err := k.Release(t.Context()); err != nil {
+		t.Errorf("Release: %v", err)
+	}
+}
+
+// elapse lets d of the bubble's time pass, and all that is due happen.
+func elapse(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// foreign is the entry of a process that is not there.
+func foreign() remote.Entry {
+	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), time.Minute, "")
+}
+
+// closedListener returns a listener that has ended.
+func closedListener(l *RedisLocker) *remote.Listener {
+	h := l.room.Listen(l.process, remote.Handler{
+		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Up: func() {}, Down: func(error) {},
+	})
+	h.Close()
+	return h
+}

@@ -1,0 +1,439 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// standing is the entry that stands for key in l.
+func standing(l *RedisLocker, key string) *entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if q := l.queues[key]; q != nil {
+		return q.entry
+	}
+	return nil
+}
+
+// plant makes e the owner in Redis, as a late acquire would.
+func (b *bubble) plant(key string, e remote.Entry) {
+	b.t.Helper()
+	name := "latchkey:{" + tagOf(b, key) + "}:l:" + key
+	if err := b.srv.Set(name, string(e)); err != nil {
+		b.t.Fatal(err)
+	}
+	b.srv.SetTTL(name, time.Minute)
+}
+
+// tagOf learns the bucket of key from a lock on it, the first time.
+func tagOf(b *bubble, key string) string {
+	if tag, ok := b.tags[key]; ok {
+		return tag
+	}
+	l, _ := b.locker()
+	k := get(b.t, l, key)
+	defer free(b.t, k)
+	for _, name := range b.srv.Keys() {
+		if n := len(name); n > len(key) && name[n-len(key):] == key {
+			b.tags[key] = name[len("latchkey:{"):][:2]
+			return b.tags[key]
+		}
+	}
+	b.t.Fatal("no lease")
+	return ""
+}
+
+// Rule 1, and rule 2: nothing that arrives for a held entry ends it or changes
+// its token.
+func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
+	arrivals := map[string]func(l *RedisLocker, e *entry){
+		"a grant": func(l *RedisLocker, e *entry) {
+			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+		},
+		"a grant with a higher token": func(l *RedisLocker, e *entry) {
+			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+		},
+		"a note": func(l *RedisLocker, e *entry) { l.contended(remote.Note{ID: e.wire.ID(), Key: "k"}) },
+		"an answer: granted": func(l *RedisLocker, e *entry) {
+			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Granted, Block: remote.Block{First: 1 << 52, Last: 1 << 52}}})
+		},
+		"an answer: waiting": func(l *RedisLocker, e *entry) {
+			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Waiting, Ticket: "7", TTL: time.Second}})
+		},
+		"an answer: held": func(l *RedisLocker, e *entry) {
+			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Held, TTL: time.Second}})
+		},
+		"an answer: full": func(l *RedisLocker, e *entry) {
+			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Full, TTL: time.Second}})
+		},
+		"a lost answer": func(l *RedisLocker, e *entry) { answer(l, e, remote.Answer{Err: io.EOF}) },
+	}
+	for name, arrive := range arrivals {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker()
+				k := get(t, l, "k")
+				token, before := k.Token(), b.lease("k")
+				arrive(l, k.entry)
+				synctest.Wait()
+				elapse(time.Second)
+				if p.count("R")+p.count("C") > 0 || b.lease("k") != before || k.Context().Err() != nil {
+					t.Errorf("releases %d, cancels %d, lease %q, context %v", p.count("R"), p.count("C"), b.lease("k"), k.Context().Err())
+				}
+				if k.Token() != token {
+					t.Errorf("token %d, was %d", k.Token(), token)
+				}
+				free(t, k)
+			})
+		})
+	}
+}
+
+// answer has l take an answer to an acquire of e.
+func answer(l *RedisLocker, e *entry, a remote.Answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered(e, a)
+}
+
+// Rule 1: a lease in the name of an entry that is retired or unknown is given
+// back as soon as anything tells of it.
+func TestALeaseThatNobodyHereHasIsGivenBackAtOnce(t *testing.T) {
+	entries := map[string]func(t *testing.T, l *RedisLocker) remote.Entry{
+		"retired": func(t *testing.T, l *RedisLocker) remote.Entry {
+			k := get(t, l, "k")
+			e := k.entry.wire
+			free(t, k)
+			return e
+		},
+		"unknown": func(_ *testing.T, l *RedisLocker) remote.Entry {
+			return remote.MakeEntry(remote.MakeID(l.process, 1<<40), time.Minute, "")
+		},
+	}
+	tellings := map[string]func(l *RedisLocker, e remote.Entry){
+		"grant": func(l *RedisLocker, e remote.Entry) {
+			l.granted(remote.Grant{ID: e.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+		},
+		"note": func(l *RedisLocker, e remote.Entry) { l.contended(remote.Note{ID: e.ID(), Key: "k"}) },
+	}
+	for which, entry := range entries {
+		for how, tell := range tellings {
+			t.Run(which+" "+how, func(t *testing.T) {
+				inBubble(t, func(t *testing.T, b *bubble) {
+					l, _ := b.locker()
+					e := entry(t, l)
+					b.plant("k", e)
+					tell(l, e)
+					synctest.Wait()
+					if got := b.lease("k"); got != "" {
+						t.Errorf("the lease is still there: %q", got)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Rule 1: the acquire of a caller who left may be done after its cancel.
+func TestAnAcquireThatIsDoneAfterItsCancelIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		p.via(func(op operation, call func() error) error {
+			if op.kind == "A" {
+				time.Sleep(300 * time.Millisecond) // overtaken by the cancel
+			}
+			return call()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		_, err := l.Acquire(ctx, "k")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("Acquire: %v", err)
+		}
+		synctest.Wait()
+		if p.count("C") != 1 {
+			t.Fatalf("%d cancels at once, want 1", p.count("C"))
+		}
+		elapse(250 * time.Millisecond)
+		synctest.Wait()
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is still there: %q", got)
+		}
+	})
+}
+
+// Rule 1: an acquire whose answer was lost may have been done, or may yet be.
+func TestAnAcquireWithoutAnswerIsAnErrorNowAndGivenBackInTheBackground(t *testing.T) {
+	for name, lag := range map[string]time.Duration{"done before": 0, "done later": 400 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker()
+				p.via(func(op operation, call func() error) error {
+					if op.kind != "A" {
+						return call()
+					}
+					go func() {
+						time.Sleep(lag)
+						call()
+					}()
+					time.Sleep(time.Millisecond)
+					return io.ErrUnexpectedEOF
+				})
+				start := time.Now()
+				_, err := l.Acquire(t.Context(), "k")
+				if !errors.Is(err, ErrBackend) || !errors.Is(err, io.ErrUnexpectedEOF) {
+					t.Fatalf("Acquire: %v, want ErrBackend with its cause", err)
+				}
+				if d := time.Since(start); d > 10*time.Millisecond {
+					t.Errorf("told after %v", d)
+				}
+				elapse(lag + time.Second)
+				synctest.Wait()
+				if got := b.lease("k"); got != "" {
+					t.Errorf("the lease is still there: %q", got)
+				}
+			})
+		})
+	}
+}
+
+// Rule 2, in the order grant, then answer, through the real channels.
+func TestTheFirstGrantFixesTheToken(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		warm(t, l) // so that it listens
+		p.via(func(op operation, call func() error) error {
+			err := call()
+			if op.kind == "A" {
+				time.Sleep(time.Second) // the grant overtakes the answer
+			}
+			return err
+		})
+		r := begin(t.Context(), l, "k")
+		elapse(100 * time.Millisecond)
+		free(t, k)
+		synctest.Wait()
+		if !r.done() || r.err != nil {
+			t.Fatalf("not granted by the message: %+v", r)
+		}
+		token := r.lock.Token()
+		elapse(2 * time.Second)
+		if r.lock.Token() != token || r.lock.Context().Err() != nil || b.lease("k") == "" {
+			t.Errorf("token %d, was %d; context %v; lease %q", r.lock.Token(), token, r.lock.Context().Err(), b.lease("k"))
+		}
+		free(t, r.lock)
+	})
+}
+
+// warm makes l subscribe.
+func warm(t *testing.T, l *RedisLocker) {
+	t.Helper()
+	l.mu.Lock()
+	l.listen()
+	l.mu.Unlock()
+	synctest.Wait()
+	if !l.listening {
+		t.Fatal("not subscribed")
+	}
+}
+
+// Rule 3.
+func TestALapsedValidityIsNotRevivedByALateAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(3 * time.Second))
+		k := get(t, l, "k")
+		p.via(func(op operation, call func() error) error {
+			if op.kind != "N" {
+				return call()
+			}
+			err := call() // done at once, so that the lease in Redis lives on
+			time.Sleep(5 * time.Second)
+			return err
+		})
+		elapse(3 * time.Second)
+		if cause := context.Cause(k.Context()); !errors.Is(cause, ErrLost) {
+			t.Fatalf("cause %v, want ErrLost", cause)
+		}
+		elapse(5 * time.Second) // the answers come: it was ours all the time
+		synctest.Wait()
+		if k.Remaining() != 0 || !k.entry.lost {
+			t.Errorf("revived: %v remaining", k.Remaining())
+		}
+		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("Release: %v, want ErrLost", err)
+		}
+	})
+}
+
+// Rule 3: until the function returns, nothing releases the lease in Redis for
+// it, so that nobody is let in beside it earlier than need be.
+func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(3 * time.Second))
+		k := get(t, l, "k")
+		p.via(func(op operation, call func() error) error {
+			if op.kind == "N" {
+				call()
+				return io.EOF // done, but never answered
+			}
+			return call()
+		})
+		elapse(3 * time.Second)
+		if !k.entry.lost || b.lease("k") == "" {
+			t.Fatalf("lost %v, lease %q", k.entry.lost, b.lease("k"))
+		}
+		l.contended(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
+		l.granted(remote.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+		synctest.Wait()
+		if p.count("R")+p.count("C") != 0 || b.lease("k") == "" {
+			t.Errorf("released under its holder: %d releases, lease %q", p.count("R"), b.lease("k"))
+		}
+		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
+			t.Errorf("Release: %v, want ErrLost", err)
+		}
+		synctest.Wait()
+		if b.lease("k") != "" {
+			t.Error("not released by its holder")
+		}
+	})
+}
+
+// Rule 4.
+func TestANewWaitIsNotEndedByTheCancelOfTheLast(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		warm(t, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		first := begin(ctx, l, "k")
+		synctest.Wait()
+		e := standing(l, "k")
+		p.via(func(op operation, call func() error) error {
+			if op.kind == "C" {
+				time.Sleep(2 * time.Second) // arrives when the next one holds
+			}
+			return call()
+		})
+		cancel()
+		synctest.Wait()
+		if !first.done() || !errors.Is(first.err, context.Canceled) {
+			t.Fatalf("first: %+v", first)
+		}
+		second := begin(t.Context(), l, "k")
+		synctest.Wait()
+		if now := standing(l, "k"); now == nil || now == e {
+			t.Fatal("the second wait has the entry of the first")
+		}
+		free(t, k)
+		elapse(time.Second)
+		// The first one's entry was still in line, and its grant was not for
+		// the second.
+		if !second.done() || second.err != nil {
+			t.Fatalf("second: %+v", second)
+		}
+		elapse(3 * time.Second)
+		synctest.Wait()
+		if p.count("C") == 0 {
+			t.Fatal("the cancel was never sent")
+		}
+		if second.lock.Context().Err() != nil || remote.Entry(b.lease("k")).ID() != second.lock.entry.wire.ID() {
+			t.Errorf("ended by the cancel: %v, lease %q", context.Cause(second.lock.Context()), b.lease("k"))
+		}
+		free(t, second.lock)
+	})
+}
+
+func TestAWaiterThatLeavesWhileOthersWaitKeepsTheirPlace(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		warm(t, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		first := begin(ctx, l, "k", WithMeta(Meta{RequestID: "first"}))
+		synctest.Wait()
+		e := standing(l, "k")
+		second := begin(t.Context(), l, "k", WithMeta(Meta{RequestID: "second"}))
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if !errors.Is(first.err, context.Canceled) || standing(l, "k") != e || p.count("C") != 0 {
+			t.Fatalf("first %+v, %d cancels", first, p.count("C"))
+		}
+		free(t, k)
+		synctest.Wait()
+		if !second.done() || second.err != nil {
+			t.Fatalf("second: %+v", second)
+		}
+		// The lease soon names the one who has it.
+		elapse(10 * time.Millisecond)
+		if h := holderOf(remote.Entry(b.lease("k"))); h == nil || h.RequestID != "second" {
+			t.Errorf("the lease names %+v", h)
+		}
+		free(t, second.lock)
+	})
+}
+
+// The terms of an entry are fixed: one with another TTL needs its own.
+func TestAWaiterWithOtherTermsGetsItsOwnEntry(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		warm(t, l)
+		ctx, cancel := context.WithCancel(t.Context())
+		begin(ctx, l, "k", TTL(time.Minute))
+		synctest.Wait()
+		e := standing(l, "k")
+		second := begin(t.Context(), l, "k", TTL(2*time.Second))
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if now := standing(l, "k"); now == nil || now == e || now.ttl != 2*time.Second {
+			t.Fatalf("entry %+v", now)
+		}
+		free(t, k)
+		synctest.Wait()
+		if !second.done() || second.err != nil || second.lock.Remaining() > 2*time.Second {
+			t.Fatalf("second: %+v", second)
+		}
+		free(t, second.lock)
+	})
+}
+
+func TestAnExpectedPlaceInLineIsNotTakenByOneWhoDoesNotWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		p.via(func(op operation, call func() error) error {
+			time.Sleep(100 * time.Millisecond)
+			return call()
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		impatient := begin(ctx, l, "k", Wait(0))
+		synctest.Wait()
+		patient := begin(t.Context(), l, "k", Wait(10*time.Second))
+		synctest.Wait()
+		cancel() // the entry on the way says "do not wait"
+		elapse(time.Second)
+		if !errors.Is(impatient.err, context.Canceled) || patient.done() {
+			t.Fatalf("impatient %v, patient %+v", impatient.err, patient)
+		}
+		free(t, k)
+		elapse(time.Second)
+		if !patient.done() || patient.err != nil {
+			t.Fatalf("patient: %+v", patient)
+		}
+		free(t, patient.lock)
+	})
+}
