@@ -1,0 +1,298 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/internal/faultproxy"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// through returns a Locker whose connections all go through a proxy.
+func through(t *testing.T, srv *locktest.Redis, o redis.Options, opts ...core.Option) (*core.RedisLocker, *faultproxy.Proxy) {
+	t.Helper()
+	p := faultproxy.New(t, srv.Addr())
+	o.Addr = p.Addr()
+	rdb := redis.NewClient(&o)
+	t.Cleanup(func() { rdb.Close() })
+	return newLocker(t, rdb, opts...), p
+}
+
+// eventually fails the test if is does not become true in time.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("never: %s", what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// waitsInRedis tells whether n entries are queued, over all keys.
+func waitsInRedis(t *testing.T, rdb *redis.Client, n int64) func() bool {
+	return func() bool {
+		total := int64(0)
+		for _, k := range must[[]string](t)(rdb.Keys(context.Background(), "*:q:*").Result()) {
+			total += rdb.ZCard(context.Background(), k).Val()
+		}
+		return total == n
+	}
+}
+
+func TestAnAcquireWhoseReplyIsLostGetsTheLockFromItsRetry(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l, p := through(t, srv, redis.Options{}) // go-redis retries by itself
+	warmUp(t, l)
+	dropped := p.DropReplies(1, faultproxy.Contains("evalsha"))
+	lock, err := l.TryAcquire(t.Context(), "k")
+	if err != nil {
+		t.Fatalf("TryAcquire: %v", err)
+	}
+	if dropped() != 1 {
+		t.Fatal("no reply was dropped")
+	}
+	if lock.Remaining() <= 0 {
+		t.Error("not valid")
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWithoutRetriesALostReplyIsAnErrorAndTheKeyIsFreeSoon(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l, p := through(t, srv, redis.Options{MaxRetries: -1})
+	warmUp(t, l)
+	dropped := p.DropReplies(1, faultproxy.Contains("evalsha"))
+	if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, core.ErrBackend) {
+		t.Fatalf("Acquire: %v, want ErrBackend", err)
+	}
+	if dropped() != 1 {
+		t.Fatal("no reply was dropped")
+	}
+	start := time.Now()
+	lock, err := l.Acquire(t.Context(), "k")
+	if err != nil {
+		t.Fatalf("after the error: %v", err)
+	}
+	if d := time.Since(start); d > 2*time.Second {
+		t.Errorf("free only after %v; the TTL is 10 s", d)
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// warmUp has the script loaded and a connection open.
+func warmUp(t *testing.T, l *core.RedisLocker) {
+	t.Helper()
+	lock := must[core.Lock](t)(l.Acquire(t.Context(), "warm"))
+	if err := lock.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestTheLockOfACancelledRequestIsFreeForTheNext(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	a, b := newLocker(t, srv.Client(nil)), newLocker(t, srv.Client(nil))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	entered, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.Do(ctx, "k", func(ctx context.Context) error {
+			close(entered)
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}()
+	<-entered
+	next := make(chan time.Duration, 1)
+	var cancelled time.Time
+	waits := make(chan struct{})
+	go func() {
+		close(waits)
+		lock, err := b.Acquire(t.Context(), "k")
+		if err != nil {
+			t.Error(err)
+			next <- 0
+			return
+		}
+		next <- time.Since(cancelled)
+		_ = lock.Release(t.Context())
+	}()
+	<-waits
+	eventually(t, "the next one waits", waitsInRedis(t, srv.Client(nil), 1))
+	cancelled = time.Now()
+	cancel()
+	if d := <-next; d > 100*time.Millisecond {
+		t.Errorf("free after %v, want at most 100ms", d)
+	}
+	<-done
+}
+
+func TestWithRedisStoppedACallerReturnsAtItsDeadlineAndItsCancellation(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(nil))
+	warmUp(t, l)
+	srv.Stop()
+	defer srv.Continue()
+	late := func(ctx func() (context.Context, context.CancelFunc), want error) time.Duration {
+		var all []time.Duration
+		for range 5 { // the machine may be late, too: the best tells
+			ctx, cancel := ctx()
+			_, err := l.Acquire(ctx, "k")
+			ended, _ := ctx.Deadline()
+			all = append(all, time.Since(ended))
+			if !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+			cancel()
+		}
+		t.Logf("late by %v", all)
+		return slices.Min(all)
+	}
+	deadline := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(t.Context(), 100*time.Millisecond)
+	}
+	if d := late(deadline, context.DeadlineExceeded); d > 50*time.Millisecond {
+		t.Errorf("returns %v after its deadline", d)
+	}
+	cancellation := func() (context.Context, context.CancelFunc) {
+		ctx, cancel := context.WithCancel(t.Context())
+		at := time.Now().Add(100 * time.Millisecond)
+		time.AfterFunc(100*time.Millisecond, cancel)
+		return endsAt{ctx, at}, cancel
+	}
+	if d := late(cancellation, context.Canceled); d > 50*time.Millisecond {
+		t.Errorf("returns %v after its cancellation", d)
+	}
+}
+
+// endsAt says when a context without a deadline will be cancelled.
+type endsAt struct {
+	context.Context
+	at time.Time
+}
+
+func (e endsAt) Deadline() (time.Time, bool) { return e.at, false }
+
+func TestWithRedisGoneAnAcquireFailsAndRecoversWithIt(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(nil))
+	warmUp(t, l)
+	srv.Kill()
+	if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, core.ErrBackend) {
+		t.Fatalf("Acquire: %v, want ErrBackend", err)
+	}
+	srv.Restart() // without its scripts, and without its data
+	lock, err := l.Acquire(t.Context(), "k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Tokens rise across data loss, as long as the clock does.
+func TestTokensRiseAlsoAfterRedisForgotThem(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(nil))
+	var last uint64
+	for range 3 {
+		for range 50 {
+			lock := must[core.Lock](t)(l.Acquire(t.Context(), "k"))
+			if lock.Token() <= last {
+				t.Fatalf("token %d after %d", lock.Token(), last)
+			}
+			last = lock.Token()
+			_ = lock.Release(t.Context())
+		}
+		srv.Kill()
+		srv.Restart()
+	}
+}
+
+func TestAWaiterWhoseSubscriptionIsCutIsStillGranted(t *testing.T) {
+	for name, fault := range map[string]func(p *faultproxy.Proxy){
+		"cut":                    func(p *faultproxy.Proxy) { p.CutMatching(faultproxy.Contains("subscribe")) },
+		"all cut":                func(p *faultproxy.Proxy) { p.CutAll() },
+		"half-open for a moment": func(p *faultproxy.Proxy) { p.Stall(); time.AfterFunc(300*time.Millisecond, p.Resume) },
+		"no new ones for a moment": func(p *faultproxy.Proxy) {
+			p.Block()
+			p.CutAll()
+			time.AfterFunc(300*time.Millisecond, p.Unblock)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			srv := locktest.StartRedis(t)
+			holder := newLocker(t, srv.Client(nil))
+			l, p := through(t, srv, redis.Options{})
+			lock := must[core.Lock](t)(holder.Acquire(t.Context(), "k"))
+			type result struct {
+				lock core.Lock
+				err  error
+			}
+			got := make(chan result, 1)
+			go func() {
+				k, err := l.Acquire(t.Context(), "k")
+				got <- result{k, err}
+			}()
+			eventually(t, "it waits", waitsInRedis(t, srv.Client(nil), 1))
+			fault(p)
+			released := time.Now()
+			if err := lock.Release(t.Context()); err != nil {
+				t.Error(err)
+			}
+			r := <-got
+			if r.err != nil {
+				t.Fatal(r.err)
+			}
+			// A third of the TTL is the longest that a poll may take.
+			if d := time.Since(released); d > 3500*time.Millisecond {
+				t.Errorf("granted only after %v", d)
+			}
+			if r.lock.Token() <= lock.Token() {
+				t.Errorf("token %d after %d", r.lock.Token(), lock.Token())
+			}
+			p.Heal()
+			if err := r.lock.Release(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// Without it nobody may stand in line: a grant would find nobody.
+func TestASubscriptionThatIsNotAllowedIsToldToThoseWhoWouldWait(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	admin := srv.Client(nil)
+	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~*", "resetchannels", "+@all").Err(); err != nil {
+		t.Fatal(err)
+	}
+	holder := newLocker(t, admin)
+	lock := must[core.Lock](t)(holder.Acquire(t.Context(), "k"))
+	rdb := redis.NewClient(&redis.Options{Addr: srv.Addr(), Username: "app", Password: "secret"})
+	t.Cleanup(func() { rdb.Close() })
+	l := newLocker(t, rdb)
+	if err := l.Do(t.Context(), "free", func(context.Context) error { return nil }); err != nil {
+		t.Errorf("a free key: %v", err)
+	}
+	_, err := l.Acquire(t.Context(), "k")
+	var ae *core.AcquireError
+	if !errors.Is(err, core.ErrBackend) || !errors.As(err, &ae) || !redis.HasErrorPrefix(ae.Cause, "NOPERM") {
+		t.Errorf("Acquire: %v, want ErrBackend with the server's NOPERM", err)
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
