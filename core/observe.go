@@ -15,28 +15,30 @@ func Observe(l Locker, o Observer) Locker {
 	if n, ok := l.(interface{ Namespace() string }); ok {
 		namespace = n.Namespace()
 	}
-	return &observedLocker{inner: l, observer: o, namespace: namespace}
+	name := namespace
+	if d, ok := l.(interface{ defaults() Settings }); ok && d.defaults().Name != "" {
+		name = d.defaults().Name
+	}
+	return &observedLocker{inner: l, observer: o, namespace: namespace, name: name}
 }
 
 type observedLocker struct {
 	inner     Locker
 	observer  Observer
 	namespace string
+	name      string // where a call gives none
 }
 
 var _ Locker = (*observedLocker)(nil)
 
 func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	var named Settings // for the name alone; the inner Locker judges the rest
+	named := Settings{Name: o.name} // for the name alone; the inner Locker judges the rest
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyAcquire(&named)
 		}
 	}
 	a := Attempt{Namespace: o.namespace, Name: named.Name, Key: key, Start: time.Now()}
-	if a.Name == "" {
-		a.Name = o.namespace
-	}
 
 	// Only the observer sees the acquire span's context. Were the lock's
 	// context derived from it, all that the holder does would hang under a
@@ -57,7 +59,8 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Token: inner.Token()})
 
 	l := &observedLock{Lock: inner, observer: o.observer, attempt: a, since: time.Now()}
-	l.ctx = NewContext(o.observer.Holding(inner.Context(), a, inner), l)
+	l.holding = o.observer.Holding(inner.Context(), a, inner)
+	l.ctx = NewContext(l.holding, l)
 	// A loss is told when it happens: a hung holder may never release.
 	l.stop = context.AfterFunc(inner.Context(), func() {
 		if err := stopCause(inner.Context()); err != nil {
@@ -72,7 +75,8 @@ type observedLock struct {
 	Lock
 	observer Observer
 	attempt  Attempt
-	ctx      context.Context
+	holding  context.Context // as Holding returned it
+	ctx      context.Context // and with this lock in it
 	since    time.Time
 	stop     func() bool
 	told     atomic.Bool
@@ -93,7 +97,7 @@ func (l *observedLock) Release(ctx context.Context) error {
 
 func (l *observedLock) ended(err error) {
 	if l.told.CompareAndSwap(false, true) {
-		l.observer.Released(l.ctx, l.attempt, HoldResult{Held: time.Since(l.since), Err: err})
+		l.observer.Released(l.holding, l.attempt, HoldResult{Held: time.Since(l.since), Err: err})
 	}
 }
 

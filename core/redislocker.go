@@ -164,6 +164,8 @@ func (l *RedisLocker) Acquire(ctx context.Context, key string, opts ...AcquireOp
 	return l.front.Acquire(ctx, key, opts...)
 }
 
+func (l *RedisLocker) defaults() Settings { return l.settings }
+
 // TryAcquire is Acquire with Wait(0): a key that is held is [ErrHeld].
 func (l *RedisLocker) TryAcquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
 	return l.front.Acquire(ctx, key, append(opts[:len(opts):len(opts)], Wait(0))...)

@@ -1,0 +1,180 @@
+package sdktest
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/latchkey-go/latchkey/core"
+	lockotel "github.com/latchkey-go/latchkey/otel"
+)
+
+func TestHistogramsHaveTheirUnitsAndBuckets(t *testing.T) {
+	acquire := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
+	hold := append(slices.Clone(acquire), 120, 300)
+	r := newRig(t)
+	r.release(r.acquire(context.Background(), key))
+	for name, bounds := range map[string][]float64{
+		"dlock.acquire.duration": acquire,
+		"dlock.hold.duration":    hold,
+	} {
+		m, points := r.histogram(name)
+		if len(points) != 1 {
+			t.Fatalf("%s has %d series, want 1", name, len(points))
+		}
+		if m.Unit != "s" || m.Description == "" {
+			t.Errorf("%s: unit %q, description %q", name, m.Unit, m.Description)
+		}
+		if !slices.Equal(points[0].Bounds, bounds) {
+			t.Errorf("%s: buckets %v, want %v", name, points[0].Bounds, bounds)
+		}
+	}
+}
+
+// From a slow bucket to its trace.
+func TestExemplarsLeadToTheLocksSpans(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		opts []lockotel.Option
+		// names of the spans that the exemplars lead to
+		acquire, hold string
+	}{
+		{"by default", nil, "acquire " + route, "hold " + route},
+		{"with hold as a parent", []lockotel.Option{lockotel.WithHoldAsParent()}, "acquire " + route, "hold " + route},
+		{"without our own spans, to the request's", []lockotel.Option{lockotel.WithoutTraces()}, "request", "request"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newRig(t, c.opts...)
+			ctx, request := r.request("request")
+			r.release(r.acquire(ctx, key))
+			request.End()
+			for metric, span := range map[string]string{"dlock.acquire.duration": c.acquire, "dlock.hold.duration": c.hold} {
+				expectExemplar(t, r, metric, r.only(span))
+			}
+		})
+	}
+}
+
+// expectExemplar wants metric to have one series with one exemplar, span.
+func expectExemplar(t testing.TB, r *rig, metric string, span sdktrace.ReadOnlySpan) {
+	t.Helper()
+	_, points := r.histogram(metric)
+	if len(points) != 1 || len(points[0].Exemplars) != 1 {
+		t.Fatalf("%s: %+v, want one series with one exemplar", metric, points)
+	}
+	e := points[0].Exemplars[0]
+	traceID, spanID := span.SpanContext().TraceID(), span.SpanContext().SpanID()
+	if !slices.Equal(e.TraceID, traceID[:]) || !slices.Equal(e.SpanID, spanID[:]) {
+		t.Errorf("%s: the exemplar leads to span %x of trace %x, want %v of %v", metric, e.SpanID, e.TraceID, spanID, traceID)
+	}
+}
+
+func TestNoExemplarForARequestThatIsNotSampled(t *testing.T) {
+	r := newRigSampling(t, sdktrace.NeverSample())
+	ctx, _ := r.request("request")
+	r.release(r.acquire(ctx, key))
+	for _, name := range []string{"dlock.acquire.duration", "dlock.hold.duration"} {
+		if _, points := r.histogram(name); len(points) != 1 || len(points[0].Exemplars) != 0 {
+			t.Errorf("%s: %+v, want one series without exemplars", name, points)
+		}
+	}
+}
+
+// Keys are unbounded; series must not be. One lock of each kind makes all the
+// series there will ever be.
+func TestSeriesDoNotGrowWithKeys(t *testing.T) {
+	r := newRig(t, lockotel.WithKey())
+	lockAndCollide := func(key string) {
+		ctx, request := r.request("request")
+		defer request.End()
+		l := r.acquire(ctx, key)
+		if _, err := r.locker.Acquire(ctx, key, core.Wait(0)); err == nil {
+			t.Fatal("two holders")
+		}
+		r.release(l)
+	}
+	series := func() (n int) {
+		for _, name := range []string{"dlock.acquire.duration", "dlock.hold.duration"} {
+			_, points := r.histogram(name)
+			n += len(points)
+			for _, p := range points {
+				for _, kv := range p.Attributes.ToSlice() {
+					if strings.Contains(kv.Value.Emit(), "order/") {
+						t.Fatalf("%s has a key in %s", name, kv.Key)
+					}
+				}
+			}
+		}
+		return n
+	}
+	lockAndCollide("order/0")
+	before := series()
+	if before != 3 { // acquired, busy; released
+		t.Fatalf("%d series, want 3", before)
+	}
+	for i := range 500 {
+		lockAndCollide("order/" + strconv.Itoa(i))
+	}
+	if after := series(); after != before {
+		t.Errorf("%d series after 500 keys, want %d as after one", after, before)
+	}
+}
+
+func TestManyGoroutinesAreAllCounted(t *testing.T) {
+	const goroutines, each = 8, 50
+	r := newRig(t)
+	var wg sync.WaitGroup
+	for g := range goroutines {
+		wg.Go(func() {
+			for i := range each {
+				ctx, request := r.request("request")
+				l, err := r.locker.Acquire(ctx, key, core.Name("route "+strconv.Itoa((g+i)%5)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if err := l.Release(ctx); err != nil {
+					t.Error(err)
+				}
+				request.End()
+			}
+		})
+	}
+	wg.Wait()
+	for _, name := range []string{"dlock.acquire.duration", "dlock.hold.duration"} {
+		_, points := r.histogram(name)
+		var n uint64
+		for _, p := range points {
+			n += p.Count
+		}
+		if n != goroutines*each {
+			t.Errorf("%s counted %d, want %d", name, n, goroutines*each)
+		}
+	}
+	// Each wait's link leads to an acquire span that exists.
+	acquires := make(map[trace.SpanID]bool)
+	waited, ended := 0, r.spans.Ended()
+	for _, s := range ended {
+		if strings.HasPrefix(s.Name(), "acquire ") {
+			acquires[s.SpanContext().SpanID()] = true
+		}
+	}
+	if len(acquires) != goroutines*each {
+		t.Errorf("%d acquire spans, want %d", len(acquires), goroutines*each)
+	}
+	for _, s := range ended {
+		for _, l := range s.Links() {
+			waited++
+			if !acquires[l.SpanContext.SpanID()] {
+				t.Errorf("a link of %s leads to %v, which is no acquire span", s.Name(), l.SpanContext.SpanID())
+			}
+		}
+	}
+	t.Logf("%d links", waited)
+}

@@ -1,0 +1,119 @@
+package lockotel
+
+import (
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+const (
+	// maxSites is far above the routes of one service, and half of the
+	// SDK's own limit of 2000 series per instrument.
+	maxSites = 1000
+	// maxFailures is above 5 outcomes × 2 × the error types of core.
+	maxFailures = 64
+)
+
+// siteKey is where a lock is taken.
+type siteKey struct{ namespace, name string }
+
+// site is all that the spans and metrics of one place have in common,
+// prepared: span names, and options with attribute sets in them.
+type site struct {
+	acquireSpan string
+	holdSpan    string
+	start       []trace.SpanStartOption
+
+	acquired [2][]metric.RecordOption // not contended, contended
+	released []metric.RecordOption
+	lost     []metric.RecordOption
+	failed   prepared[failure, []metric.RecordOption]
+
+	common []attribute.KeyValue
+}
+
+// failure tells apart the series of acquisitions that failed.
+type failure struct {
+	outcome   outcome
+	contended bool
+	errorType string
+}
+
+func (o *Observer) site(a core.Attempt) *site {
+	k := siteKey{a.Namespace, a.Name}
+	if s, ok := o.sites.load(k); ok {
+		return s
+	}
+	return o.sites.store(k, newSite(k))
+}
+
+func newSite(k siteKey) *site {
+	// One attribute that is not UTF-8 and a whole batch cannot be marshaled.
+	k.namespace = strings.ToValidUTF8(k.namespace, "\uFFFD")
+	k.name = strings.ToValidUTF8(k.name, "\uFFFD")
+
+	common := []attribute.KeyValue{namespaceKey.String(k.namespace), nameKey.String(k.name)}
+	s := &site{
+		acquireSpan: spanName("acquire", k.name),
+		holdSpan:    spanName("hold", k.name),
+		start: []trace.SpanStartOption{
+			trace.WithSpanKind(trace.SpanKindInternal),
+			trace.WithAttributes(append(common, systemNameKey.String(systemName))...),
+		},
+		common: common,
+	}
+	s.failed.limit = maxFailures
+	for i, contended := range []bool{false, true} {
+		s.acquired[i] = s.record(outcomeAcquired, contendedKey.Bool(contended))
+	}
+	s.released = s.record(outcomeReleased)
+	s.lost = s.record(outcomeLost)
+	return s
+}
+
+// spanName is for Lockers without a namespace, too.
+func spanName(what, name string) string {
+	if name == "" {
+		return what
+	}
+	return what + " " + name
+}
+
+// record prepares the options of one series. They are a slice, ready to be
+// passed on as it is.
+func (s *site) record(out outcome, more ...attribute.KeyValue) []metric.RecordOption {
+	kvs := make([]attribute.KeyValue, 0, len(s.common)+1+len(more))
+	kvs = append(kvs, s.common...)
+	kvs = append(kvs, outcomeKey.String(string(out)))
+	kvs = append(kvs, more...)
+	return []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(kvs...))}
+}
+
+func (s *site) recordAcquire(out outcome, contended bool, errorType string) []metric.RecordOption {
+	if out == outcomeAcquired {
+		if contended {
+			return s.acquired[1]
+		}
+		return s.acquired[0]
+	}
+	k := failure{out, contended, errorType}
+	if opts, ok := s.failed.load(k); ok {
+		return opts
+	}
+	more := []attribute.KeyValue{contendedKey.Bool(contended)}
+	if errorType != "" {
+		more = append(more, errorTypeKey.String(errorType))
+	}
+	return s.failed.store(k, s.record(out, more...))
+}
+
+func (s *site) recordHold(out outcome) []metric.RecordOption {
+	if out == outcomeReleased {
+		return s.released
+	}
+	return s.lost
+}
