@@ -54,6 +54,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 		description string
 		links       int
 		took        time.Duration
+		refused     bool // before it had terms, and so a lease's duration
 	}{
 		{
 			name: "acquired, free",
@@ -187,8 +188,9 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 					r.t.Fatalf("Acquire: %v, want core.ErrKey", err)
 				}
 			},
-			want:   free.with(attributes{"dlock.outcome": "error", "error.type": "key"}),
-			status: codes.Error, description: "the lock could not be acquired",
+			refused: true,
+			want:    free.with(attributes{"dlock.outcome": "error", "error.type": "key"}),
+			status:  codes.Error, description: "the lock could not be acquired",
 		},
 		{
 			name: "shutting down",
@@ -208,8 +210,11 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 				c.do(r, ctx)
 
 				span := r.only("acquire " + route)
-				expectAttributes(t, "acquire", span.Attributes(),
-					place.with(c.want).with(attributes{"dlock.lease.duration": ttl.Seconds()}))
+				want := place.with(c.want)
+				if !c.refused {
+					want = want.with(attributes{"dlock.lease.duration": ttl.Seconds()})
+				}
+				expectAttributes(t, "acquire", span.Attributes(), want)
 				expectShape(t, span, request)
 				if s := span.Status(); s.Code != c.status || s.Description != c.description {
 					t.Errorf("status = %v %q, want %v %q", s.Code, s.Description, c.status, c.description)
