@@ -227,7 +227,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 				}
 
 				// The point of the metric that this outcome made.
-				want := attributes{"dlock.namespace": namespace, "dlock.name": route}
+				want = attributes{"dlock.namespace": namespace, "dlock.name": route}
 				for _, k := range []string{"dlock.outcome", "dlock.contended", "error.type"} {
 					if v, ok := c.want[k]; ok {
 						want[k] = v
