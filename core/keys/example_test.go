@@ -1,0 +1,51 @@
+package keys_test
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/latchkey-go/latchkey/core/keys"
+)
+
+func ExampleJoin() {
+	fmt.Println(keys.Join("order", "acme", "42"))
+	fmt.Println(keys.Join("order", "acme:42")) // not the same
+	// Output:
+	// order:acme:42
+	// order:acme%3A42
+}
+
+func ExampleParse() {
+	tmpl, err := keys.Parse("order:{header.X-Tenant}:{path.id}")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, r := range tmpl.Refs() {
+		fmt.Println(r.Source, r.Name)
+	}
+	fmt.Println(tmpl.Key("PUT /orders/{id}", "acme", "42"))
+	// Output:
+	// header X-Tenant
+	// path id
+	// PUT /orders/{id}%:order:acme:42
+}
+
+func ExampleSyntaxError() {
+	_, err := keys.Parse("order:{path}")
+	if se, ok := errors.AsType[*keys.SyntaxError](err); ok {
+		fmt.Println(se.Offset, se.Reason)
+	}
+	// Output:
+	// 6 placeholder has no name: it must be {source.name}
+}
+
+// An HTTP route and a gRPC method that change the same order share its lock by
+// doing without a scope.
+func ExampleTemplate_Key_shared() {
+	http, _ := keys.Parse("order:{path.id}")
+	grpc, _ := keys.Parse("order:{field.order_id}")
+	fmt.Println(http.Key("", "42") == grpc.Key("", "42"))
+	// Output:
+	// true
+}

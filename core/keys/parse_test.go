@@ -1,0 +1,118 @@
+package keys_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-go/latchkey/core/keys"
+)
+
+func TestParseFindsThePlaceholders(t *testing.T) {
+	for _, c := range []struct {
+		template string
+		want     []keys.Ref
+	}{
+		{"nightly", nil},
+		{"{path.id}", []keys.Ref{{"path", "id", 0}}},
+		{"order:{header.X-Tenant}:{path.id}", []keys.Ref{{"header", "X-Tenant", 6}, {"path", "id", 24}}},
+		{"{field.order.id}", []keys.Ref{{"field", "order.id", 0}}},
+		{"{json./items/0/s k:u%}", []keys.Ref{{"json", "/items/0/s k:u%", 0}}},
+		{"{a..}", []keys.Ref{{"a", ".", 0}}},
+		{"{{{path.id}}}", []keys.Ref{{"path", "id", 2}}},
+		{"{{path.id}}", nil},
+		{"a{{{path.id}", []keys.Ref{{"path", "id", 3}}},
+		{"{a.b}{a.b}", []keys.Ref{{"a", "b", 0}, {"a", "b", 5}}},
+		{"é{ctx.ü}", []keys.Ref{{"ctx", "ü", 2}}},
+		{strings.Repeat("x", keys.MaxTemplateLen), nil},
+	} {
+		tmpl, err := keys.Parse(c.template)
+		if err != nil {
+			t.Errorf("Parse(%q): %v", c.template, err)
+			continue
+		}
+		if got := tmpl.Refs(); !slices.Equal(got, c.want) {
+			t.Errorf("Parse(%q) refers to %v, want %v", c.template, got, c.want)
+		}
+		if tmpl.String() != c.template {
+			t.Errorf("Parse(%q).String() = %q", c.template, tmpl.String())
+		}
+	}
+}
+
+func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
+	for _, c := range []struct {
+		template string
+		offset   int
+		reason   string // a part of it
+	}{
+		{"", 0, "empty"},
+		{strings.Repeat("x", keys.MaxTemplateLen+1), keys.MaxTemplateLen, "too long"},
+		{"a\nb", 1, "control character"},
+		{"a{b.\x00}", 4, "control character"},
+		{"a\x7f", 1, "control character"},
+		{"a\u0085", 1, "control character"},
+		{"ab\xff", 2, "UTF-8"},
+		{"ab{", 2, "opening brace"},
+		{"ab{path.id", 2, "opening brace"},
+		{"ab{path.{id}}", 2, "opening brace"},
+		{"a{{path.id}", 10, "closing brace"},
+		{"ab}", 2, "closing brace"},
+		{"{path.id}}", 9, "closing brace"},
+		{"x{}", 1, "placeholder is empty"},
+		{"x{.id}", 1, "no source"},
+		{"x{.}", 1, "no source"},
+		{"x{path}", 1, "no name"},
+		{"x{path.}", 1, "no name"},
+	} {
+		_, err := keys.Parse(c.template)
+		se, ok := errors.AsType[*keys.SyntaxError](err)
+		if !ok {
+			t.Errorf("Parse(%q) = %v, want a *SyntaxError", c.template, err)
+			continue
+		}
+		if se.Template != c.template || se.Offset != c.offset || !strings.Contains(se.Reason, c.reason) {
+			t.Errorf("Parse(%q): offset %d, reason %q; want %d, %q", c.template, se.Offset, se.Reason, c.offset, c.reason)
+		}
+	}
+}
+
+func FuzzTemplateParse(f *testing.F) {
+	for _, s := range []string{"", "order:{path.id}", "{{}}", "{a.b}{c.d}", "{", "}", "{}", "{.}", "{a}", "}}}", "{{{", "é{a.é}\xff", "%{a.b}%"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tmpl, err := keys.Parse(text)
+		if err != nil {
+			se, ok := errors.AsType[*keys.SyntaxError](err)
+			if !ok || tmpl != nil || se.Template != text || se.Offset < 0 || se.Offset > len(text) || se.Reason == "" {
+				t.Fatalf("Parse(%q) = %v, %#v", text, tmpl, err)
+			}
+			return
+		}
+		if tmpl.String() != text {
+			t.Fatalf("Parse(%q).String() = %q", text, tmpl.String())
+		}
+		for _, r := range tmpl.Refs() {
+			if r.Source == "" || r.Name == "" || strings.ContainsAny(r.Source+r.Name, "{}") || strings.Contains(r.Source, ".") ||
+				!strings.HasPrefix(text[r.Offset:], r.String()) {
+				t.Fatalf("Parse(%q) has the placeholder %+v", text, r)
+			}
+		}
+		values := make([]string, len(tmpl.Refs()))
+		for i := range values {
+			values[i] = "v"
+		}
+		distinct{}.add(t, tmpl.Key("s", values...), text)
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := keys.Parse("order:{header.X-Tenant}:{path.id}"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package httpmw
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/idgen"
+)
+
+// problemDetails is the body of a denial: RFC 9457, with the extension members
+// reason and retry_after_ms.
+type problemDetails struct {
+	Type         string      `json:"type"`
+	Title        string      `json:"title"`
+	Status       int         `json:"status"`
+	Detail       string      `json:"detail"`
+	Instance     string      `json:"instance,omitempty"`
+	Reason       core.Reason `json:"reason"`
+	RetryAfterMS int64       `json:"retry_after_ms,omitempty"`
+}
+
+// WriteDenial answers r with d, as application/problem+json (see the package's
+// documentation for the table); a nil d is [core.ReasonInternal]. Nothing may
+// have been written to w. Handlers call it when their store has refused the
+// fencing token:
+//
+//	httpmw.WriteDenial(w, r, core.Denied(core.ErrStale))
+//
+// The body holds fixed texts, the request's ID as its instance, the reason and
+// when to try again, and nothing else of d. Headers that w has keep standing,
+// except those that would describe another body. Without a hint in d, a client
+// that may try again is told to between one and three seconds from now, at
+// random, so that not all come back at once.
+//
+// For [core.ReasonCanceled] nothing is written. As returning without an answer
+// would tell net/http to send an empty 200, and as a context is not only
+// cancelled when a client goes away, WriteDenial then panics with
+// [http.ErrAbortHandler], which closes the connection and is not logged. It
+// does so under an [http.Server] only.
+func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
+	if d == nil {
+		d = &core.Denial{Reason: core.ReasonInternal}
+	}
+	if d.Reason == core.ReasonCanceled {
+		if r.Context().Value(http.ServerContextKey) != nil {
+			panic(http.ErrAbortHandler)
+		}
+		return
+	}
+	p := problemOf(d.Reason)
+	body := problemDetails{
+		Type: tagAuthority + "problem:" + p.slug, Title: p.title, Status: p.status, Detail: p.detail,
+		Reason: d.Reason,
+	}
+	if id, ok := idgen.FromContext(r.Context()); ok {
+		body.Instance = tagAuthority + "request:" + url.PathEscape(id)
+	}
+	header := w.Header()
+	for _, name := range []string{
+		"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location",
+		"Content-Range", "Etag", "Expires", "Last-Modified", "Location", "Retry-After",
+	} {
+		header.Del(name)
+	}
+	if p.retry {
+		after := d.RetryAfter
+		if after <= 0 {
+			after = time.Second + rand.N(2*time.Second)
+		}
+		body.RetryAfterMS = ceil(after, time.Millisecond)
+		header.Set("Retry-After", strconv.FormatInt(ceil(after, time.Second), 10))
+	}
+	if p.closing {
+		header.Set("Connection", "close")
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		panic(err) // strings and numbers always have a JSON form
+	}
+	header.Set("Content-Type", "application/problem+json")
+	header.Set("Content-Length", strconv.Itoa(len(text)))
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(p.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(text) // fails if the client is gone: nobody to tell
+	}
+}
+
+// ceil returns d in units, rounded up: a Retry-After of 0 would be an invitation
+// to hammer.
+func ceil(d, unit time.Duration) int64 {
+	return int64((d-1)/unit) + 1
+}

@@ -1,0 +1,121 @@
+package httpmw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+// New returns a middleware under which, of all requests with the same key, one
+// runs at a time. It takes its locks from locker. It may wrap any number of
+// handlers, which then share the options, and is safe for concurrent use; a nil
+// handler makes it panic.
+//
+// The error matches [core.ErrOption] and lists everything that is wrong with
+// the key and the options; for a template it also matches a
+// *keys.SyntaxError.
+func New(locker core.Locker, key KeySource, opts ...Option) (func(http.Handler) http.Handler, error) {
+	o := newOptions(opts)
+	if key == nil {
+		o.bad("the KeySource is nil")
+	} else {
+		maker, err := key.compile()
+		o.key = maker
+		o.errs = append(o.errs, err)
+	}
+	guard, err := core.NewGuard(locker, o.guard...)
+	o.errs = append(o.errs, err)
+	if err := errors.Join(o.errs...); err != nil {
+		return nil, err
+	}
+	return func(next http.Handler) http.Handler {
+		mustHandler(next)
+		return &locked{options: o, guard: guard, next: next}
+	}, nil
+}
+
+// locked is a handler under a lock.
+type locked struct {
+	options
+	guard *core.Guard
+	next  http.Handler
+}
+
+var _ http.Handler = (*locked)(nil)
+
+// ServeHTTP runs the handler with the lock of r's key, without one if the key is
+// skipped, or answers why not.
+func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, id := withRequestID(r.Context())
+	name := l.name
+	if name == "" {
+		name = r.Pattern
+	}
+	key, err := l.key.key(r, scope{text: name, off: l.unscoped})
+	if err != nil {
+		if l.missing == Skip && errors.Is(err, core.ErrKeyMissing) {
+			serveCopy(ctx, l.next, w, r, nil)
+			return
+		}
+		l.deny(track(w), copyRequest(ctx, r, nil), keyDenial(err))
+		return
+	}
+	terms := []core.AcquireOption{core.WithMeta(core.Meta{RequestID: id})}
+	if l.name == "" && r.Pattern != "" {
+		terms = append(terms, core.Name(r.Pattern))
+	}
+	l.serve(ctx, w, r, key, terms)
+}
+
+func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, key string, terms []core.AcquireOption) {
+	var body io.ReadCloser // nil: r's own
+	var deadline writeDeadline
+	if l.wait > 0 {
+		body = readAhead(r)
+		deadline = beginWait(w, r, l.wait)
+	}
+	response := track(w)
+	err := l.guard.Run(ctx, key, func(ctx context.Context) error {
+		deadline.endWait()
+		serveCopy(ctx, l.next, response.ResponseWriter, r, body)
+		return nil
+	}, terms...)
+	// A handler that has begun its answer and then lost its lock has the last
+	// word with the client; observers have been told of the loss.
+	if err == nil || response.written {
+		return
+	}
+	deadline.endWait()
+	d := core.Denied(err)
+	if d.Reason == core.ReasonSelfDeadlock {
+		d.Cause = fmt.Errorf("httpmw: two locks with the same key in one request, here from %q: %w", l.key, d.Cause)
+	}
+	l.deny(response, copyRequest(ctx, r, body), d)
+}
+
+// deny answers a denied request, to which nothing was written.
+func (l *locked) deny(w *response, r *http.Request, d *core.Denial) {
+	if l.onDeny != nil {
+		l.onDeny(w.ResponseWriter, r, d)
+		if w.written {
+			return
+		}
+	}
+	WriteDenial(w.ResponseWriter, r, d)
+}
+
+// keyDenial is the denial for a key that could not be made. Whatever a KeyFunc
+// fails with, the request is at fault: the same function made other keys.
+func keyDenial(err error) *core.Denial {
+	if errors.Is(err, core.ErrKeyMissing) {
+		return &core.Denial{Reason: core.ReasonKeyMissing, Cause: err}
+	}
+	if !errors.Is(err, core.ErrKey) {
+		err = fmt.Errorf("%w: %w", core.ErrKey, err)
+	}
+	return &core.Denial{Reason: core.ReasonKeyInvalid, Cause: err}
+}

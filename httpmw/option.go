@@ -1,0 +1,134 @@
+package httpmw
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+// The defaults of a locked route. They are tighter than core's: behind each
+// waiter stands a client with a connection.
+const (
+	DefaultWait       = 5 * time.Second
+	DefaultMaxWaiters = 100
+	DefaultMaxHold    = 5 * time.Minute
+)
+
+// Option configures [New].
+type Option interface{ apply(*options) }
+
+type option func(*options)
+
+func (o option) apply(to *options) { o(to) }
+
+type options struct {
+	key      keyMaker
+	guard    []core.GuardOption
+	wait     time.Duration
+	name     string
+	unscoped bool
+	missing  MissingPolicy
+	onDeny   func(http.ResponseWriter, *http.Request, *core.Denial)
+	errs     []error
+}
+
+func newOptions(opts []Option) options {
+	o := options{wait: DefaultWait, guard: []core.GuardOption{
+		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
+	}}
+	for _, opt := range opts {
+		if opt != nil {
+			opt.apply(&o)
+		}
+	}
+	return o
+}
+
+func (o *options) bad(format string, args ...any) {
+	o.errs = append(o.errs, fmt.Errorf("%w: httpmw: "+format, append([]any{core.ErrOption}, args...)...))
+}
+
+func guardOption(opt core.GuardOption) Option {
+	return option(func(o *options) { o.guard = append(o.guard, opt) })
+}
+
+// Wait sets the longest time in line, at most [core.MaxWait]; the default is
+// [DefaultWait]. Wait(0) does not wait: a held key is denied at once.
+//
+// The time in line does not count towards the server's WriteTimeout, which
+// would otherwise end a request that waited for long without any answer: on a
+// route that waits, the connection's write deadline is moved such that the
+// handler, or the denial, has the whole WriteTimeout from when the wait is over.
+// This overrides a write deadline that an outer middleware has set, and needs a
+// ResponseWriter whose SetWriteDeadline an [http.ResponseController] can reach.
+func Wait(d time.Duration) Option {
+	return option(func(o *options) {
+		o.wait = d
+		o.guard = append(o.guard, core.Wait(d))
+	})
+}
+
+// MaxWaiters caps the requests that wait for one key in this process; the
+// default is [DefaultMaxWaiters]. One more is denied at once, with 429.
+func MaxWaiters(n int) Option { return guardOption(core.MaxWaiters(n)) }
+
+// TTL sets the lease's time to live: see [core.TTL]. The default is the
+// Locker's.
+func TTL(d time.Duration) Option { return guardOption(core.TTL(d)) }
+
+// MaxHold bounds how long one request keeps the lock; the default is
+// [DefaultMaxHold], and 0 is no bound. When it is over, the handler's context
+// is cancelled with cause [core.ErrMaxHold].
+func MaxHold(d time.Duration) Option { return guardOption(core.MaxHold(d)) }
+
+// Name names what is locked, in telemetry and, in place of the route's pattern,
+// in the key: routes with one name and one key lock each other out. Without it
+// the name is the pattern with which an [http.ServeMux] chose the route. Give a
+// name when another router, which leaves [http.Request.Pattern] empty, is used.
+// It must be of low cardinality and not be empty.
+func Name(name string) Option {
+	return option(func(o *options) {
+		o.name = name
+		if name == "" {
+			o.bad("Name is empty")
+			return
+		}
+		o.guard = append(o.guard, core.Name(name))
+	})
+}
+
+// Unscoped leaves the route, or its [Name], out of the key, so that it is the
+// same as that of another route, a gRPC method or a cron job. What a [KeyFunc]
+// returns is then the key as it is, of at most [core.MaxKeyLen] bytes: make it
+// with keys.Join, or a client that chooses a part of it may be able to choose
+// somebody else's key.
+func Unscoped() Option { return option(func(o *options) { o.unscoped = true }) }
+
+// OnBackendError chooses what happens when the lock backend is unavailable. The
+// default is [core.FailClosed]: 503. With [core.FailOpen] the handler runs
+// without a lock.
+func OnBackendError(p core.BackendErrorPolicy) Option { return guardOption(core.OnBackendError(p)) }
+
+// AwaitRelease makes the response wait (or not) until the release is answered,
+// for at most 250 ms or until the request's context ends. By default only
+// routes with Wait(0) do, where a client's next request must not be told "held"
+// because of its own last one.
+func AwaitRelease(await bool) Option { return guardOption(core.AwaitRelease(await)) }
+
+// OnDeny is called for each request that is denied, [core.ReasonCanceled]
+// included, and with [core.ReasonLost] for each handler that has lost its lock
+// and written nothing. It may write any answer; if it writes none, to log only,
+// the request is answered by [WriteDenial]. The headers it has set stay.
+//
+// The request's context carries its ID. The denial's Cause may name the key: it
+// is for logs. fn is called by many requests at once.
+func OnDeny(fn func(http.ResponseWriter, *http.Request, *core.Denial)) Option {
+	return option(func(o *options) {
+		o.onDeny = fn
+		if fn == nil {
+			o.bad("OnDeny's function is nil")
+		}
+	})
+}

@@ -1,0 +1,65 @@
+package httpmw_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/latchkey-go/latchkey/httpmw"
+	"github.com/latchkey-go/latchkey/idgen"
+)
+
+func TestRequestIDs(t *testing.T) {
+	trust := []httpmw.RequestIDOption{httpmw.TrustRequestID(), nil}
+	for name, row := range map[string]struct {
+		opts    []httpmw.RequestIDOption
+		inbound []string
+		context string
+		want    string // "" for one that is generated
+	}{
+		"none":                         {},
+		"inbound, not trusted":         {inbound: []string{"theirs"}},
+		"inbound, trusted":             {opts: trust, inbound: []string{"theirs"}, want: "theirs"},
+		"trusted, but there is none":   {opts: trust},
+		"trusted, but empty":           {opts: trust, inbound: []string{""}},
+		"trusted, but two":             {opts: trust, inbound: []string{"a", "b"}},
+		"trusted, but with a space":    {opts: trust, inbound: []string{"a b"}},
+		"trusted, but too long":        {opts: trust, inbound: []string{strings.Repeat("a", 129)}},
+		"in the context":               {context: "ours", want: "ours"},
+		"in the context and inbound":   {opts: trust, inbound: []string{"theirs"}, context: "ours", want: "ours"},
+		"in the context but not valid": {context: "a\nb"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var id string
+			h := httpmw.RequestID(row.opts...)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				id, _ = idgen.FromContext(r.Context())
+			}))
+			r := httptest.NewRequest(http.MethodGet, "/", nil)
+			r.Header["X-Request-Id"] = row.inbound
+			if row.context != "" {
+				r = r.WithContext(idgen.NewContext(r.Context(), row.context))
+			}
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, r)
+			equal(t, "answered ID", w.Header().Get(httpmw.RequestIDHeader), id)
+			switch {
+			case row.want != "":
+				equal(t, "ID", id, row.want)
+			case !idgen.ValidRequestID(id), id == row.context, len(row.inbound) > 0 && id == row.inbound[0]:
+				t.Errorf("ID %q was not generated", id)
+			}
+		})
+	}
+}
+
+func TestGeneratedRequestIDsDiffer(t *testing.T) {
+	h := httpmw.RequestID()(http.HandlerFunc(ok))
+	seen := map[string]bool{}
+	for range 100 {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		seen[w.Header().Get("X-Request-ID")] = true
+	}
+	equal(t, "different IDs", len(seen), 100)
+}

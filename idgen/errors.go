@@ -1,0 +1,37 @@
+package idgen
+
+// What making an ID can fail with. Match them with [errors.Is].
+var (
+	// ErrOption: an option is missing or out of range.
+	ErrOption = newError("option", "idgen: invalid option")
+	// ErrClosed: the generator is closed.
+	ErrClosed = newError("closed", "idgen: the generator is closed")
+	// ErrBackend: Redis could not be reached, did not answer or answered with
+	// an error.
+	ErrBackend = newError("backend", "idgen: the ID backend is unavailable")
+	// ErrClock: the clock of this machine cannot be right: it is before the
+	// epoch, or more than a day away from the clock of Redis.
+	ErrClock = newError("clock", "idgen: the clock is out of range")
+	// ErrTimeExhausted: the time since the epoch no longer fits the ID.
+	ErrTimeExhausted = newError("time_exhausted", "idgen: the time since the epoch does not fit the ID")
+	// ErrSequenceExhausted: the sequence has no number left.
+	ErrSequenceExhausted = newError("sequence_exhausted", "idgen: the sequence is used up")
+	// ErrSequenceRegressed: Redis returned numbers that it had returned before,
+	// which means that it has lost data. They were not used.
+	ErrSequenceRegressed = newError("sequence_regressed", "idgen: the sequence went backwards")
+	// ErrLayoutMismatch: another process makes IDs under this name with another
+	// layout: an epoch or a time zone that differs.
+	ErrLayoutMismatch = newError("layout_mismatch", "idgen: the name is in use with another layout")
+	// ErrInvalidID: the number is no ID of this kind.
+	ErrInvalidID = newError("invalid_id", "idgen: not a valid ID")
+)
+
+// kindError is a sentinel with a name for telemetry.
+type kindError struct{ kind, text string }
+
+func newError(kind, text string) error { return &kindError{kind, text} }
+
+func (e *kindError) Error() string { return e.text }
+
+// ErrorType is the error's name in telemetry (the error.type attribute).
+func (e *kindError) ErrorType() string { return e.kind }

@@ -1,0 +1,87 @@
+package idgen_test
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/google/uuid"
+	"github.com/latchkey-go/latchkey/idgen"
+	"github.com/redis/go-redis/v9"
+)
+
+func ExampleDailySequence() {
+	server, err := miniredis.Run() // your Redis
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer rdb.Close()
+
+	orders, err := idgen.NewDailySequence(rdb, "orders",
+		idgen.Epoch(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), // never to be changed
+		idgen.Zone(time.UTC))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer orders.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	id, err := orders.Next(ctx)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	parts, err := orders.Split(id)
+	fmt.Println(id > 0, parts.Counter, err)
+	// Output:
+	// true 1 <nil>
+}
+
+func ExampleSplitDaily() {
+	epoch := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	parts, err := idgen.SplitDaily(121166181380915207, epoch)
+	fmt.Println(parts.Time, parts.Counter, err)
+	// Output:
+	// 2026-11-23 12:26:40 +0000 UTC 7 <nil>
+}
+
+func ExampleUUIDv7() {
+	var owners idgen.UUIDv7
+	ids := make([]uuid.UUID, 3)
+	if _, err := owners.NextN(context.Background(), ids); err != nil {
+		fmt.Println(err) // never: it asks nobody
+	}
+	fmt.Println(ids[0].Version(), ids[0].String() < ids[1].String(), ids[1].String() < ids[2].String())
+	// Output:
+	// VERSION_7 true true
+}
+
+func ExampleUUIDv4() {
+	var sessions idgen.UUIDv4
+	id, _ := sessions.Next(context.Background())
+	fmt.Println(id.Version())
+	// Output:
+	// VERSION_4
+}
+
+// An ID from outside is taken over only if it is harmless.
+func ExampleValidRequestID() {
+	for _, inbound := range []string{"req-7f.3~a", "x\r\nSet-Cookie: a=b"} {
+		id := inbound
+		if !idgen.ValidRequestID(id) {
+			id = idgen.NewRequestID()
+		}
+		ctx := idgen.NewContext(context.Background(), id)
+		got, _ := idgen.FromContext(ctx)
+		fmt.Println(got == inbound)
+	}
+	// Output:
+	// true
+	// false
+}
