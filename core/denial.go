@@ -53,8 +53,14 @@ func Denied(err error) *Denial {
 	if d, ok := errors.AsType[*Denial](err); ok {
 		return d
 	}
-	d := &Denial{Reason: reasonOf(err), Cause: err}
-	if ae, ok := errors.AsType[*AcquireError](err); ok {
+	d := &Denial{Cause: err}
+	ae, ok := errors.AsType[*AcquireError](err)
+	if !ok {
+		d.Reason = reasonOf(err)
+	} else {
+		// Not its cause: a request that gave up because its context ended may
+		// find there why that ended, such as the loss of an outer lock.
+		d.Reason = reasonOf(ae.Err)
 		d.Waited, d.RetryAfter = ae.Info.Waited, ae.Info.RetryAfter
 		if d.Holder = ae.Info.Blocker; ae.Info.Predecessor != nil {
 			d.Holder = ae.Info.Predecessor
@@ -105,5 +111,10 @@ func (d *Denial) Error() string {
 // Unwrap returns the cause.
 func (d *Denial) Unwrap() error { return d.Cause }
 
-// ErrorType is the cause's name in telemetry.
-func (d *Denial) ErrorType() string { return ErrorType(d.Cause) }
+// ErrorType is the cause's name in telemetry; "other" if there is none.
+func (d *Denial) ErrorType() string {
+	if d.Cause == nil {
+		return "other"
+	}
+	return ErrorType(d.Cause)
+}

@@ -85,6 +85,18 @@ func (e *entry) serves(r *request) bool {
 	return e.ttl == r.settings.TTL && (e.wait || r.settings.Wait == 0)
 }
 
+// silence tells why nothing is known of e just now: the last question failed, or
+// is unanswered for longer than an answer takes. Nil if neither.
+func (e *entry) silence() error {
+	switch {
+	case e.fault != nil:
+		return e.fault
+	case !e.unanswered.IsZero() && time.Since(e.unanswered) > slowAnswer:
+		return errNoAnswer
+	}
+	return nil
+}
+
 // lookup finds the entry of an ID, nil if it is unknown: of another process, or
 // retired and its end not under way just now.
 func (l *RedisLocker) lookup(id remote.ID) *entry {

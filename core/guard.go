@@ -60,7 +60,7 @@ func AwaitRelease(await bool) GuardOption {
 func NewGuard(l Locker, opts ...GuardOption) (*Guard, error) {
 	g := &Guard{locker: l}
 	var errs []error
-	if l == nil {
+	if r, typed := l.(*RedisLocker); l == nil || typed && r == nil {
 		errs = append(errs, fmt.Errorf("%w: the Locker is nil", ErrOption))
 	}
 	for _, o := range opts {
@@ -99,7 +99,8 @@ func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) er
 	lock, err := g.locker.Acquire(ctx, key, opts...)
 	if err != nil {
 		if g.options.backendError == FailOpen && errors.Is(err, ErrBackend) && ctx.Err() == nil {
-			return fn(ctx)
+			// Under another guard's lock, that one is not the lock on this key.
+			return fn(NewContext(ctx, nil))
 		}
 		return Denied(err)
 	}
@@ -110,14 +111,19 @@ func (g *Guard) runHolding(ctx context.Context, lock Lock, fn func(context.Conte
 	defer func() { g.release(ctx, lock, opts) }()
 	err = fn(lock.Context())
 	lost := stopCause(lock.Context())
-	if lost == nil && lock.Remaining() <= 0 {
-		lost = ErrLost // lapsed, and the clockwork is about to say so
+	if lost == nil && lock.Remaining() <= 0 && !errors.Is(lock.Release(ended), ErrReleased) {
+		// Not given back by fn itself: lapsed, and the clockwork is about to
+		// say so, or cannot because the request's context ended first.
+		lost = ErrLost
 	}
 	switch {
 	case lost != nil:
 		return &Denial{Reason: ReasonLost, Cause: errors.Join(lost, err)}
 	case errors.Is(err, ErrStale):
-		return Denied(err)
+		if d, ok := errors.AsType[*Denial](err); ok {
+			return d // of a guard within this one
+		}
+		return &Denial{Reason: ReasonStale, Cause: err}
 	}
 	return err
 }
@@ -144,11 +150,14 @@ func (g *Guard) awaits(opts []AcquireOption) bool {
 	if g.options.awaitRelease != nil {
 		return *g.options.awaitRelease
 	}
-	unset := Settings{Wait: -1} // the Locker's own default is not known here
+	inForce := Settings{Wait: -1} // of another's Locker the default is not known
+	if l, ok := g.locker.(interface{ defaults() Settings }); ok {
+		inForce = l.defaults()
+	}
 	for _, o := range opts {
 		if o != nil {
-			o.applyAcquire(&unset)
+			o.applyAcquire(&inForce)
 		}
 	}
-	return unset.Wait == 0
+	return inForce.Wait == 0
 }

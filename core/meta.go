@@ -3,7 +3,9 @@ package core
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Meta is what a waiter or an operator wants to know about a holder. It is
@@ -65,8 +67,8 @@ func encodeMeta(m Meta, since time.Time) string {
 		b = append(append(b, name...), '=')
 		b = append(b, url.QueryEscape(value)...)
 	}
-	add("service", m.Service[:min(len(m.Service), maxMetaName)])
-	add("host", m.Host[:min(len(m.Host), maxMetaName)])
+	add("service", cutName(m.Service))
+	add("host", cutName(m.Host))
 	if m.PID != 0 {
 		add("pid", strconv.Itoa(m.PID))
 	}
@@ -80,18 +82,33 @@ func encodeMeta(m Meta, since time.Time) string {
 	return string(b)
 }
 
+// cutName returns as many whole characters of a name as are stored.
+func cutName(s string) string {
+	if len(s) <= maxMetaName {
+		return s
+	}
+	n := maxMetaName
+	for n > maxMetaName-utf8.UTFMax && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
 // decodeHolder is the inverse of encodeMeta; nil if there is nothing in s that
-// it knows. It is lenient: the text is only shown to people.
+// it knows. It is lenient: the text is only shown to people. But it is always
+// valid UTF-8, without which an exporter refuses a whole batch of spans
+// (https://protobuf.dev/programming-guides/proto3/#scalar).
 func decodeHolder(s string) *Holder {
 	values, _ := url.ParseQuery(s) // what could be parsed
 	if len(values) == 0 {
 		return nil
 	}
+	text := func(name string) string { return strings.ToValidUTF8(values.Get(name), "\uFFFD") }
 	h := &Holder{Meta: Meta{
-		Service:     values.Get("service"),
-		Host:        values.Get("host"),
-		RequestID:   values.Get("request"),
-		TraceParent: values.Get("trace"),
+		Service:     text("service"),
+		Host:        text("host"),
+		RequestID:   text("request"),
+		TraceParent: text("trace"),
 	}}
 	h.PID, _ = strconv.Atoi(values.Get("pid"))
 	if ms, err := strconv.ParseInt(values.Get("since"), 10, 64); err == nil {

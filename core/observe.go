@@ -8,37 +8,47 @@ import (
 	"time"
 )
 
-// Observe returns a Locker that tells o about everything l does. For a
-// [RedisLocker], [WithObserver] is the same.
+// Observe returns a Locker that tells o about everything l does; l itself if o
+// is nil. For a [RedisLocker], [WithObserver] is the same.
 func Observe(l Locker, o Observer) Locker {
-	namespace := ""
+	if o == nil {
+		return l
+	}
+	ol := &observedLocker{inner: l, observer: o}
 	if n, ok := l.(interface{ Namespace() string }); ok {
-		namespace = n.Namespace()
+		ol.namespace = n.Namespace()
 	}
-	name := namespace
-	if d, ok := l.(interface{ defaults() Settings }); ok && d.defaults().Name != "" {
-		name = d.defaults().Name
+	if d, ok := l.(interface{ defaults() Settings }); ok {
+		ol.settings = d.defaults()
 	}
-	return &observedLocker{inner: l, observer: o, namespace: namespace, name: name}
+	return ol
 }
 
 type observedLocker struct {
 	inner     Locker
 	observer  Observer
 	namespace string
-	name      string // where a call gives none
+	settings  Settings // the defaults, where they are known
 }
 
 var _ Locker = (*observedLocker)(nil)
 
+// Namespace is that of the Locker within.
+func (o *observedLocker) Namespace() string { return o.namespace }
+
+func (o *observedLocker) defaults() Settings { return o.settings }
+
 func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	named := Settings{Name: o.name} // for the name alone; the inner Locker judges the rest
+	named := o.settings // for the name alone; the inner Locker judges the rest
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyAcquire(&named)
 		}
 	}
 	a := Attempt{Namespace: o.namespace, Name: named.Name, Key: key, Start: time.Now()}
+	if a.Name == "" {
+		a.Name = o.namespace
+	}
 
 	// Only the observer sees the acquire span's context. Were the lock's
 	// context derived from it, all that the holder does would hang under a
@@ -64,7 +74,7 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	// A loss is told when it happens: a hung holder may never release.
 	l.stop = context.AfterFunc(inner.Context(), func() {
 		if err := stopCause(inner.Context()); err != nil {
-			l.ended(err)
+			l.ended(time.Since(l.since), err)
 		}
 	})
 	return l, nil
@@ -86,18 +96,24 @@ func (l *observedLock) Context() context.Context { return l.ctx }
 
 func (l *observedLock) Release(ctx context.Context) error {
 	l.stop()
-	end := stopCause(l.Lock.Context())
+	held, lapsed := time.Since(l.since), l.Lock.Remaining() <= 0
 	err := l.Lock.Release(ctx)
-	if end == nil && errors.Is(err, ErrLost) {
+	if errors.Is(err, ErrReleased) {
+		return err // the first call tells, once it knows how the hold ended
+	}
+	// A loss may have come since stop: the first cause is the one that stays.
+	// But it is not there if the request's own context ended before.
+	end := stopCause(l.Lock.Context())
+	if end == nil && (lapsed || errors.Is(err, ErrLost)) {
 		end = ErrLost
 	}
-	l.ended(end)
+	l.ended(held, end)
 	return err
 }
 
-func (l *observedLock) ended(err error) {
+func (l *observedLock) ended(held time.Duration, err error) {
 	if l.told.CompareAndSwap(false, true) {
-		l.observer.Released(l.holding, l.attempt, HoldResult{Held: time.Since(l.since), Err: err})
+		l.observer.Released(l.holding, l.attempt, HoldResult{Held: held, Err: err})
 	}
 }
 

@@ -2,7 +2,6 @@ package core
 
 import (
 	"container/list"
-	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
@@ -52,15 +51,6 @@ func newRequest(key string, s Settings, start time.Time) *request {
 func (r *request) failure(err, cause error) error {
 	r.info.Waited = time.Since(r.start)
 	return &AcquireError{Key: r.key, Err: err, Cause: cause, Info: r.info}
-}
-
-// timedOut says what it means that r has waited for its limit: that others
-// were in the way, or that Redis never said so.
-func (r *request) timedOut(limit time.Duration) (err, cause error) {
-	if r.info.Contended {
-		return ErrWaitTimeout, nil
-	}
-	return ErrBackend, fmt.Errorf("no answer from Redis within %v", limit)
 }
 
 // join admits r to the line of its key, or says why not.
@@ -135,17 +125,25 @@ func (q *queue) head() *request {
 	return nil
 }
 
-// leave takes a request that gives up out of the line. If it was granted the
-// lock at the same moment, the lock is returned and the caller must use it or
-// give it back.
-func (l *RedisLocker) leave(r *request) *lock {
+// leave takes a request that gives up out of the line, and returns its outcome:
+// that of the same moment if there is one, which may be the lock.
+func (l *RedisLocker) leave(r *request) (out outcome) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r.place == nil {
-		out := <-r.out // sent before it was taken
-		return out.lock
+		return <-r.out
 	}
+	// Its time is over because others were in the way, or because Redis did
+	// not answer.
 	q, wasHead := r.queue, r.queue.head() == r
+	switch e := q.entry; {
+	case !r.info.Contended:
+		out = outcome{err: ErrBackend, cause: errNoAnswer}
+	case e != nil && e.silence() != nil:
+		out = outcome{err: ErrBackend, cause: e.silence()}
+	default:
+		out = outcome{err: ErrWaitTimeout}
+	}
 	r.info.RetryAfter = l.retryHint(q)
 	l.take(r)
 	if e := q.entry; wasHead && e != nil && e.life != held {
@@ -157,7 +155,7 @@ func (l *RedisLocker) leave(r *request) *lock {
 		}
 	}
 	l.tidy(q)
-	return nil
+	return out
 }
 
 // refuse sends a request in line away. The caller holds mu.

@@ -248,3 +248,29 @@ func TestAWaitEndsWithALongOutage(t *testing.T) {
 		}
 	})
 }
+
+// What ended the wait is told by what is known at its end.
+func TestAWaitThatEndsWhileRedisIsSilentIsNotPutDownToTheHolder(t *testing.T) {
+	for name, fault := range map[string]func() error{
+		"errors":  func() error { return io.EOF },
+		"silence": func() error { time.Sleep(10 * time.Second); return io.EOF },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker(TTL(3 * time.Second)) // a poll after 1 s
+				other, _ := b.locker()
+				k := get(t, other, "k")
+				r := begin(t.Context(), l, "k", Wait(1900*time.Millisecond))
+				synctest.Wait()
+				p.via(func(operation, func() error) error { return fault() })
+				elapse(1900 * time.Millisecond)
+				if !r.done() || !errors.Is(r.err, ErrBackend) || errors.Is(r.err, ErrWaitTimeout) {
+					t.Errorf("%v, want ErrBackend", r.err)
+				}
+				p.via(nil)
+				elapse(20 * time.Second)
+				free(t, k)
+			})
+		})
+	}
+}

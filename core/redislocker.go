@@ -28,6 +28,9 @@ const (
 	// backendTimeout is how long Redis may leave a question unanswered before
 	// those who wait for the answer are told ErrBackend.
 	backendTimeout = 2 * time.Second
+	// slowAnswer is how long an answer may take before a wait that ends
+	// meanwhile is put down to Redis rather than to whoever is in the way.
+	slowAnswer = 500 * time.Millisecond
 )
 
 // RedisLocker grants locks that live in Redis. It is safe for concurrent use;
@@ -228,24 +231,18 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 	select {
 	case out = <-r.out:
 	case <-ctx.Done():
-		granted := l.leave(r)
-		if granted != nil {
-			granted.giveBack()
-		}
-		return nil, r.failure(ctx.Err(), context.Cause(ctx))
+		out = l.leave(r)
 	case <-timer.C:
-		granted := l.leave(r)
-		if granted == nil {
-			return nil, r.failure(r.timedOut(limit))
+		out = l.leave(r)
+	}
+	if err := ctx.Err(); err != nil {
+		if out.lock != nil {
+			out.lock.giveBack()
 		}
-		out = outcome{lock: granted}
+		return nil, r.failure(err, context.Cause(ctx))
 	}
 	if out.err != nil {
 		return nil, r.failure(out.err, out.cause)
-	}
-	if err := ctx.Err(); err != nil {
-		out.lock.giveBack()
-		return nil, r.failure(err, context.Cause(ctx))
 	}
 	out.lock.bind(ctx)
 	return out.lock, nil
