@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	lockotel "github.com/latchkey-go/latchkey/otel"
@@ -28,4 +30,18 @@ func ExampleNewObserver() {
 		panic(err)
 	}
 	// Output: locked order/42
+}
+
+// A service gives the observer to its Locker.
+func ExampleNewObserver_service() {
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:6379"})
+	observer, err := lockotel.NewObserver() // or WithTracerProvider, WithMeterProvider
+	if err != nil {
+		panic(err)
+	}
+	locker, err := core.New(rdb, core.WithObserver(observer))
+	if err != nil {
+		panic(err)
+	}
+	defer locker.Close()
 }

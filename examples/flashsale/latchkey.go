@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/shop"
 	"github.com/latchkey-go/latchkey/examples/internal/shoppb"
 	"github.com/latchkey-go/latchkey/grpcmw"
@@ -33,16 +34,19 @@ func newLatchkeyProtection(rdb *redis.Client, t terms) (*latchkeyProtection, err
 	// A route and a method are part of their keys, so that none are locked
 	// together by accident. Here it is meant: unscoped, both transports make
 	// the same key of the same item.
-	lock, httpErr := httpmw.New(locker, httpmw.Key("{path.item}"),
+	lock, httpErr := httpmw.New(locker, httpmw.Key("item:{path.item}"),
 		httpmw.Unscoped(), httpmw.Wait(t.wait), httpmw.MaxWaiters(t.maxWaiters))
 	calls, grpcErr := grpcmw.New(locker,
-		grpcmw.For(shoppb.Shop_Buy_FullMethodName, grpcmw.KeyOf((*shoppb.BuyRequest).GetItem),
+		grpcmw.For(shoppb.Shop_Buy_FullMethodName, grpcmw.KeyOf(itemKey),
 			grpcmw.Unscoped(), grpcmw.Wait(t.wait), grpcmw.MaxWaiters(t.maxWaiters)))
 	if err := errors.Join(httpErr, grpcErr); err != nil {
 		return nil, errors.Join(err, locker.Close())
 	}
 	return &latchkeyProtection{locker: locker, lock: lock, calls: calls}, nil
 }
+
+// itemKey is the HTTP route's key, from a message.
+func itemKey(r *shoppb.BuyRequest) string { return keys.Join("item", r.GetItem()) }
 
 func (p *latchkeyProtection) http(next http.Handler) http.Handler { return p.lock(next) }
 

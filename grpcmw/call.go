@@ -1,0 +1,79 @@
+package grpcmw
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+// call is one call of a locked method.
+type call struct {
+	*method
+	ctx        context.Context // with the request ID, without the lock
+	requestID  string
+	setTrailer func(metadata.MD)
+}
+
+// result is what became of the handler.
+type result struct {
+	ran  bool
+	sent bool // a message, on a stream
+	err  error
+}
+
+// run runs fn under the lock on key.
+func (c *call) run(ctx context.Context, key string, fn func(context.Context) error) error {
+	return c.guard.Run(ctx, key, fn, core.WithMeta(core.Meta{RequestID: c.requestID}))
+}
+
+// unlocked returns ctx for a handler that is to run without a lock. If ctx is
+// under an outer interceptor's, that one is not the lock on this call's key.
+func unlocked(ctx context.Context) context.Context { return core.NewContext(ctx, nil) }
+
+// outcome turns what run returned into the call's error.
+func (c *call) outcome(err error, r result) error {
+	// The denial itself and no other error that wraps one: what a handler says
+	// with a status of its own is passed on as it is.
+	d, ok := err.(*core.Denial)
+	if !ok {
+		return err
+	}
+	if inner, ok := errors.AsType[*deniedError](r.err); ok && inner.denial == d {
+		return r.err // answered by an interceptor inside this one
+	}
+	if d.Reason == core.ReasonLost && r.sent && c.terms.onLoss == KeepResult && !gaveUp(r.err) {
+		return c.outcome(r.err, result{ran: true})
+	}
+	return c.deny(d, r.ran)
+}
+
+// gaveUp tells whether a handler's error is no more than its heeding the
+// context that the loss has cancelled.
+func gaveUp(err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, context.Canceled), errors.Is(err, core.ErrLost), errors.Is(err, core.ErrBroken), errors.Is(err, core.ErrMaxHold):
+		return true
+	}
+	return status.Code(err) == codes.Canceled
+}
+
+// deny returns the answer to a denied call and sets the trailer for it.
+func (c *call) deny(d *core.Denial, ran bool) error {
+	if c.terms.onDeny != nil {
+		if err := c.terms.onDeny(c.ctx, d); err != nil {
+			return err
+		}
+	}
+	err, trailer := c.answer(d, ran)
+	if trailer != nil {
+		c.setTrailer(trailer)
+	}
+	return err
+}

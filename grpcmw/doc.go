@@ -1,0 +1,60 @@
+// Package grpcmw locks the calls of a gRPC server: of all calls with the same
+// key, on all replicas of a service, one runs at a time and the others wait in
+// line.
+//
+//	gm, err := grpcmw.New(locker,
+//		grpcmw.For(pb.Orders_Update_FullMethodName,
+//			grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return r.GetOrderId() })),
+//	)
+//	srv := grpc.NewServer(gm.ServerOptions()...)
+//	pb.RegisterOrdersServer(srv, orders)
+//	err = gm.Verify(srv.GetServiceInfo())
+//
+// Only the methods that [For] names are locked; health checks and reflection
+// are left alone like all others. The handler finds the held lock with
+// [core.FromContext] (its fencing token above all) and the call's ID, which
+// every call gets, with idgen.FromContext.
+//
+// # Streams
+//
+// A stream holds its lock until its handler returns. Where the key is made of
+// metadata, any stream is locked when it opens. Where it is made of the request
+// ([KeyOf], [KeyFunc]), a server stream is locked when its request has arrived,
+// before the user's method is called; client and bidi streams cannot have such
+// a key: [Middleware.Verify] reports them, and their calls are denied.
+//
+// # What a denied call gets
+//
+// A status with fixed text, never the key or an internal error. Its details are
+// an ErrorInfo with [ErrorDomain] and the [core.Reason], a RetryInfo where
+// trying again makes sense, and a BadRequest where the key is at fault. The
+// trailer grpc-retry-pushback-ms steers the retry policies of clients.
+//
+//	LOCK_HELD, LOCK_WAIT_TIMEOUT     ABORTED, RetryInfo, pushback
+//	LOCK_QUEUE_FULL                  RESOURCE_EXHAUSTED, RetryInfo
+//	LOCK_DEADLINE_EXCEEDED           DEADLINE_EXCEEDED
+//	LOCK_CANCELED                    CANCELLED
+//	LOCK_KEY_MISSING, _KEY_INVALID   INVALID_ARGUMENT, BadRequest
+//	LOCK_BACKEND_UNAVAILABLE         UNAVAILABLE, RetryInfo
+//	LOCK_SHUTTING_DOWN               UNAVAILABLE
+//	LOCK_LOST                        INTERNAL, pushback -1
+//	LOCK_STALE                       ABORTED, pushback -1
+//	LOCK_SELF_DEADLOCK, _INTERNAL    INTERNAL, pushback -1
+//
+// No header is sent before a denial, because after headers no client retries;
+// so a handler must not be preceded by an interceptor that sends any. If the
+// handler has run, the pushback is always -1.
+//
+// # When the lock is lost
+//
+// The handler's context is cancelled, with a cause that matches [core.ErrLost],
+// [core.ErrBroken] or [core.ErrMaxHold], and the call fails with LOCK_LOST
+// whatever the handler returns, since somebody else may hold the lock. For a
+// stream that has sent a message before, [OnLossAfterSend] decides.
+//
+// # Order of interceptors
+//
+// From the outside: recovery, telemetry, request ID, authentication, lock,
+// transaction. A call's key is computed once, before the handler; a client's
+// retry is another call.
+package grpcmw

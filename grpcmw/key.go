@@ -1,0 +1,181 @@
+package grpcmw
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
+)
+
+// Key says what the calls of a method are locked on: [KeyOf], [KeyFunc],
+// [Metadata] or [KeyTemplate].
+//
+// The full method is put before the key (see [Name] and [Unscoped]), and over
+// 200 bytes the tail is hashed. Whatever the parts of a key hold, calls with
+// different parts never share a lock: see package [keys]. A function that makes
+// its key of several parts should do so with [keys.Join].
+type Key interface{ compile() (compiledKey, error) }
+
+// compiledKey is a Key that New has found to be in order.
+type compiledKey struct {
+	template *keys.Template
+	// values returns the values of the template's placeholders.
+	values func(ctx context.Context, req any) ([]string, error)
+	// onMessage is true if values needs the request message.
+	onMessage bool
+	// asIs is true if the value of an unscoped key is the key.
+	asIs bool
+	// message is the type of message that values takes, "" if it is not known.
+	message protoreflect.FullName
+	// text names the key to people. It is configuration, never a call's data.
+	text string
+}
+
+func (k *compiledKey) of(ctx context.Context, scope string, req any) (string, error) {
+	values, err := k.values(ctx, req)
+	if err != nil {
+		return "", err
+	}
+	if k.asIs && scope == "" {
+		return values[0], nil
+	}
+	return k.template.Key(scope, values...), nil
+}
+
+// keyFault is a key that a call does not give. It unwraps to core.ErrKeyMissing
+// or core.ErrKey, and to its cause.
+type keyFault struct {
+	// part is the placeholder's source and name, "request" for a function.
+	part string
+	// text is for the client.
+	text  string
+	err   error
+	cause error
+}
+
+func (f *keyFault) Error() string {
+	if f.cause == nil {
+		return fmt.Sprintf("%v: %s %s", f.err, f.part, f.text)
+	}
+	return fmt.Sprintf("%v: %s %s: %v", f.err, f.part, f.text, f.cause)
+}
+
+func (f *keyFault) Unwrap() []error {
+	if f.cause == nil {
+		return []error{f.err}
+	}
+	return []error{f.err, f.cause}
+}
+
+// requestPart is what a key function's part is called in answers.
+const requestPart = "request"
+
+func missing(part string) error {
+	return &keyFault{part: part, text: "is missing or empty", err: core.ErrKeyMissing}
+}
+
+// KeyOf makes the key from the request message:
+//
+//	grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return r.GetOrderId() })
+//
+// An empty result means that the key is missing. T must be the method's request
+// type, or an interface that it implements: [Middleware.Verify] reports a method
+// with another one, and its calls fail with INTERNAL. fn is called from many goroutines at once; it must not keep
+// or change the message.
+//
+// A server stream is locked when its request has arrived; client and bidi
+// streams have no request at their beginning and cannot have such a key.
+func KeyOf[T any](fn func(request T) string) Key { return keyOf[T](fn) }
+
+type keyOf[T any] func(T) string
+
+func (fn keyOf[T]) compile() (compiledKey, error) {
+	if fn == nil {
+		return compiledKey{}, errors.New("the function is nil")
+	}
+	k := functionKey(fmt.Sprintf("function of %v", reflect.TypeFor[T]()), func(_ context.Context, req any) (string, error) {
+		r, ok := req.(T)
+		if !ok {
+			return "", fmt.Errorf("grpcmw: the key is a function of %v, and the request is a %T", reflect.TypeFor[T](), req)
+		}
+		return fn(r), nil
+	})
+	k.message = messageOf(reflect.TypeFor[T]())
+	return k, nil
+}
+
+// messageOf returns the name of the protobuf message that t points to, "" if it
+// does not, or to one whose type is known at run time only.
+func messageOf(t reflect.Type) protoreflect.FullName {
+	if t.Kind() != reflect.Pointer {
+		return ""
+	}
+	m, ok := reflect.New(t.Elem()).Interface().(proto.Message)
+	if !ok {
+		return ""
+	}
+	d := m.ProtoReflect().Descriptor()
+	if d == nil { // dynamicpb
+		return ""
+	}
+	return d.FullName()
+}
+
+// KeyFunc makes the key from the context, which holds the metadata and what
+// authentication has put there, and the request message.
+//
+// An empty result, or an error that matches [core.ErrKeyMissing], means that
+// the key is missing: see [OnMissing]. After any other error the call is denied
+// with [core.ReasonKeyInvalid]; the error goes to [OnDeny] as a part of the
+// cause, never to the client. If ctx has ended by then, that is the reason.
+//
+// Otherwise it is as [KeyOf] is: it may be called from many goroutines at once,
+// and is not for client and bidi streams.
+func KeyFunc(fn func(ctx context.Context, request any) (string, error)) Key { return keyFunc(fn) }
+
+type keyFunc func(context.Context, any) (string, error)
+
+func (fn keyFunc) compile() (compiledKey, error) {
+	if fn == nil {
+		return compiledKey{}, errors.New("the function is nil")
+	}
+	return functionKey("function", func(ctx context.Context, req any) (string, error) {
+		s, err := fn(ctx, req)
+		switch {
+		case err == nil:
+			return s, nil
+		case ctx.Err() != nil:
+			return "", ctx.Err()
+		case errors.Is(err, core.ErrKeyMissing):
+			return "", &keyFault{part: requestPart, text: "is missing a part", err: core.ErrKeyMissing, cause: err}
+		default:
+			return "", &keyFault{part: requestPart, text: "has no valid lock key", err: core.ErrKey, cause: err}
+		}
+	}), nil
+}
+
+// functionKey returns the key whose only part is fn's result. With a scope, it
+// is a template's value, because it may be anything that a client has sent and
+// must not imitate a scope.
+func functionKey(text string, fn func(context.Context, any) (string, error)) compiledKey {
+	template, err := keys.Parse("{" + requestPart + ".key}")
+	if err != nil {
+		panic(err) // a constant
+	}
+	return compiledKey{
+		template: template, onMessage: true, asIs: true, text: text,
+		values: func(ctx context.Context, req any) ([]string, error) {
+			s, err := fn(ctx, req)
+			if err == nil && s == "" {
+				err = missing(requestPart)
+			}
+			return []string{s}, err
+		},
+	}
+}

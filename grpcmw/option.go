@@ -1,0 +1,181 @@
+package grpcmw
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+// Defaults of the transports, over those of the Locker.
+const (
+	// DefaultWait is the longest time in line. It is short because a client
+	// waits as well.
+	DefaultWait = 5 * time.Second
+	// DefaultMaxWaiters is the most calls that wait for one key in this process.
+	DefaultMaxWaiters = 100
+	// DefaultMaxHold is the longest time that one call may hold its lock.
+	DefaultMaxHold = 5 * time.Minute
+)
+
+// Option configures a [Middleware].
+type Option interface{ applyMiddleware(*options) }
+
+// MethodOption configures one method that is named by [For].
+type MethodOption interface{ applyMethod(*terms) }
+
+// Setting is an option for [New], where it is the default of all methods, and
+// for [For], where it is for one method.
+type Setting struct{ set func(*terms) }
+
+var (
+	_ Option       = Setting{}
+	_ MethodOption = Setting{}
+)
+
+func (s Setting) applyMiddleware(o *options) { o.settings = append(o.settings, s) }
+
+func (s Setting) applyMethod(t *terms) {
+	if s.set != nil {
+		s.set(t)
+	}
+}
+
+// options are what New was given. Settings are kept apart from methods, so that
+// it does not matter which come first.
+type options struct {
+	settings       []MethodOption
+	methods        []forMethod
+	trustRequestID bool
+}
+
+type option func(*options)
+
+func (o option) applyMiddleware(opts *options) { o(opts) }
+
+// terms are the options in force for one method.
+type terms struct {
+	guard     []core.GuardOption
+	name      string // the full method if empty
+	unscoped  bool
+	onMissing MissingPolicy
+	onLoss    LossPolicy
+	onDeny    func(context.Context, *core.Denial) error
+	errs      []error
+}
+
+func (t *terms) bad(format string, args ...any) {
+	t.errs = append(t.errs, fmt.Errorf("%w: grpcmw: "+format, append([]any{core.ErrOption}, args...)...))
+}
+
+// terms returns the defaults with the middleware's settings and then a method's
+// own over them.
+func (o *options) terms(own []MethodOption) *terms {
+	t := &terms{guard: []core.GuardOption{
+		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
+	}}
+	for _, opts := range [][]MethodOption{o.settings, own} {
+		for _, opt := range opts {
+			if opt != nil {
+				opt.applyMethod(t)
+			}
+		}
+	}
+	return t
+}
+
+// Wait sets the longest time in line; the default is [DefaultWait]. Wait(0)
+// does not wait: a call whose key is held is denied at once, and the answer of
+// every call waits for its release, for at most 250 ms.
+func Wait(d time.Duration) Setting { return guardSetting(core.Wait(d)) }
+
+// MaxWaiters caps the calls that wait for one key in this process; the default
+// is [DefaultMaxWaiters]. One more is denied at once.
+func MaxWaiters(n int) Setting { return guardSetting(core.MaxWaiters(n)) }
+
+// TTL sets the lease's time to live: see [core.TTL]. The default is the
+// Locker's own.
+func TTL(d time.Duration) Setting { return guardSetting(core.TTL(d)) }
+
+// MaxHold bounds how long one call may hold its lock; the default is
+// [DefaultMaxHold], and 0 is no bound. When it is over, the lock is lost. A
+// stream that is meant to live longer must say so.
+func MaxHold(d time.Duration) Setting { return guardSetting(core.MaxHold(d)) }
+
+// OnBackendError chooses what happens when the lock backend is unavailable; the
+// default is [core.FailClosed].
+func OnBackendError(p core.BackendErrorPolicy) Setting { return guardSetting(core.OnBackendError(p)) }
+
+// AwaitRelease makes an answer wait, or not, until the lock's release is
+// answered: see [core.AwaitRelease]. By default it waits only with Wait(0).
+func AwaitRelease(await bool) Setting { return guardSetting(core.AwaitRelease(await)) }
+
+func guardSetting(o core.GuardOption) Setting {
+	return Setting{func(t *terms) { t.guard = append(t.guard, o) }}
+}
+
+// MissingPolicy is what happens to a call in which a part of the key is missing
+// or empty. A field of a proto3 message that is not set cannot be told from an
+// empty one.
+type MissingPolicy uint8
+
+const (
+	// Reject denies it with INVALID_ARGUMENT: the default.
+	Reject MissingPolicy = iota
+	// Skip runs it without a lock: two such calls may overlap.
+	Skip
+)
+
+// OnMissing chooses what happens when a part of the key is missing or empty.
+// Whoever makes a call chooses by that whether Skip locks it. A part that is
+// there but cannot be used, such as repeated metadata, is always refused.
+func OnMissing(p MissingPolicy) Setting {
+	return Setting{func(t *terms) {
+		if t.onMissing = p; p > Skip {
+			t.bad("unknown MissingPolicy %d", p)
+		}
+	}}
+}
+
+// LossPolicy is the outcome of a stream that had sent messages when its lock
+// was lost.
+type LossPolicy uint8
+
+const (
+	// KeepResult ends the stream with the handler's own result: the default. A
+	// handler that only heeded its cancelled context has none, and the stream
+	// fails with [core.ReasonLost].
+	KeepResult LossPolicy = iota
+	// FailStream ends it with [core.ReasonLost], whatever the handler returns.
+	FailStream
+)
+
+// OnLossAfterSend chooses the outcome of a stream whose lock was lost after the
+// handler had sent a message. A unary call, and a stream that has sent nothing,
+// always fails with [core.ReasonLost].
+func OnLossAfterSend(p LossPolicy) Setting {
+	return Setting{func(t *terms) {
+		if t.onLoss = p; p > FailStream {
+			t.bad("unknown LossPolicy %d", p)
+		}
+	}}
+}
+
+// OnDeny has hook called for each denied call, before the answer is sent, with
+// the call's context. An error that it returns is the answer in place of the
+// usual one, as it is: without details, and without a pushback unless the hook
+// sets that trailer itself ([google.golang.org/grpc.SetTrailer]; "-1" is due
+// where the handler ran, which is [core.ReasonLost] and [core.ReasonStale]).
+// After nil the usual answer is sent. The denial's cause may hold the key and
+// internal errors: it is for logs, not for clients.
+//
+// The context carries the request's ID. The hook is called from many goroutines
+// at once.
+func OnDeny(hook func(ctx context.Context, d *core.Denial) error) Setting {
+	return Setting{func(t *terms) {
+		if t.onDeny = hook; hook == nil {
+			t.bad("OnDeny's hook is nil")
+		}
+	}}
+}
