@@ -58,7 +58,8 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	key, err := l.key.key(r, scope{text: name, off: l.unscoped})
 	if err != nil {
 		if l.missing == Skip && errors.Is(err, core.ErrKeyMissing) {
-			serveCopy(ctx, l.next, w, r, nil)
+			// Under an outer lock, that one is not the lock of this key.
+			serveCopy(core.NewContext(ctx, nil), l.next, w, r, nil)
 			return
 		}
 		l.deny(track(w), copyRequest(ctx, r, nil), keyDenial(err))
