@@ -1,0 +1,134 @@
+# Development targets. `make` lists them; `make test` is what CI runs.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+# One target after the other: each uses all cores by itself, and tests of
+# timing do not like company.
+.NOTPARALLEL:
+
+# Whatever the caller's environment says: without the workspace there would be
+# one module only.
+export GOWORK := $(CURDIR)/go.work
+
+BIN := $(CURDIR)/bin
+LIBRARY := github.com/latchkey-go/latchkey
+
+# $(call in-modules,which,command) runs command in each module of go.work that
+# which, a template's condition, selects. It goes on after a failure and fails
+# at the end. tools/ is no module of go.work, so that the tools' dependencies
+# reach none of the others.
+ALL := true
+OTHERS := ne .Path "$(LIBRARY)"
+define in-modules
+	@set -eu; failed=; \
+	dirs=$$(go list -m -f '{{if $(1)}}{{.Dir}}{{end}}'); \
+	for dir in $$dirs; do \
+		echo "== $$dir: "'$(2)'; \
+		(cd "$$dir" && $(2)) || failed="$$failed $$dir"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "FAILED in$$failed" >&2; exit 1; fi
+endef
+
+# For each benchmark, each fuzz test, and all tests of one module.
+BENCHTIME ?= 1s
+FUZZTIME ?= 60s
+TESTTIME ?= 8m
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# -vet=off: go vet has run with all its checks. The library's tests run with
+# the race detector; what the examples and benchmarks use of it is tested there,
+# and their own dependencies (SQLite in WebAssembly) are slow under it.
+.PHONY: test
+test: export LATCHKEY_REQUIRE_REDIS := 1
+test: export LATCHKEY_REQUIRE_PROTOC := 1
+test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
+	go test -race -vet=off -timeout $(TESTTIME) ./...
+	$(call in-modules,$(OTHERS),go test -vet=off -timeout $(TESTTIME) ./...)
+
+.PHONY: lint
+lint: check ## As test, without tests, with every check of staticcheck and go.mod files tidy
+	$(call in-modules,$(ALL),"$(BIN)/staticcheck" -checks all ./...)
+	$(call in-modules,$(ALL),GOWORK=off go mod tidy -diff)
+
+# -run '^$$' leaves the tests out; a pattern for one benchmark goes in BENCH.
+BENCH ?= .
+.PHONY: bench
+bench: redis ## Compare Latchkey with its peers (BENCH=pattern, BENCHTIME=1s)
+	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 0 ./...
+
+# One at a time is all that go test -fuzz takes.
+.PHONY: fuzz
+fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s
+	@set -eu; pkgs=$$(go list ./...); for pkg in $$pkgs; do \
+		for name in $$(cat "$$(go list -f '{{.Dir}}' $$pkg)"/*_test.go 2>/dev/null | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
+			echo "== $$name in $$pkg"; \
+			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg; \
+		done; \
+	done
+
+.PHONY: generate
+generate: protoc ## Make generated code anew
+	$(call in-modules,$(ALL),go generate ./...)
+
+.PHONY: clean
+clean: ## Remove what make has built
+	rm -rf "$(BIN)"
+
+# --- what the targets above are made of -------------------------------------
+
+.PHONY: check
+check: format vet staticcheck
+
+.PHONY: format
+format:
+	@set -eu; files=$$(gofmt -l .); \
+	if [ -n "$$files" ]; then echo "Not formatted (gofmt -w mends it):"; echo "$$files"; exit 1; fi
+
+# The library is built by itself, as its users do: the workspace could lend it
+# what its own go.mod lacks.
+.PHONY: vet
+vet:
+	GOWORK=off go build ./...
+	GOWORK=off go vet ./...
+	$(call in-modules,$(OTHERS),go vet ./...)
+
+# Built from its own module and run as a program: `go tool -modfile` would
+# resolve the packages to be checked with the tools' go.mod.
+.PHONY: staticcheck
+staticcheck:
+	GOWORK=off go build -C tools -o "$(BIN)/" honnef.co/go/tools/cmd/staticcheck
+	$(call in-modules,$(ALL),"$(BIN)/staticcheck" ./...)
+
+# $(call need,program,package) installs what is missing where that can be done
+# unasked: in a container that runs as root and has apt.
+define need
+	@set -eu; if ! command -v $(1) >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo "== $(1) is missing: installing $(2)"; \
+			apt-get update -qq; \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2); \
+		else \
+			echo "$(1) is not on PATH. Install it: apt-get install $(2), or brew install $(3)." >&2; exit 1; \
+		fi; \
+	fi
+endef
+
+.PHONY: programs redis protoc
+programs: redis protoc
+redis:
+	$(call need,redis-server,redis-server,redis)
+protoc:
+	$(call need,protoc,protobuf-compiler,protobuf)
+
+.PHONY: race-detector
+race-detector:
+	@set -eu; if [ "$$(go env CGO_ENABLED)" != 1 ]; then \
+		echo "The race detector needs cgo: set CGO_ENABLED=1." >&2; exit 1; \
+	fi; \
+	cc=$$(go env CC); \
+	if ! command -v $${cc%% *} >/dev/null; then \
+		echo "The race detector needs a C compiler, and $$cc is not on PATH. Install it: apt-get install gcc libc6-dev." >&2; exit 1; \
+	fi
