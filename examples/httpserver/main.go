@@ -9,35 +9,22 @@ package main
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/examples/internal/demo"
 	"github.com/latchkey-go/latchkey/httpmw"
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 const curl = `Two requests at once; the second one waits for the first:
 
   curl -i -X PUT http://%[1]v/orders/42 & curl -i -X PUT http://%[1]v/orders/42; wait
-
-Ctrl-C ends.
 `
-
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "httpserver:", err)
-		os.Exit(2)
-	}
-}
 
 // newHandler is all that a service needs: one lock for the updates of an order.
 func newHandler(locker core.Locker, out io.Writer) (http.Handler, error) {
@@ -50,13 +37,30 @@ func newHandler(locker core.Locker, out io.Writer) (http.Handler, error) {
 	return httpmw.RequestID()(mux), nil
 }
 
+// putOrder is a slow handler that must not run twice at once for one order.
+func putOrder(out io.Writer) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		lock, _ := core.FromContext(r.Context()) // always there: the route fails closed
+		id, _ := idgen.FromContext(r.Context())
+		fmt.Fprintf(out, "order %s: request %s begins, after %v in line\n",
+			r.PathValue("id"), id, lock.Info().Waited.Round(time.Millisecond))
+		select {
+		case <-time.After(2 * time.Second): // the work
+		case <-r.Context().Done():
+			return // the client is gone or the lock is lost: change nothing
+		}
+		// A database would remember the token and refuse a lower one.
+		fmt.Fprintf(w, "order %s changed, fencing token %d\n", r.PathValue("id"), lock.Token())
+	})
+}
+
 // run serves until ctx ends, and then until the requests that run are done.
 func run(ctx context.Context, args []string, out io.Writer) error {
-	addr, redisAddr, err := parseFlags(args, out)
+	addr, redisAddr, err := demo.ParseFlags("httpserver", "127.0.0.1:8080", args, out)
 	if err != nil {
 		return err
 	}
-	rdb, stopRedis, err := startRedis(ctx, redisAddr)
+	rdb, stopRedis, err := demo.StartRedis(ctx, redisAddr)
 	if err != nil {
 		return err
 	}
@@ -75,17 +79,11 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 		return err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
 	fmt.Fprintf(out, curl, listener.Addr())
-	select {
-	case err := <-served:
-		return err
-	case <-ctx.Done():
-	}
-	fmt.Fprintln(out, "Finishing what runs.")
-	patience, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	// The locker first: it sends those in line away and lets holders finish.
-	return errors.Join(locker.Shutdown(patience), server.Shutdown(patience))
+	return demo.Serve(ctx, out, func() error { return server.Serve(listener) }, func(ctx context.Context) error {
+		// The locker first: it sends those in line away and lets holders finish.
+		return errors.Join(locker.Shutdown(ctx), server.Shutdown(ctx))
+	})
 }
+
+func main() { demo.Main("httpserver", run) }

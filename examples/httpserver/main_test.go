@@ -3,10 +3,11 @@ package main
 import (
 	"bytes"
 	"context"
-	"flag"
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"sync"
@@ -117,7 +118,16 @@ func TestAnInterruptLetsARunningRequestFinish(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeStartedSaysSoInOneLine(t *testing.T) {
+// TestMain lets a test run the program itself, in a process of its own.
+func TestMain(m *testing.M) {
+	if os.Getenv("EXAMPLE_MAIN") == "1" {
+		main()
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func TestWhatCannotBeStartedSaysSoInOneLineAndExitsWithTwo(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -129,24 +139,24 @@ func TestWhatCannotBeStartedSaysSoInOneLine(t *testing.T) {
 	}
 	_ = gone.Close()
 	for name, args := range map[string][]string{
-		"an unknown flag":     {"-port", "1"},
-		"a flag's value":      {"-addr"},
-		"an argument":         {"start"},
-		"a port in use":       {"-addr", taken.Addr().String()},
-		"no Redis":            {"-redis", gone.Addr().String()},
-		"a Redis that hangs":  {"-redis", taken.Addr().String()},
-		"no address of Redis": {"-redis", "nowhere"},
+		"an unknown flag":    {"-port", "1"},
+		"a port in use":      {"-addr", taken.Addr().String()},
+		"no Redis":           {"-redis", gone.Addr().String()},
+		"a Redis that hangs": {"-redis", taken.Addr().String()},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var out bytes.Buffer
-			err := run(t.Context(), args, &out)
-			if err == nil || strings.Contains(err.Error(), "\n") || out.Len() > 0 {
-				t.Errorf("error %v, output %q", err, &out)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, os.Args[0], args...)
+			cmd.Env = append(os.Environ(), "EXAMPLE_MAIN=1")
+			var stdout, stderr strings.Builder
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			err := cmd.Run()
+			said := stderr.String()
+			if cmd.ProcessState.ExitCode() != 2 || stdout.Len() > 0 ||
+				strings.Count(said, "\n") != 1 || !strings.HasPrefix(said, "httpserver: ") {
+				t.Errorf("%v, standard output %q, standard error %q", err, &stdout, said)
 			}
 		})
-	}
-	var help bytes.Buffer
-	if err := run(t.Context(), []string{"-h"}, &help); err != flag.ErrHelp || !strings.Contains(help.String(), "-redis host:port") {
-		t.Errorf("-h: %v, %q", err, &help)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package demo
 
 import (
 	"context"
@@ -13,9 +13,10 @@ import (
 // reachTimeout is how long a Redis has for its first answer.
 const reachTimeout = 2 * time.Second
 
-// startRedis returns a client of the Redis at addr, or of an embedded one if
-// addr is empty, and what closes both.
-func startRedis(ctx context.Context, addr string) (*redis.Client, func(), error) {
+// StartRedis returns a client of the Redis at addr, or of an embedded one if
+// addr is empty, and what closes both. The embedded one forgets all when closed.
+// A Redis that does not answer in two seconds is an error of one line.
+func StartRedis(ctx context.Context, addr string) (*redis.Client, func(), error) {
 	if addr == "" {
 		mini := miniredis.NewMiniRedis()
 		mini.ClockTTL(true) // leases expire by the clock, as they do in Redis
