@@ -17,6 +17,7 @@ func (h *holdTimes) observe(d time.Duration) {
 	h.average += (d - h.average) / 8
 }
 
+// Bounds of the hint, before its jitter.
 const (
 	minRetryHint = 10 * time.Millisecond
 	maxRetryHint = 30 * time.Second
@@ -36,12 +37,12 @@ func (l *RedisLocker) retryHint(q *queue) time.Duration {
 		case e.life == held:
 			hint = e.valid.Remaining(time.Now())
 		default:
-			hint = e.ownerTTL
+			hint = max(0, e.ownerTTL) // negative if it has no expiry
 		}
 	}
 	if hint == 0 {
 		return 0
 	}
-	hint += time.Duration((rand.Float64() - 0.5) / 2 * float64(hint))
-	return min(max(hint, minRetryHint), maxRetryHint)
+	hint = min(max(hint, minRetryHint), maxRetryHint)
+	return hint + time.Duration((rand.Float64()-0.5)/2*float64(hint))
 }

@@ -65,7 +65,6 @@ type RedisLocker struct {
 	holders   int
 	drained   chan struct{} // closed when the last holder is gone, if someone waits
 	holds     holdTimes
-	shutdown  sync.Once
 	stopped   chan struct{} // closed when everything has ended
 }
 

@@ -20,23 +20,15 @@ const closeGrace = time.Second
 //
 // It returns an error that tells how many were cut off, if any. Afterwards no
 // goroutine of the Locker is left, except for calls that are stuck in the
-// Redis client: they end with its timeouts, or with it. A second call waits
-// for the first.
+// Redis client: they end with its timeouts, or with it. It waits for those for
+// little more than a second. A second call waits for the first, and lends it no
+// patience: holders are cut off when the first of the contexts ends.
 func (l *RedisLocker) Shutdown(ctx context.Context) error {
-	var err error
-	l.shutdown.Do(func() {
-		err = l.finish(ctx)
-		close(l.stopped)
-	})
-	<-l.stopped
-	return err
-}
-
-// Close is Shutdown without patience.
-func (l *RedisLocker) Close() error { return l.Shutdown(ended) }
-
-func (l *RedisLocker) finish(ctx context.Context) error {
 	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return l.hasten(ctx)
+	}
 	l.closed = true
 	for _, q := range l.queues {
 		l.refuseAll(q, ErrClosed, nil)
@@ -53,16 +45,37 @@ func (l *RedisLocker) finish(ctx context.Context) error {
 	}
 	listener := l.listener
 	l.mu.Unlock()
+	defer close(l.stopped)
 
 	var err error
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		if n := l.cutOff(); n > 0 {
-			err = fmt.Errorf("core: %d locks were still held, and have been taken from their holders: %w", n, context.Cause(ctx))
-		}
+		err = l.cutOff(ctx)
+		<-drained
 	}
+	l.dismantle(ctx, listener)
+	return err
+}
 
+// Close is Shutdown without patience.
+func (l *RedisLocker) Close() error { return l.Shutdown(ended) }
+
+// hasten waits for the Shutdown that is under way, no longer for holders than
+// ctx allows.
+func (l *RedisLocker) hasten(ctx context.Context) error {
+	select {
+	case <-l.stopped:
+		return nil
+	case <-ctx.Done():
+	}
+	err := l.cutOff(ctx)
+	<-l.stopped
+	return err
+}
+
+// dismantle ends all that runs, however Redis is.
+func (l *RedisLocker) dismantle(ctx context.Context, listener *remote.Listener) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
 	_ = l.room.Close(grace) // what is unanswered now expires by itself
@@ -71,23 +84,34 @@ func (l *RedisLocker) finish(ctx context.Context) error {
 	}
 	l.work.Close()
 	l.deadlines.Close()
-	return err
 }
 
-// cutOff takes the locks from all who hold one.
-func (l *RedisLocker) cutOff() int {
-	cause := errors.Join(ErrLost, ErrClosed)
+// cutOff takes the locks from all who hold one because ctx has ended, and ends
+// the wait for them, unless that is over or another is at it.
+func (l *RedisLocker) cutOff(ctx context.Context) error {
 	var cut []*lock
 	l.mu.Lock()
-	for _, e := range l.entries {
-		if e.life == held && !e.lost {
-			cut = append(cut, l.lose(e))
+	drained := l.drained
+	l.drained = nil
+	if drained != nil {
+		for _, e := range l.entries {
+			if e.life == held && !e.lost {
+				cut = append(cut, l.lose(e))
+			}
 		}
 	}
 	l.mu.Unlock()
+	if drained == nil {
+		return nil
+	}
+	cause := errors.Join(ErrLost, ErrClosed)
 	for _, k := range cut {
 		k.stop(cause)
 		l.room.Do(remote.Release(k.key, k.entry.wire, k.token, k.entry.block, ""), func(remote.Answer) {})
 	}
-	return len(cut)
+	close(drained) // only now that the releases are in the room
+	if len(cut) == 0 {
+		return nil
+	}
+	return fmt.Errorf("core: holders cut off: %d: %w", len(cut), context.Cause(ctx))
 }

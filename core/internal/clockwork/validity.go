@@ -36,7 +36,8 @@ func (v Validity) Remaining(now time.Time) time.Duration {
 	if v.from.IsZero() {
 		return 0
 	}
-	elapsed := max(now.Sub(v.from), now.Round(0).Sub(v.from.Round(0)))
+	// Never below zero: a time before it began leaves no more than all of it.
+	elapsed := max(0, now.Sub(v.from), now.Round(0).Sub(v.from.Round(0)))
 	return max(0, v.ttl-drift(v.ttl)-elapsed)
 }
 

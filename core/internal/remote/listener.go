@@ -15,11 +15,16 @@ import (
 const (
 	// healthInterval is how often a silent subscription is probed; one that
 	// stays silent through two is given up. A half-open connection would else
-	// never be noticed: nobody writes to it.
-	healthInterval = 3 * time.Second
+	// never be noticed: nobody writes to it. It is noticed after one to three
+	// intervals, because the first may begin just after an answer.
+	healthInterval = 2 * time.Second
 
 	minReconnect = 20 * time.Millisecond
 	maxReconnect = time.Second
+
+	// closeGrace is how long Close waits for a session that is stuck in the
+	// client. Others end at once.
+	closeGrace = 100 * time.Millisecond
 )
 
 // Grant says that an entry was made the owner by a release.
@@ -56,45 +61,69 @@ type Handler struct {
 type Listener struct {
 	rdb     redis.UniversalClient
 	names   Keyspace
-	channel string
+	process Process
 	handler Handler
+	ctx     context.Context
 	cancel  context.CancelFunc
 	done    chan struct{}
+	calling sync.Mutex // the handler
 }
 
 // Listen starts to listen on behalf of process p.
 func (r *Room) Listen(p Process, h Handler) *Listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Listener{
-		rdb: r.rdb, names: r.names, channel: r.names.channel(p), handler: h,
-		cancel: cancel, done: make(chan struct{}),
+		rdb: r.rdb, names: r.names, process: p, handler: h,
+		ctx: ctx, cancel: cancel, done: make(chan struct{}),
 	}
-	go l.run(ctx)
+	go l.run()
 	return l
 }
 
-// Close ends the subscription and returns when its goroutines have ended.
+// Close ends the subscription. When it returns, the handler is not and will not
+// be called, and no goroutine is left, except for one that is stuck in the
+// client, connecting to a server that does not answer: it ends with the client's
+// own timeouts, or when the client is closed. The handler must not call Close.
 func (l *Listener) Close() {
 	l.cancel()
 	<-l.done
+	l.calling.Lock() // a call may still be under way, and is the last
+	defer l.calling.Unlock()
+}
+
+// call calls f, which is of the handler, unless the listener has been closed.
+func (l *Listener) call(f func()) {
+	l.calling.Lock()
+	defer l.calling.Unlock()
+	if l.ctx.Err() == nil {
+		f()
+	}
 }
 
 // run makes one session after another. Each has a PubSub of its own: what
 // go-redis would do by itself on a broken connection is not told to us in time.
-func (l *Listener) run(ctx context.Context) {
+func (l *Listener) run() {
 	defer close(l.done)
 	pause := minReconnect
 	for {
-		confirmed, err := l.session(ctx)
-		if ctx.Err() != nil {
+		ended := make(chan ending, 1)
+		go func() { ended <- l.session(l.ctx) }()
+		var end ending
+		select {
+		case end = <-ended:
+		case <-l.ctx.Done():
+			select {
+			case <-ended:
+			case <-time.After(closeGrace):
+			}
 			return
 		}
-		l.handler.Down(err)
-		if confirmed {
+		l.call(func() { l.handler.Down(end.err) })
+		if end.confirmed {
 			pause = minReconnect
 		}
 		select {
-		case <-ctx.Done():
+		case <-l.ctx.Done():
 			return
 		case <-time.After(pause):
 		}
@@ -104,8 +133,14 @@ func (l *Listener) run(ctx context.Context) {
 
 var errSilent = errors.New("redis: the subscription no longer answers")
 
+// ending is how a session ended, and whether its subscription was confirmed.
+type ending struct {
+	confirmed bool
+	err       error
+}
+
 // session subscribes and reads until the connection fails or ctx ends.
-func (l *Listener) session(ctx context.Context) (confirmed bool, err error) {
+func (l *Listener) session(ctx context.Context) (end ending) {
 	ps := l.rdb.Subscribe(ctx)
 	var closing sync.Once
 	closeSub := func() { closing.Do(func() { _ = ps.Close() }) }
@@ -113,8 +148,8 @@ func (l *Listener) session(ctx context.Context) (confirmed bool, err error) {
 	defer context.AfterFunc(ctx, closeSub)() // Receive does not heed ctx
 	var silent atomic.Bool
 	var heard atomic.Int64
-	if err := ps.Subscribe(ctx, l.channel); err != nil {
-		return false, err
+	if err := ps.Subscribe(ctx, l.names.channel(l.process)); err != nil {
+		return ending{err: err}
 	}
 	probe := make(chan struct{})
 	var probing sync.WaitGroup
@@ -146,26 +181,27 @@ func (l *Listener) session(ctx context.Context) (confirmed bool, err error) {
 	for {
 		m, err := ps.Receive(ctx)
 		if err != nil {
-			if silent.Load() {
-				err = errSilent
+			if end.err = err; silent.Load() {
+				end.err = errSilent
 			}
-			return confirmed, err
+			return end
 		}
 		heard.Add(1)
 		switch m := m.(type) {
 		case *redis.Subscription:
 			if m.Kind == "subscribe" {
-				confirmed = true
-				l.handler.Up()
+				end.confirmed = true
+				l.call(l.handler.Up)
 			}
 		case *redis.Message:
-			l.dispatch(m.Payload)
+			l.call(func() { l.dispatch(m.Payload) })
 		}
 	}
 }
 
 // dispatch hands on a message. A malformed one is dropped: like a lost one, it
-// costs a poll.
+// costs a poll. So is one about another process's entry: whoever is told of an
+// entry that he does not know gives its lease back.
 func (l *Listener) dispatch(payload string) {
 	kind, rest, _ := strings.Cut(payload, "\n")
 	switch kind {
@@ -178,20 +214,31 @@ func (l *Listener) dispatch(payload string) {
 		first, err1 := strconv.ParseUint(f[1], 10, 64)
 		last, err2 := strconv.ParseUint(f[2], 10, 64)
 		queued, err3 := strconv.Atoi(f[3])
-		key, ok := l.names.key(f[6])
-		if !ok || errors.Join(err1, err2, err3) != nil {
+		id := ID(f[4])
+		key, ok := l.subject(id, f[6])
+		if !ok || first > last || errors.Join(err1, err2, err3) != nil {
 			return
 		}
 		l.handler.Granted(Grant{
-			ID: ID(f[4]), Key: key, Ticket: f[0], Block: Block{first, last}, Queued: queued, From: f[5],
+			ID: id, Key: key, Ticket: f[0], Block: Block{first, last}, Queued: queued, From: f[5],
 		})
 	case "note":
 		f := strings.SplitN(rest, "\n", 2)
 		if len(f) != 2 {
 			return
 		}
-		if key, ok := l.names.key(f[1]); ok {
-			l.handler.Contended(Note{ID: ID(f[0]), Key: key})
+		id := ID(f[0])
+		if key, ok := l.subject(id, f[1]); ok {
+			l.handler.Contended(Note{ID: id, Key: key})
 		}
 	}
+}
+
+// subject returns the key that a message about an entry and a lease is about,
+// and false if that is none of this process's business.
+func (l *Listener) subject(id ID, lease string) (key string, ok bool) {
+	if _, ok := id.Of(l.process); !ok {
+		return "", false
+	}
+	return l.names.key(lease)
 }

@@ -136,12 +136,16 @@ func parseFields(f []string) (Reply, error) {
 		if r.Status = Released; f[0] == "missing" {
 			r.Status = Missing
 		}
-		if len(p.rest) > 0 {
+		switch {
+		case len(p.rest) == 0:
+		case p.rest[0] == "granted", p.rest[0] == "waiting":
 			q, err := parseFields(p.rest)
 			if err != nil {
 				return Reply{}, err
 			}
 			p.rest, r.Requeued = nil, &q
+		default:
+			p.bad = true
 		}
 	case "lost":
 		r = Reply{Status: Lost}

@@ -22,12 +22,12 @@ ops.A = function(lease, queue, fence, entry, wait, cap, n)
   end
   if not owner then
     if redis.call('EXISTS', queue) == 0 then
-      write(lease, entry, 0)
       local first, last = reserve(fence, n)
+      write(lease, entry, 0)
       return {'granted', first, last, '0'}
     end
     -- Expired with others in line: they go first.
-    local to, a, b, others = pass(lease, queue, fence, n, '', entry)
+    local to, a, b, others = pass(lease, queue, fence, n, '', entry, 0)
     if to == 'own' then return {'granted', a, b, others} end
     owner = a
   end

@@ -17,22 +17,19 @@ ops.R = function(lease, queue, fence, entry, used, reserved, n, requeue)
   if owner then
     reply[1] = 'released'
     from = meta(owner)
-    -- Tokens that were reserved and not used go back, if nobody reserved after
-    -- us: else the counter runs ahead of the clock, and would fall when the
-    -- server loses it.
-    if used ~= reserved and redis.call('GET', fence) == reserved then
-      redis.call('SET', fence, used)
-    end
+    give_back(fence, used, reserved)
     if flag(owner) == '0' and requeue == '' then
       redis.call('DEL', lease)
       return reply
     end
   end
   if requeue == '' then
-    pass(lease, queue, fence, n, from, nil)
+    pass(lease, queue, fence, n, from, nil, 0)
     return reply
   end
-  local to, a, b, others = pass(lease, queue, fence, n, from, requeue)
+  local behind = 1
+  if ticket_of(queue, requeue) then behind = 0 end -- this release is repeated
+  local to, a, b, others = pass(lease, queue, fence, n, from, requeue, behind)
   if to == 'own' then return {reply[1], 'granted', a, b, others} end
   local ticket = enqueue(queue, requeue)
   local w = waiting(lease, queue, requeue, ticket, a)

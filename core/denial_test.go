@@ -1,0 +1,97 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"testing"
+	"time"
+)
+
+func TestReasonsByError(t *testing.T) {
+	acquiring := func(err, cause error) error { return &AcquireError{Key: "k", Err: err, Cause: cause} }
+	for name, c := range map[string]struct {
+		err  error
+		want Reason
+	}{
+		"held":             {ErrHeld, "LOCK_HELD"},
+		"wait timeout":     {ErrWaitTimeout, "LOCK_WAIT_TIMEOUT"},
+		"queue full":       {ErrQueueFull, "LOCK_QUEUE_FULL"},
+		"deadline":         {context.DeadlineExceeded, "LOCK_DEADLINE_EXCEEDED"},
+		"canceled":         {context.Canceled, "LOCK_CANCELED"},
+		"key missing":      {ErrKeyMissing, "LOCK_KEY_MISSING"},
+		"key":              {ErrKey, "LOCK_KEY_INVALID"},
+		"backend":          {ErrBackend, "LOCK_BACKEND_UNAVAILABLE"},
+		"closed":           {ErrClosed, "LOCK_SHUTTING_DOWN"},
+		"self-deadlock":    {ErrSelfDeadlock, "LOCK_SELF_DEADLOCK"},
+		"lost":             {ErrLost, "LOCK_LOST"},
+		"broken":           {ErrBroken, "LOCK_LOST"},
+		"max hold":         {ErrMaxHold, "LOCK_LOST"},
+		"stale":            {ErrStale, "LOCK_STALE"},
+		"option":           {ErrOption, "LOCK_INTERNAL"},
+		"released":         {ErrReleased, "LOCK_INTERNAL"},
+		"unknown":          {io.EOF, "LOCK_INTERNAL"},
+		"none":             {nil, "LOCK_INTERNAL"},
+		"cut off":          {errors.Join(ErrLost, ErrClosed), "LOCK_SHUTTING_DOWN"},
+		"wrapped":          {fmt.Errorf("order 1: %w", ErrHeld), "LOCK_HELD"},
+		"wrapped canceled": {fmt.Errorf("order 1: %w", context.Canceled), "LOCK_CANCELED"},
+
+		// The client's timeout is not the caller's deadline.
+		"backend by timeout": {acquiring(ErrBackend, context.DeadlineExceeded), "LOCK_BACKEND_UNAVAILABLE"},
+		// Why the caller's context ended is not why this lock was denied.
+		"canceled by a loss":  {acquiring(context.Canceled, ErrLost), "LOCK_CANCELED"},
+		"canceled by a close": {acquiring(context.Canceled, ErrClosed), "LOCK_CANCELED"},
+		"deadline of another": {acquiring(context.DeadlineExceeded, ErrHeld), "LOCK_DEADLINE_EXCEEDED"},
+		"wrapped acquisition": {fmt.Errorf("order 1: %w", acquiring(context.Canceled, ErrMaxHold)), "LOCK_CANCELED"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := Denied(c.err)
+			if d.Reason != c.want {
+				t.Errorf("%s, want %s", d.Reason, c.want)
+			}
+			if d.Cause != c.err || !errors.Is(d, c.err) && c.err != nil {
+				t.Errorf("cause %v", d.Cause)
+			}
+		})
+	}
+}
+
+func TestADenialIsReturnedAsItIs(t *testing.T) {
+	d := &Denial{Reason: ReasonHeld, RetryAfter: time.Second, Cause: ErrHeld}
+	for name, err := range map[string]error{"plain": d, "wrapped": fmt.Errorf("order 1: %w", d), "joined": errors.Join(ErrStale, d)} {
+		if got := Denied(err); got != d {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+func TestADenialTakesOverWhatTheAcquisitionKnows(t *testing.T) {
+	blocker, predecessor := &Holder{Meta: Meta{Service: "a"}}, &Holder{Meta: Meta{Service: "b"}}
+	for name, c := range map[string]struct {
+		info Info
+		want *Holder
+	}{
+		"nobody":          {Info{}, nil},
+		"the blocker":     {Info{Blocker: blocker}, blocker},
+		"the predecessor": {Info{Blocker: blocker, Predecessor: predecessor}, predecessor},
+	} {
+		c.info.Waited, c.info.RetryAfter = time.Second, time.Minute
+		d := Denied(fmt.Errorf("order 1: %w", &AcquireError{Key: "k", Err: ErrHeld, Info: c.info}))
+		if d.Holder != c.want || d.Waited != time.Second || d.RetryAfter != time.Minute {
+			t.Errorf("%s: %+v", name, d)
+		}
+	}
+}
+
+func TestADenialSaysItsReasonAndItsCause(t *testing.T) {
+	if got, want := (&Denial{Reason: ReasonHeld}).Error(), "core: denied: LOCK_HELD"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := (&Denial{Reason: ReasonBackend, Cause: io.EOF}).Error(), "core: denied: LOCK_BACKEND_UNAVAILABLE: EOF"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if (&Denial{}).Unwrap() != nil || (&Denial{Cause: io.EOF}).Unwrap() != io.EOF {
+		t.Error("Unwrap is not the cause")
+	}
+}

@@ -1,0 +1,160 @@
+// Package core locks keys in Redis: of all holders of a key, over all processes
+// that share the Redis and the prefix, one runs at a time, and the others wait
+// in line. The transports (httpmw, grpcmw) are made of it; it knows neither
+// them nor any telemetry.
+//
+//	rdb := redis.NewClient(&redis.Options{Addr: "localhost:6379"}) // go-redis v9
+//	locker, err := core.New(rdb)
+//	if err != nil {
+//		return err // everything that is wrong, in one error
+//	}
+//	defer locker.Close() // or Shutdown, which lets holders finish
+//
+//	err = locker.Do(ctx, "order:42", func(ctx context.Context) error {
+//		lock, _ := core.FromContext(ctx)
+//		return db.Pay(ctx, 42, lock.Token()) // the store refuses lower tokens
+//	})
+//	if denial, ok := errors.AsType[*core.Denial](err); ok {
+//		log.Print(denial.Reason, denial.RetryAfter, denial.Holder) // did not run under its lock
+//	}
+//
+// One [RedisLocker] serves a whole process and is safe for concurrent use.
+// [RedisLocker.Acquire] is the lock by itself; [RedisLocker.Do] and a [Guard]
+// run a function under it and see to all the rest. Make keys out of parts with
+// package keys; test with package locktest.
+//
+// # What it promises
+//
+//   - While Redis remembers what it granted and keeps time to within 1 %, no two
+//     holders have proof of one key at once. A lease is counted from before its
+//     request was sent, on the monotonic clock, less 1 % and 2 ms; a grant that
+//     comes too late for that does not run. Messages that are lost, late or
+//     repeated cost time, never a lock.
+//   - A holder whose lease cannot be proven any longer is told before it ends:
+//     [Lock.Context] is cancelled with cause [ErrLost]. What it does with that is
+//     up to it; hence the fencing token.
+//   - The line of one process is first come, first served. Processes take turns
+//     in the order in which they joined. A waiter whose process is gone is
+//     skipped.
+//   - A caller whose context ends returns at once, whatever Redis or its client
+//     does. Nothing waits without a bound, nothing queues without a cap.
+//   - A release does not depend on the caller's context, and is repeated until it
+//     is answered or the lease must have expired. A request that was cancelled,
+//     panicked or gave up leaves nothing behind.
+//   - A key that the call chain of the context holds already is
+//     [ErrSelfDeadlock], at once. (Across different Lockers, or with a context
+//     that does not descend from [Lock.Context], nobody can know.)
+//
+// # What it does not promise
+//
+//   - That Redis remembers. A failover to a replica that had not heard of a
+//     lease, a restart without persistence, FLUSHALL, or an evicting
+//     maxmemory-policy lets a second holder in. The first is told at its next
+//     renewal, a third of its TTL later at most. Use noeviction, and check tokens.
+//   - That a holder stops. A process that is suspended, or code that does not
+//     heed its context, goes on after its lease has ended.
+//   - That the requests of one client are taken in the order they were sent, or
+//     that a request which was repeated runs once: that needs an idempotency key.
+//   - Redis Cluster, for now: [New] refuses its client.
+//
+// # The fencing token
+//
+// [Lock.Token] rises with every holder of a key, over processes, restarts and
+// handoffs. Pass it to the store with every write; a store that remembers the
+// highest one and refuses lower ones (UPDATE … SET fence = $1 WHERE id = $2 AND
+// fence <= $1) is safe from the holders that "does not promise" is about. Return
+// [ErrStale] when it does, and the transport answers that the request was
+// overtaken.
+//
+// Tokens are not below the server's clock in microseconds, so that they rise also
+// after Redis has lost its data, provided that the new server's clock is not
+// behind the last token. They are below 2^53 and fit a signed 64-bit column. One
+// counter serves many keys: the tokens of one key have gaps.
+//
+// # When things fail
+//
+// Acquire returns an [*AcquireError]; a guard makes a [*Denial] of it, whose
+// [Reason] is the same for every transport. After an error the caller holds
+// nothing.
+//
+//	ErrHeld           it is held, and the caller does not wait (Wait(0))
+//	ErrWaitTimeout    Wait is over, and others were in the way all the time
+//	ErrQueueFull      MaxWaiters wait here already, or 1,000 processes in Redis
+//	ErrBackend        Redis refused, failed, or did not answer
+//	ErrClosed         Shutdown has begun
+//	ErrSelfDeadlock   the call chain holds the key
+//	ErrKey, ErrOption bad use: nothing was sent
+//	ctx's own error   the caller's context ended first; its cause matches, too
+//
+// ErrBackend means that it is not known whether the lock was granted. It comes
+// at once if the client reports an error, and after 2 s of silence if it reports
+// nothing; longer timeouts and retries of the client's do not delay it. Those who
+// stand in line already live through errors for 2 s, unless their Wait is over
+// first. What may have been granted is given back in the background: until that
+// has got through, or for a TTL, others may find the key held. A guard denies the
+// request, unless [OnBackendError]([FailOpen]) lets it run without a lock.
+//
+// A holder goes on while Redis is away: renewals are repeated until the lease has
+// lapsed, one TTL after the last that was answered. Then the cause of its context
+// is [ErrLost]. With [MaxHold] it is [ErrMaxHold] when the time is over; the lease
+// is left to expire, so that nobody else is in while the holder comes to its end.
+// A guard returns [ReasonLost] in either case, because what the function did may
+// have overlapped with another; the function's own error matches, too.
+//
+// # What is in Redis
+//
+// Every key belongs to one of 256 buckets, by a hash; hh is the bucket in
+// hexadecimal, and the braces make it one slot of a cluster. P is the [Prefix].
+//
+//	P:{hh}:l:key    string   the lease: who holds it; expires after its TTL
+//	P:{hh}:q:key    zset     the processes in line; exists only while some wait,
+//	                         expires 60 s after the last sign of one
+//	P:{hh}:fence    string   the last fencing token of the bucket; stays
+//	P:w:process     channel  where a process hears that it was granted a lock
+//
+// A lease is readable: after 58 characters of identity and TTL, the holder's
+// [Meta] is a query string. Keys and metadata are stored in the clear. The user
+// needs EVAL, EVALSHA, SUBSCRIBE and PING, the commands that the scripts call, and
+// these keys and channels. It works on Redis 7 and Valkey, on a single server
+// or behind Sentinel.
+//
+// # What it costs
+//
+//	a free key           1 round trip to acquire, 1 to release
+//	                     (a guard does not wait for it, unless with Wait(0))
+//	held by another      1 to get in line; the release of the holder before
+//	process              grants it, by a message
+//	held in this         none: the release of the holder before asks for the
+//	process              next in line, in the same round trip
+//	a holder             1 renewal per third of its TTL
+//	a process in line    1 poll per key when the lease in the way would expire,
+//	                     at least every third of the TTL or 5 s
+//	a process            1 connection for its subscription, from its first wait on
+//
+// However many requests of one process wait for a key, they are one entry in
+// Redis. A Locker has two goroutines of its own, a few for its subscription and
+// for calls under way, and no timer or goroutine per lock. The first use of the
+// scripts on a server costs one more round trip.
+//
+// # Defaults
+//
+//	            core         transports   limits
+//	TTL         10 s         10 s         10 ms to 24 h, renewed at a third
+//	Wait        30 s         5 s          0 to 24 h
+//	MaxWaiters  1,000        100          per key and process
+//	MaxHold     no bound     5 min
+//	Prefix      "latchkey"                64 bytes, no braces or line breaks
+//
+// Options go over each other: those of [New], then those of [NewGuard], then
+// those of the call. 100,000 requests may wait in one process, over all keys.
+//
+// # A transport of one's own
+//
+// A consumer of a queue, a cron job or an RPC server is a [Guard] and a
+// translation: a key out of the message, [Guard.Run] around the handler, and an
+// answer for each [Reason] (see its example). Take over the promises by three
+// rules: pass on the context that the function gets; describe the request with
+// [WithMeta], so that others can see who is in the way; and treat a [*Denial]
+// with [ReasonLost] or [ReasonStale] as a request that ran, not as one that was
+// turned away.
+package core

@@ -1,0 +1,250 @@
+package remote_test
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+const (
+	// future is a fencing counter that stands years ahead of the clock.
+	future = uint64(4_000_000_000_000_000)
+	// last is the greatest token: beyond it, Lua's numbers are not exact.
+	last = uint64(1<<53 - 1)
+)
+
+func (s *stage) setFence(v any) {
+	s.Helper()
+	if err := s.rdb.Set(s.Context(), s.fence, v, 0).Err(); err != nil {
+		s.Fatal(err)
+	}
+}
+
+func (s *stage) wantFence(want uint64) {
+	s.Helper()
+	if got := ok(s.rdb.Get(s.Context(), s.fence).Result())(s); got != strconv.FormatUint(want, 10) {
+		s.Errorf("counter %q, want %d", got, want)
+	}
+}
+
+func TestTokenIsTheServersTimeInMicroseconds(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		before := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		_, r := s.hold()
+		after := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		if got := int64(r.Block.First); got < before || got > after {
+			s.Errorf("token %d, want %d to %d", got, before, after)
+		}
+		s.wantFence(r.Block.Last)
+	})
+}
+
+func TestTokenIsOneMoreThanTheLastIfThatIsAheadOfTheClock(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.setFence(future)
+		e, r := s.hold()
+		if want := (remote.Block{First: future + 1, Last: future + 1}); r.Block != want {
+			s.Errorf("tokens %+v, want %+v", r.Block, want)
+		}
+		again := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		if want := (remote.Block{First: future + 2, Last: future + 65}); again.Block != want {
+			s.Errorf("tokens %+v, want %+v", again.Block, want)
+		}
+		s.wantFence(future + 65)
+	})
+}
+
+func TestTokensOfOneMicrosecondRise(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		e := newProcess(s).entry("")
+		var ops []remote.Op
+		for range 20 {
+			ops = append(ops, s.acquire(e).Tokens("3"))
+		}
+		var end uint64
+		for _, a := range ok(s.room.Trip(s.Context(), ops...))(s) {
+			if a.Err != nil {
+				s.Fatal(a.Err)
+			}
+			b := a.Reply.Block
+			if b.Last != b.First+2 || end != 0 && b.First != end+1 {
+				s.Errorf("tokens %+v after %d", b, end)
+			}
+			end = b.Last
+		}
+	})
+}
+
+// One counter serves all keys of a bucket; a counter that is lost starts at the
+// clock, which is ahead of it as long as it was not ahead of the clock.
+func TestTokensRiseAfterTheServerHasLostItsData(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		e, first := s.hold()
+		for range 10 {
+			first = s.must(remote.Granted, s.acquire(e))
+		}
+		s.rdb.FlushAll(s.Context())
+		_, second := s.hold()
+		if second.Block.First <= first.Block.Last {
+			s.Errorf("tokens %+v after %+v", second.Block, first.Block)
+		}
+	})
+}
+
+func TestTokensRiseWhenTheClockIsSetBack(t *testing.T) {
+	s := onMini(t)
+	start := time.Now()
+	s.mini.SetTime(start)
+	e, first := s.hold()
+	s.mini.SetTime(start.Add(-time.Hour))
+	again := s.must(remote.Granted, s.acquire(e))
+	if again.Block.First != first.Block.Last+1 {
+		t.Errorf("tokens %+v after %+v", again.Block, first.Block)
+	}
+}
+
+func TestUnusedTokensGoBackIfTheCounterStillStandsAtTheirEnd(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.setFence(future)
+		for _, waiting := range []bool{false, true} {
+			e := newProcess(s).entry("")
+			r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+			used := r.Block.First + 2
+			if waiting {
+				next := newListening(s).entry("")
+				s.must(remote.Waiting, s.acquire(next))
+				s.must(remote.Released, remote.Release(s.key, e, used, r.Block, ""))
+				s.wantFence(used + 1) // the next owner's
+				s.must(remote.Released, remote.Cancel(s.key, next))
+				continue
+			}
+			s.must(remote.Released, remote.Release(s.key, e, used, r.Block, ""))
+			s.wantFence(used)
+		}
+	})
+}
+
+func TestUnusedTokensStayIfSomebodyReservedSince(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.setFence(future)
+		e := newProcess(s).entry("")
+		r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		since := s.must(remote.Granted, s.acquire(e)) // or for another key of the bucket
+		s.must(remote.Released, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.wantFence(since.Block.Last)
+	})
+}
+
+// A release that is repeated, or late, must not set the counter back under
+// tokens that another has been given.
+func TestTokensGoBackOnlyWithTheLease(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.setFence(future)
+		e := newProcess(s).entry("")
+		r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		s.expire()
+		s.must(remote.Missing, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.wantFence(r.Block.Last)
+		s.rdb.Del(s.Context(), s.fence)
+		s.setFence(r.Block.Last)
+		s.rdb.Set(s.Context(), s.lease, string(newProcess(s).entry("")), ttl)
+		s.must(remote.Lost, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.wantFence(r.Block.Last)
+	})
+}
+
+func TestLastTokenIsExactAndTheOneAfterItIsRefused(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.setFence(last - 1)
+		e, r := s.hold()
+		if want := (remote.Block{First: last, Last: last}); r.Block != want {
+			s.Errorf("tokens %+v, want %+v", r.Block, want)
+		}
+		s.wantFence(last)
+		s.must(remote.Released, s.release(e, r))
+		for _, counter := range []string{
+			fmt.Sprint(last), fmt.Sprint(last + 1), fmt.Sprint(last + 2), "9999999999999999",
+		} {
+			s.setFence(counter)
+			s.wantRefused(s.acquire(e))
+		}
+		s.setFence(last - 1)
+		s.wantRefused(s.acquire(e).Tokens("2"))
+	})
+}
+
+// wantRefused fails the test unless op is answered by an error and changes
+// nothing.
+func (s *stage) wantRefused(op remote.Op) {
+	s.Helper()
+	before := s.dump()
+	r, err := s.ask(op)
+	if _, ok := errors.AsType[*remote.ScriptError](err); !ok {
+		s.Errorf("%+v, %v; want a ScriptError", r, err)
+	}
+	if after := s.dump(); after != before {
+		s.Errorf("changed from\n%q to\n%q", before, after)
+	}
+}
+
+// Without a token there is no grant: what was is left as it was, so that the
+// lease and its waiters are not lost to an error that only an operator can
+// mend.
+func TestCounterThatIsNoneChangesNothing(t *testing.T) {
+	for name, spoil := range map[string]func(s *stage){
+		"beyond 2^53": func(s *stage) { s.setFence("9007199254740993") },
+		"not a string": func(s *stage) {
+			s.rdb.Del(s.Context(), s.fence)
+			s.rdb.RPush(s.Context(), s.fence, "x")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBoth(t, func(s *stage) {
+				spoil(s)
+				s.wantRefused(s.acquire(newProcess(s).entry("")))
+				s.rdb.Del(s.Context(), s.fence)
+
+				owner, r := s.hold()
+				first, second := newListening(s).entry(""), newListening(s).entry("")
+				s.must(remote.Waiting, s.acquire(first))
+				s.must(remote.Waiting, s.acquire(second))
+				spoil(s)
+				s.wantRefused(s.release(owner, r))
+				s.wantRefused(s.pass(owner, r, newProcess(s).entry("")))
+				s.wantRefused(remote.Cancel(s.key, owner))
+				s.must(remote.Renewed, remote.Renew(s.key, owner, "")) // takes no token
+				s.expire()
+				s.wantRefused(s.acquire(first))
+				s.wantRefused(s.acquire(newProcess(s).entry("")))
+				s.rdb.Del(s.Context(), s.fence)
+				s.must(remote.Granted, s.acquire(first))
+				s.must(remote.Left, remote.Cancel(s.key, second))
+
+				spoil(s)
+				s.wantRefused(s.pass(first, r, newProcess(s).entry("")))
+				// A release that nobody waits for takes none either.
+				s.must(remote.Released, remote.Release(s.key, first, 1, remote.Block{First: 1, Last: 9}, ""))
+				s.wantNoLease()
+			})
+		})
+	}
+}
+
+func TestCounterThatIsNoNumberStartsAtTheClock(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		for _, counter := range []string{"", "x", "12 monkeys", "-5", "nan"} {
+			s.setFence(counter)
+			now := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+			e, r := s.hold()
+			if int64(r.Block.First) < now {
+				s.Errorf("counter %q: token %d, before %d", counter, r.Block.First, now)
+			}
+			s.wantFence(r.Block.Last)
+			s.must(remote.Released, s.release(e, r))
+		}
+	})
+}

@@ -1,0 +1,27 @@
+package remote_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// The places in an entry are written down twice, in Go and in Lua. Each part
+// must be what the other side takes it for.
+func TestGoAndLuaAgreeOnTheEntrysLayout(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		p, q := newListening(s), newListening(s)
+		// Parts that differ in every place: digits that would show in another.
+		a := remote.MakeEntry(remote.MakeID(p.name, 0x1122334455667788), 87_654_321*time.Millisecond, "99meta-a")
+		b := remote.MakeEntry(remote.MakeID(q.name, 0x99aabbccddeeff00), 12_345_678*time.Millisecond, "11meta-b")
+		r := s.must(remote.Granted, s.acquire(a))
+		s.wantLease(a, '0', 87_654_321*time.Millisecond, 87_600_000*time.Millisecond)
+		ticket := s.must(remote.Waiting, s.acquire(b)).Ticket
+		s.wantLease(a, '1', 87_654_321*time.Millisecond, 87_600_000*time.Millisecond) // the flag
+		p.wantHeard(s.note(a))                                                        // the process, the identity
+		s.must(remote.Released, s.release(a, r))
+		s.wantLease(b, '0', 12_345_678*time.Millisecond, 12_300_000*time.Millisecond) // the TTL
+		s.wantGrant(q, b, ticket, 0, a.Meta())                                        // the metadata
+	})
+}

@@ -1,0 +1,300 @@
+package remote_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// delay is a hook around each script call of a client: it takes its time before
+// the call, and counts.
+type delay struct {
+	before time.Duration
+
+	mu        sync.Mutex
+	starts    []time.Time // when each call would have been sent
+	now, most int         // under way
+}
+
+var _ redis.Hook = (*delay)(nil)
+
+func (d *delay) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (d *delay) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+func (d *delay) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() != "evalsha" {
+			return next(ctx, cmd)
+		}
+		d.mu.Lock()
+		d.starts = append(d.starts, time.Now())
+		d.now++
+		d.most = max(d.most, d.now)
+		d.mu.Unlock()
+		time.Sleep(d.before) // a bubble's
+		err := next(ctx, cmd)
+		d.mu.Lock()
+		d.now--
+		d.mu.Unlock()
+		return err
+	}
+}
+
+// inBubble runs a test on a room in simulated time, whose every call takes a
+// second before it is sent, and of which limit may be under way.
+func inBubble(t *testing.T, limit int, test func(t *testing.T, room *remote.Room, d *delay)) {
+	synctest.Test(t, func(t *testing.T) {
+		mini := locktest.StartMini(t)
+		rdb := mini.Client(&redis.Options{PoolSize: limit})
+		d := &delay{before: time.Second}
+		// Else the first calls are two: the script is not known.
+		warm := remote.NewRoom(rdb, prefix)
+		answer := make(chan remote.Answer)
+		warm.Do(remote.Cancel("k", acquirer()), func(a remote.Answer) { answer <- a })
+		if a := <-answer; a.Err != nil {
+			t.Fatal(a.Err)
+		}
+		closeRoom(t, warm)
+		rdb.AddHook(d)
+		test(t, remote.NewRoom(rdb, prefix), d)
+	})
+}
+
+func acquirer() remote.Entry {
+	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), ttl, "")
+}
+
+func TestAtMostLimitCallsAreUnderWayAndTheyGoInOrder(t *testing.T) {
+	const limit, ops = 3, 10
+	inBubble(t, limit, func(t *testing.T, room *remote.Room, d *delay) {
+		start := time.Now()
+		answers := make(chan remote.Answer, ops)
+		for range ops {
+			room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+		}
+		if waited := time.Since(start); waited != 0 {
+			t.Errorf("Do took %v", waited)
+		}
+		synctest.Wait()
+		d.mu.Lock()
+		if d.now != limit {
+			t.Errorf("%d calls under way, want %d", d.now, limit)
+		}
+		d.mu.Unlock()
+		for i := range ops {
+			a := <-answers
+			if a.Err != nil {
+				t.Fatal(a.Err)
+			}
+			// What waits its turn is not sent yet, and each takes a second.
+			if want := start.Add(time.Duration(i/limit) * time.Second); !a.Sent.Equal(want) {
+				t.Errorf("answer %d was sent at %v, want %v", i, a.Sent.Sub(start), want.Sub(start))
+			}
+		}
+		if d.most != limit {
+			t.Errorf("%d calls under way at once, want %d", d.most, limit)
+		}
+		closeRoom(t, room)
+	})
+}
+
+// A lease's validity counts from Sent: it must be before the request has left,
+// however long the client takes to send it.
+func TestSentIsBeforeTheRequestLeaves(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		time.Sleep(time.Hour)
+		start := time.Now()
+		answers := make(chan remote.Answer, 1)
+		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+		a := <-answers
+		if !a.Sent.Equal(start) || time.Since(start) != time.Second {
+			t.Errorf("sent after %v, answered after %v; want 0 and 1s", a.Sent.Sub(start), time.Since(start))
+		}
+		if a.Sent.After(d.starts[0]) {
+			t.Error("sent after the client was called")
+		}
+		closeRoom(t, room)
+	})
+}
+
+func TestLimitIsThePoolsButNeverMoreThan64(t *testing.T) {
+	mini := locktest.StartMini(t)
+	for pool, want := range map[int]int{1: 1, 63: 63, 64: 64, 1000: 64, 0: min(64, 10*runtime.GOMAXPROCS(0))} {
+		room := remote.NewRoom(mini.Client(&redis.Options{PoolSize: pool}), prefix)
+		if got := room.Limit(); got != want {
+			t.Errorf("a pool of %d: %d calls at once, want %d", pool, got, want)
+		}
+		closeRoom(t, room)
+	}
+}
+
+func TestWhatIsPendingBeforeCloseIsStillDone(t *testing.T) {
+	const limit, ops = 2, 7
+	inBubble(t, limit, func(t *testing.T, room *remote.Room, d *delay) {
+		start := time.Now()
+		answers := make(chan remote.Answer, ops)
+		e := acquirer()
+		for range ops {
+			room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) { answers <- a })
+		}
+		closeRoom(t, room)
+		if took := time.Since(start); took != 4*time.Second {
+			t.Errorf("Close took %v, want the 4 rounds of a second", took)
+		}
+		if len(answers) != ops {
+			t.Fatalf("%d answers when Close returned, want %d", len(answers), ops)
+		}
+		for range ops {
+			if a := <-answers; a.Err != nil || a.Reply.Status != remote.Granted {
+				t.Errorf("%+v", a)
+			}
+		}
+	})
+}
+
+func TestClosedRoomSaysSo(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		closeRoom(t, room)
+		answers := make(chan remote.Answer) // nobody receives yet: Do must not wait
+		room.Do(remote.Cancel("k", acquirer()), func(a remote.Answer) { answers <- a })
+		if a := <-answers; !errors.Is(a.Err, remote.ErrRoomClosed) {
+			t.Errorf("%+v", a)
+		}
+		if len(d.starts) != 0 {
+			t.Error("it was sent")
+		}
+		closeRoom(t, room) // again
+	})
+}
+
+func TestRoomThatIsClosingTakesNothingMore(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		start := time.Now()
+		first, second := make(chan remote.Answer, 1), make(chan remote.Answer, 1)
+		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { first <- a })
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			closeRoom(t, room)
+		}()
+		synctest.Wait() // it waits for the first
+		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { second <- a })
+		if a := <-second; !errors.Is(a.Err, remote.ErrRoomClosed) || time.Since(start) != 0 {
+			t.Errorf("%+v after %v", a, time.Since(start))
+		}
+		<-closed
+		if a := <-first; a.Err != nil || a.Reply.Status != remote.Granted {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+func TestCloseGivesUpWithItsContext(t *testing.T) {
+	const ops = 5
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		d.before = time.Hour // Redis hangs
+		start := time.Now()
+		answers := make(chan remote.Answer, ops)
+		for range ops {
+			room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+		}
+		synctest.Wait() // the first is under way
+		cause := errors.New("no patience")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, cause)
+		defer cancel()
+		if err := room.Close(ctx); !errors.Is(err, cause) || time.Since(start) != time.Minute {
+			t.Errorf("Close: %v after %v, want %v after 1m", err, time.Since(start), cause)
+		}
+		// Each is answered, and what was not sent never is.
+		closed := 0
+		for range ops {
+			if a := <-answers; errors.Is(a.Err, remote.ErrRoomClosed) {
+				closed++
+			}
+		}
+		if closed != ops-1 || len(d.starts) != 1 {
+			t.Errorf("%d of %d were not sent, %d calls", closed, ops, len(d.starts))
+		}
+	})
+}
+
+// An operation may ask for the next from its own answer.
+func TestDoFromAnAnswer(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		e, done := acquirer(), make(chan remote.Answer)
+		room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) {
+			room.Do(remote.Release("k", e, a.Reply.Block.First, a.Reply.Block, ""), func(a remote.Answer) { done <- a })
+		})
+		if a := <-done; a.Err != nil || a.Reply.Status != remote.Released {
+			t.Errorf("%+v", a)
+		}
+		closeRoom(t, room)
+	})
+}
+
+func TestDoReturnsWhileRedisHangs(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	rdb := srv.Client(&redis.Options{PoolSize: 2, MaxRetries: -1})
+	room := remote.NewRoom(rdb, prefix)
+	const ops = 500
+	answers := make(chan remote.Answer, ops)
+	e := acquirer()
+	srv.Stop()
+	called := make(chan struct{})
+	go func() {
+		defer close(called)
+		for range ops {
+			room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) { answers <- a })
+		}
+	}()
+	receive(t, called)
+	if n := len(answers); n != 0 {
+		t.Errorf("%d answers from a server that stands still", n)
+	}
+	srv.Continue()
+	for range ops {
+		if a := receive(t, answers); a.Err != nil {
+			t.Error(a.Err)
+		}
+	}
+	closeRoom(t, room)
+}
+
+func TestCloseReturnsWhileRedisHangs(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	reads := make(chan struct{}, 1000)
+	room := remote.NewRoom(srv.Client(&redis.Options{
+		PoolSize: 1, MaxRetries: -1, ReadTimeout: 2 * patience, Dialer: dialReader(reads),
+	}), prefix)
+	answers := make(chan remote.Answer, 2)
+	srv.Stop()
+	for range 2 {
+		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+	}
+	receive(t, reads) // the first is stuck in the client
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	closed := make(chan error)
+	go func() { closed <- room.Close(ctx) }()
+	if err := receive(t, closed); !errors.Is(err, context.Canceled) {
+		t.Errorf("Close: %v", err)
+	}
+	srv.Continue()
+	receive(t, answers)
+	receive(t, answers)
+}

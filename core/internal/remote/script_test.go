@@ -1,0 +1,102 @@
+package remote_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+func TestErrorOfOneOperationLeavesItsNeighboursAlone(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.use("bad")
+		s.rdb.RPush(s.Context(), s.lease, "a list")
+		a, b := newProcess(s).entry(""), newProcess(s).entry("")
+		answers := ok(s.room.Trip(s.Context(),
+			remote.Acquire("good", a, true, manyMay),
+			remote.Acquire("bad", a, true, manyMay),
+			remote.Release("bad", a, 1, remote.Block{First: 1, Last: 1}, b),
+			remote.Renew("bad", a, ""),
+			remote.Cancel("bad", a),
+			remote.Acquire("good", b, true, manyMay),
+		))(s)
+		for i, want := range []remote.Status{remote.Granted, 0, 0, 0, 0, remote.Waiting} {
+			a := answers[i]
+			if a.Reply.Status != want {
+				s.Errorf("operation %d: %+v, want status %d", i, a, want)
+			}
+			if want != 0 {
+				continue
+			}
+			if e, ok := errors.AsType[*remote.ScriptError](a.Err); !ok || !strings.Contains(e.Text, "WRONGTYPE") {
+				s.Errorf("operation %d: %v, want WRONGTYPE", i, a.Err)
+			}
+		}
+	})
+}
+
+func TestQueueOfAnotherTypeIsAnErrorAndChangesNothing(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		owner, _ := s.hold()
+		s.rdb.Set(s.Context(), s.queue, "a string", 0)
+		s.wantRefused(s.acquire(newProcess(s).entry("")))
+		s.wantRefused(remote.Cancel(s.key, owner))
+		s.expire()
+		s.wantRefused(s.acquire(newProcess(s).entry("")))
+	})
+}
+
+func TestScriptsAreLoadedAgainIfTheServerHasForgottenThem(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		e, _ := s.hold()
+		if err := s.rdb.ScriptFlush(s.Context()).Err(); err != nil {
+			s.Fatal(err)
+		}
+		s.must(remote.Renewed, remote.Renew(s.key, e, ""))
+	})
+}
+
+func TestServerThatIsRestartedIsFoundAgain(t *testing.T) {
+	s := onRedis(t)
+	_, first := s.hold()
+	s.real.Restart()
+	_, second := s.hold() // its data is gone
+	if second.Block.First <= first.Block.Last {
+		t.Errorf("tokens %+v after %+v", second.Block, first.Block)
+	}
+}
+
+// After a failover, a connection to the old primary is of no use: the client
+// gives one up when it sees READONLY, and dials again, to whoever has the
+// address now. It must see it.
+func TestConnectionToADemotedServerIsGivenUp(t *testing.T) {
+	s := onRedis(t)
+	dials := 0
+	rdb := s.real.Client(&redis.Options{
+		PoolSize: 1, MaxRetries: -1,
+		OnConnect: countDials(&dials),
+	})
+	room := remote.NewRoom(rdb, prefix)
+	defer closeRoom(t, room)
+	s.room = room
+	e, r := s.hold()
+	if dials != 1 {
+		t.Fatalf("%d connections, want 1", dials)
+	}
+	if err := s.rdb.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil { // where nobody is
+		t.Fatal(err)
+	}
+	if got, err := s.ask(s.release(e, r)); err == nil {
+		t.Fatalf("a replica has carried out a release: %+v", got)
+	}
+	if err := s.rdb.ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	s.must(remote.Released, s.release(e, r))
+	if dials != 2 {
+		t.Errorf("%d connections, want another one", dials)
+	}
+}

@@ -1,0 +1,92 @@
+package remote_test
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+func micros(s *stage, ticket string) int64 {
+	s.Helper()
+	return ok(strconv.ParseInt(ticket, 10, 64))(s)
+}
+
+func TestTicketIsTheServersTimeInMicroseconds(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.hold()
+		before := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		e := newProcess(s).entry("")
+		ticket := micros(s, s.must(remote.Waiting, s.acquire(e)).Ticket)
+		after := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		if ticket < before || ticket > after {
+			s.Errorf("ticket %d, want %d to %d", ticket, before, after)
+		}
+		if score := ok(s.rdb.ZScore(s.Context(), s.queue, string(e)).Result())(s); int64(score) != ticket {
+			s.Errorf("score %f, ticket %d", score, ticket)
+		}
+	})
+}
+
+// TIME is read once per script call, so operations that travel together are in
+// the same microsecond.
+func TestTicketsRiseWithinOneMicrosecond(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		s.hold()
+		var ops []remote.Op
+		var entries []remote.Entry
+		for range 20 {
+			e := newProcess(s).entry("")
+			entries = append(entries, e)
+			ops = append(ops, s.acquire(e))
+		}
+		last := int64(0)
+		for i, a := range ok(s.room.Trip(s.Context(), ops...))(s) {
+			if a.Err != nil || a.Reply.Status != remote.Waiting {
+				s.Fatalf("%+v", a)
+			}
+			ticket := micros(s, a.Reply.Ticket)
+			if i > 0 && ticket != last+1 {
+				s.Errorf("ticket %d after %d", ticket, last)
+			}
+			last = ticket
+		}
+		s.wantQueue(entries...)
+	})
+}
+
+func TestTicketsRiseWhenTheClockIsSetBack(t *testing.T) {
+	s := onMini(t)
+	start := time.Now().Truncate(time.Microsecond)
+	s.mini.SetTime(start)
+	s.hold()
+	first := s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
+	s.mini.SetTime(start.Add(-time.Hour))
+	second := s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
+	if a, b := micros(s, first.Ticket), micros(s, second.Ticket); a != start.UnixMicro() || b != a+1 {
+		t.Errorf("tickets %d and %d, want %d and the next", a, b, start.UnixMicro())
+	}
+	if second.Position != 2 {
+		t.Errorf("position %d, want 2", second.Position)
+	}
+}
+
+// A grantee tells by the ticket whether an answer and a grant are about the same
+// stay in the queue.
+func TestEntryThatIsQueuedAgainGetsAnotherTicket(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		owner, _ := s.hold()
+		p := newListening(s)
+		e := p.entry("")
+		first := s.must(remote.Waiting, s.acquire(e)).Ticket
+		s.must(remote.Left, remote.Cancel(s.key, e))
+		s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
+		second := s.must(remote.Waiting, s.acquire(e)).Ticket
+		if micros(s, second) <= micros(s, first) {
+			s.Errorf("ticket %s after %s", second, first)
+		}
+		s.must(remote.Released, remote.Cancel(s.key, owner))
+		s.wantGrant(p, e, second, 0, owner.Meta())
+	})
+}
