@@ -174,6 +174,7 @@ func TestAnAcquireWithoutAnswerIsAnErrorNowAndGivenBackInTheBackground(t *testin
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, p := b.locker()
+				free(t, get(t, l, "another")) // the server knows the script now
 				p.via(func(op operation, call func() error) error {
 					if op.kind != "A" {
 						return call()
@@ -435,5 +436,45 @@ func TestAnExpectedPlaceInLineIsNotTakenByOneWhoDoesNotWait(t *testing.T) {
 			t.Fatalf("patient: %+v", patient)
 		}
 		free(t, patient.lock)
+	})
+}
+
+// Rule 1: an acquire that was answered while the release was under way may have
+// been done after it, and left a lease behind.
+func TestAPollThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(9 * time.Second)) // a poll after 3 s
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		warm(t, l)
+		r := begin(t.Context(), l, "k")
+		synctest.Wait()
+		p.via(func(op operation, call func() error) error {
+			switch op.kind {
+			case "A":
+				time.Sleep(time.Second) // done when the lock has been released
+				return call()
+			case "R":
+				err := call()
+				time.Sleep(2 * time.Second) // and answered before this is
+				return err
+			}
+			return call()
+		})
+		elapse(3100 * time.Millisecond)
+		free(t, k)
+		synctest.Wait()
+		if !r.done() || r.err != nil {
+			t.Fatalf("%+v", r)
+		}
+		r.lock.giveBack()
+		elapse(time.Second)
+		if b.lease("k") == "" {
+			t.Fatal("the poll was not done after the release")
+		}
+		elapse(1500 * time.Millisecond)
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is still there: %q", got)
+		}
 	})
 }

@@ -210,3 +210,22 @@ func TestAValidityLapsesAlsoWhenOnlyTheWallClockSaysSo(t *testing.T) {
 		p.via(nil)
 	})
 }
+
+// Between the lapse and the moment that the clockwork says so, a process that
+// was stopped may read an answer.
+func TestALeaseThatHasLapsedIsNotExtended(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		now := time.Now()
+		e := lease{valid: clockwork.Since(now.Add(-10*time.Second), 10*time.Second)}
+		if e.extend(now); e.valid.Remaining(now) != 0 {
+			t.Errorf("%v remaining", e.valid.Remaining(now))
+		}
+		e = lease{valid: clockwork.Since(now.Add(-9*time.Second), 10*time.Second)}
+		if e.extend(now); e.valid.Remaining(now) < 9*time.Second {
+			t.Errorf("%v remaining, want nearly all", e.valid.Remaining(now))
+		}
+		if e.extend(now.Add(-time.Second)); e.valid.Remaining(now) < 9*time.Second {
+			t.Errorf("an older answer left %v", e.valid.Remaining(now))
+		}
+	})
+}

@@ -191,3 +191,35 @@ func TestTheNextInLineIsServedAlsoBeforeTheSubscriptionIsConfirmed(t *testing.T)
 		free(t, next.lock)
 	})
 }
+
+func TestNobodyIsQueuedWhoCouldNotHearOfItsGrant(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		other, _ := b.locker()
+		warm(t, other)
+		k := get(t, l, "k")
+		l.mu.Lock()
+		l.listener = closedListener(l) // subscribes, and never hears
+		l.mu.Unlock()
+		elsewhere := begin(t.Context(), other, "k")
+		synctest.Wait()
+		next := begin(t.Context(), l, "k")
+		synctest.Wait()
+		free(t, k)
+		synctest.Wait()
+		if !elsewhere.done() || elsewhere.err != nil {
+			t.Fatalf("elsewhere: %+v", elsewhere)
+		}
+		for _, name := range b.srv.Keys() {
+			if members, err := b.srv.ZMembers(name); err == nil {
+				t.Errorf("queued: %q", members)
+			}
+		}
+		free(t, elsewhere.lock)
+		elapse(5 * time.Second) // its poll
+		if !next.done() || next.err != nil {
+			t.Fatalf("next: %+v", next)
+		}
+		free(t, next.lock)
+	})
+}
