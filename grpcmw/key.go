@@ -19,7 +19,10 @@ import (
 // The full method is put before the key (see [Name] and [Unscoped]), and over
 // 200 bytes the tail is hashed. Whatever the parts of a key hold, calls with
 // different parts never share a lock: see package [keys]. A function that makes
-// its key of several parts should do so with [keys.Join].
+// its key of several parts should do so with [keys.Join]. Under a method or a
+// [Name] its result is one part, so that it cannot imitate others: then
+// keys.Join("order", "42") is not the key that the template
+// order:{metadata.x-order} makes of 42. With [Unscoped] it is.
 type Key interface{ compile() (compiledKey, error) }
 
 // compiledKey is a Key that New has found to be in order.
@@ -86,8 +89,8 @@ func missing(part string) error {
 //
 // An empty result means that the key is missing. T must be the method's request
 // type, or an interface that it implements: [Middleware.Verify] reports a method
-// with another one, and its calls fail with INTERNAL. fn is called from many goroutines at once; it must not keep
-// or change the message.
+// with another one, and its calls fail with INTERNAL. fn is called from many
+// goroutines at once; it must not keep or change the message.
 //
 // A server stream is locked when its request has arrived; client and bidi
 // streams have no request at their beginning and cannot have such a key.

@@ -47,9 +47,7 @@ func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
 		d = &core.Denial{Reason: core.ReasonInternal}
 	}
 	if d.Reason == core.ReasonCanceled {
-		if r.Context().Value(http.ServerContextKey) != nil {
-			panic(http.ErrAbortHandler)
-		}
+		abort(r)
 		return
 	}
 	p := problemOf(d.Reason)

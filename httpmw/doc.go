@@ -41,6 +41,7 @@
 //	LOCK_SHUTTING_DOWN                    503, Connection: close
 //	LOCK_DEADLINE_EXCEEDED                504: the request's own deadline
 //	LOCK_LOST                             500: the handler ran and wrote nothing
+//	                                      (had it written, see OnLossAfterWrite)
 //	LOCK_STALE                            409: the handler says so, see WriteDenial
 //	LOCK_SELF_DEADLOCK, LOCK_INTERNAL     500
 //	LOCK_CANCELED                         nothing is written: the client is gone

@@ -42,7 +42,9 @@ type scope struct {
 //
 // The route is put before the key, and over 200 bytes the tail is hashed, unless
 // [Unscoped] is given. A key of several parts should be made with keys.Join,
-// which keeps different lists of parts apart.
+// which keeps different lists of parts apart. Under a route or a [Name] the key
+// is one part, so that it cannot imitate others: keys.Join("order", "42") is then
+// not the key that the template order:{path.id} makes of 42. With Unscoped it is.
 func KeyFunc(fn func(*http.Request) (string, error)) KeySource { return funcSource(fn) }
 
 type funcSource func(*http.Request) (string, error)

@@ -85,9 +85,15 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		serveCopy(ctx, l.next, response.ResponseWriter, r, body)
 		return nil
 	}, terms...)
-	// A handler that has begun its answer and then lost its lock has the last
-	// word with the client; observers have been told of the loss.
-	if err == nil || response.written {
+	switch {
+	case err == nil:
+		return
+	case response.written:
+		// The handler has begun its answer and then lost its lock; observers
+		// have been told of the loss.
+		if l.onLoss == AbortResponse {
+			abort(r)
+		}
 		return
 	}
 	deadline.endWait()

@@ -30,6 +30,7 @@ type options struct {
 	name     string
 	unscoped bool
 	missing  MissingPolicy
+	onLoss   LossPolicy
 	onDeny   func(http.ResponseWriter, *http.Request, *core.Denial)
 	errs     []error
 }

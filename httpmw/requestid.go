@@ -35,8 +35,8 @@ func TrustRequestID() RequestIDOption {
 //
 // It may stand outside an [http.ServeMux]: the pattern and the path values that
 // the mux finds are also on the request that the middlewares around RequestID
-// hold. The middleware that [New] returns gives an ID to a request that has none,
-// but does not answer it.
+// hold. The middleware that [New] returns gives an ID to a request that has no
+// valid one, but does not answer it.
 func RequestID(opts ...RequestIDOption) func(http.Handler) http.Handler {
 	var o requestIDOptions
 	for _, opt := range opts {
@@ -69,9 +69,9 @@ func (o *requestIDOptions) requestID(r *http.Request) string {
 	return idgen.NewRequestID()
 }
 
-// withRequestID returns ctx with an ID, and the ID.
+// withRequestID returns ctx with a valid ID, and the ID.
 func withRequestID(ctx context.Context) (context.Context, string) {
-	if id, ok := idgen.FromContext(ctx); ok {
+	if id, ok := idgen.FromContext(ctx); ok && idgen.ValidRequestID(id) {
 		return ctx, id
 	}
 	id := idgen.NewRequestID()

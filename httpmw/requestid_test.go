@@ -1,11 +1,15 @@
 package httpmw_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
 	"github.com/latchkey-go/latchkey/idgen"
 )
@@ -49,6 +53,36 @@ func TestRequestIDs(t *testing.T) {
 			case !idgen.ValidRequestID(id), id == row.context, len(row.inbound) > 0 && id == row.inbound[0]:
 				t.Errorf("ID %q was not generated", id)
 			}
+		})
+	}
+}
+
+// Such as that of a middleware which takes over whatever a client has sent.
+func TestALockedRequestWithoutAValidIDGetsOne(t *testing.T) {
+	for name, row := range map[string]struct {
+		context string
+		kept    bool
+	}{
+		"valid":     {"ours", true},
+		"empty":     {"", false},
+		"a newline": {"a\nb", false},
+		"too long":  {strings.Repeat("a", idgen.MaxRequestIDLen+1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := locktest.New()
+			var id string
+			lock := mustNew(t, fake, httpmw.Key(template), httpmw.Wait(0))
+			h := orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				id, _ = idgen.FromContext(r.Context())
+				_, err := fake.Acquire(context.Background(), key42, core.Wait(0))
+				if ae, is := errors.AsType[*core.AcquireError](err); !is || ae.Info.Blocker.RequestID != id {
+					t.Errorf("the holder is not known by %q: %v", id, err)
+				}
+			})))
+			r := httptest.NewRequest(http.MethodPut, "/orders/42", nil)
+			h.ServeHTTP(httptest.NewRecorder(), r.WithContext(idgen.NewContext(r.Context(), row.context)))
+			equal(t, "valid", idgen.ValidRequestID(id), true)
+			equal(t, "kept", id == row.context, row.kept)
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/shop"
 )
 
@@ -103,6 +104,9 @@ func parseFlags(args []string, help io.Writer) (config, error) {
 	}
 	check(positive("-concurrency", c.inFlight))
 	check(positive("-box", c.box))
+	if c.box > core.MaxWait {
+		check(fmt.Errorf("-box %v is more than %v", c.box, core.MaxWait)) // it is the longest wait, too
+	}
 	check(positive("-think", think))
 	c.think = shop.ThinkFor(think)
 	check(checkRedis(c.redis))

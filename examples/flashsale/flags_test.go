@@ -49,6 +49,7 @@ func TestWrongFlagsAreListedInOneLine(t *testing.T) {
 		"nobody":                 {[]string{"-buyers", "0"}, []string{"-buyers 0"}},
 		"several":                {[]string{"-units", "-3", "-concurrency", "0", "-box", "-1s"}, []string{"-units -3", "-concurrency 0", "-box -1s"}},
 		"too many units":         {[]string{"-units", "3000000000"}, []string{"3000000000"}},
+		"too long a sale":        {[]string{"-box", "25h"}, []string{"-box 25h"}},
 		"no time to think":       {[]string{"-think", "0s"}, []string{"-think"}},
 		"a Redis without a port": {[]string{"-redis", "localhost"}, []string{"-redis", "localhost"}},
 		"addresses without need": {[]string{"-http", ":1,:2"}, []string{"-serve"}},

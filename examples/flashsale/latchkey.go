@@ -27,7 +27,7 @@ type latchkeyProtection struct {
 var _ protection = (*latchkeyProtection)(nil)
 
 func newLatchkeyProtection(rdb *redis.Client, t terms) (*latchkeyProtection, error) {
-	locker, err := core.New(rdb, core.Prefix(namespace))
+	locker, err := core.New(rdb, core.Prefix(namespace), core.TTL(leaseTTL))
 	if err != nil {
 		return nil, err
 	}

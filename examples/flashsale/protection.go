@@ -36,6 +36,11 @@ type terms struct {
 	maxWaiters int           // the most requests of one replica that wait
 }
 
+// leaseTTL is how long a lock outlives its holder, in the modes that have one.
+// It is shorter than a sale: on a Redis that is shared, one that was killed must
+// not keep the next from selling anything.
+const leaseTTL = 3 * time.Second
+
 func newProtection(m mode, rdb *redis.Client, t terms, faults *faults) (protection, error) {
 	switch m {
 	case modeNone:

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -30,11 +29,8 @@ type recipeProtection struct {
 
 var _ protection = (*recipeProtection)(nil)
 
-// recipeExpiry is as long as Latchkey's lease; the recipe does not renew it.
-const recipeExpiry = 10 * time.Second
-
 func newRecipeProtection(rdb *redis.Client, t terms, f *faults) *recipeProtection {
-	return &recipeProtection{lock: recipe.New(rdb, recipeExpiry, t.wait), faults: f}
+	return &recipeProtection{lock: recipe.New(rdb, leaseTTL, t.wait), faults: f}
 }
 
 func recipeKey(item string) string { return namespace + ":recipe:" + item }

@@ -7,9 +7,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/shop"
+	"github.com/latchkey-go/latchkey/examples/internal/shoppb"
 )
 
 // output is what a run writes, readable while it runs. onWrite, if set, is
@@ -123,6 +125,26 @@ func TestASaleWhoseRedisFailsStillEndsAndIsReported(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestASaleThatWasKilledDoesNotKeepTheNextFromSelling(t *testing.T) {
+	server := locktest.StartRedis(t)
+	rdb := server.Client(nil)
+	p, err := newLatchkeyProtection(rdb, terms{wait: time.Second, maxWaiters: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.locker.Acquire(t.Context(), itemKey(&shoppb.BuyRequest{Item: item})); err != nil {
+		t.Fatal(err)
+	}
+	_ = rdb.Close() // from now on it neither renews nor releases
+	_ = p.locker.Close()
+
+	var stdout, stderr output
+	args := []string{"-mode", "latchkey", "-buyers", "10", "-units", "10", "-redis", server.Addr()}
+	if status := run(t.Context(), args, &stdout, &stderr); status != exitOK {
+		t.Errorf("exit status %d; stderr: %s", status, stderr.String())
 	}
 }
 
