@@ -168,10 +168,10 @@ func (l *RedisLocker) failed(e *entry, err error) {
 	e.fault = err
 	switch {
 	case e.life == held:
-	case e.life == asking || time.Since(e.unanswered) >= backendTimeout:
+	case e.life == asking:
 		l.giveUp(e, err)
 	default:
-		l.pollAfterError(e)
+		l.pollAfterError(e) // until the outage is a long one: see look
 	}
 }
 
