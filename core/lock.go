@@ -74,22 +74,25 @@ func (k *lock) holder() *Holder { return &Holder{Meta: k.meta, Since: k.since} }
 func (k *lock) bind(parent context.Context) {
 	ctx, cancel := context.WithCancelCause(parent)
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	k.parent, k.ctx, k.cancel = parent, lockContext{ctx, k}, cancel
-	if k.cause != nil {
-		cancel(k.cause)
+	cause := k.cause
+	k.mu.Unlock()
+	if cause != nil {
+		cancel(cause)
 	}
 }
 
-// stop cancels the lock's context; the first cause stays.
+// stop cancels the lock's context; the first cause stays. The cancelling, which
+// asks the parent, is done without mu: the parent may be the user's own.
 func (k *lock) stop(cause error) {
 	k.mu.Lock()
-	defer k.mu.Unlock()
 	if k.cause == nil {
 		k.cause = cause
 	}
-	if k.cancel != nil {
-		k.cancel(k.cause)
+	cause, cancel := k.cause, k.cancel
+	k.mu.Unlock()
+	if cancel != nil {
+		cancel(cause)
 	}
 }
 
