@@ -11,8 +11,9 @@ import (
 var errNoAnswer = errors.New("core: Redis did not answer in time")
 
 const (
-	minCleanupPause = 50 * time.Millisecond
-	maxCleanupPause = time.Second
+	minCleanupPause    = 50 * time.Millisecond
+	minMaxCleanupPause = time.Second
+	maxMaxCleanupPause = time.Minute
 )
 
 // cleanup is an operation that is repeated until it is answered, or until what
@@ -24,20 +25,22 @@ type cleanup struct {
 	// thorough repeats also after an answer that found nothing: the operation
 	// that this one undoes may still be under way, in a socket or a proxy.
 	thorough bool
+	// shared repeats even after one that found something, which may have been
+	// another operation's work than of the one that is still under way.
+	shared   bool
+	maxPause time.Duration
 	pause    time.Duration
 	alarm    clockwork.Alarm
 }
 
-// cancel ends an entry in Redis, whatever it has become there.
+// cancel ends an entry in Redis, whatever it has become there, or may yet
+// become if the answer to an attempt was never read. The caller holds mu.
 func (l *RedisLocker) cancel(e *entry) {
-	(&cleanup{locker: l, op: remote.Cancel(e.queue.key, e.wire), until: time.Now().Add(e.ttl)}).run()
-}
-
-// cancelUnknown does so for an entry whose last attempt had no answer, and may
-// yet arrive.
-func (l *RedisLocker) cancelUnknown(e *entry) {
 	(&cleanup{
-		locker: l, op: remote.Cancel(e.queue.key, e.wire), until: time.Now().Add(e.ttl), thorough: true,
+		locker: l, op: remote.Cancel(e.queue.key, e.wire), until: time.Now().Add(e.ttl),
+		thorough: e.unread, shared: e.ticket != "" || e.lock != nil,
+		// A lease of hours is not worth a command every second.
+		maxPause: min(max(minMaxCleanupPause, e.ttl/10), maxMaxCleanupPause),
 	}).run()
 }
 
@@ -50,10 +53,10 @@ func (l *RedisLocker) disown(key string, id remote.ID) {
 func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }
 
 func (c *cleanup) answered(a remote.Answer) {
-	done := a.Err == nil && (!c.thorough || a.Reply.Status != remote.Absent)
+	done := a.Err == nil && (!c.thorough || !c.shared && a.Reply.Status != remote.Absent)
 	if done || errors.Is(a.Err, remote.ErrRoomClosed) || time.Now().After(c.until) {
 		return
 	}
-	c.pause = min(max(minCleanupPause, 2*c.pause), maxCleanupPause)
+	c.pause = min(max(minCleanupPause, 2*c.pause), c.maxPause)
 	c.locker.work.Set(&c.alarm, time.Now().Add(c.pause), c.run)
 }

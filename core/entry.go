@@ -58,9 +58,12 @@ type entry struct {
 	pollPause  time.Duration // the pause after an error, doubling
 	parked     time.Time     // since when it only awaits the subscription
 
-	// ghost is set if an acquire was answered after the release had been sent,
-	// so that it may have been done after the release, too.
+	// ghost is set if an acquire was answered, or a grant came, after the release
+	// had been sent: it may have been done after the release, too.
 	ghost bool
+	// unread is set if an acquire had no answer: it may be done yet, at any
+	// time, and after the end of the entry would leave a lease to nobody.
+	unread bool
 
 	lease
 }
@@ -71,7 +74,7 @@ func (l *RedisLocker) newEntry(q *queue) *entry {
 	s := q.head().settings
 	l.counter++
 	e := &entry{
-		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.Wait > 0,
+		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.waits(),
 		wire: remote.MakeEntry(remote.MakeID(l.process, l.counter), s.TTL, encodeMeta(s.Meta, time.Now())),
 	}
 	q.entry = e
@@ -82,7 +85,7 @@ func (l *RedisLocker) newEntry(q *queue) *entry {
 // serves tells whether e, which stood in Redis for another, may go on for r: its
 // terms are fixed.
 func (e *entry) serves(r *request) bool {
-	return e.ttl == r.settings.TTL && (e.wait || r.settings.Wait == 0)
+	return e.ttl == r.settings.TTL && (e.wait || !r.settings.waits())
 }
 
 // silence tells why nothing is known of e just now: the last question failed, or
@@ -154,9 +157,10 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 	case l.entries[e.number] == e:
 		// Its release is under way. Another end beside it could come first,
 		// and the release would then find that the lease is not ours.
-		e.ghost = true
+		e.ghost, e.unread = true, e.unread || a.Err != nil
 	case a.Err != nil:
-		l.cancelUnknown(e)
+		e.unread = true
+		l.cancel(e)
 	case a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting:
 		l.cancel(e)
 	}
@@ -165,7 +169,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 // failed takes note that an attempt had no answer, so that its outcome is
 // unknown. The caller holds mu; e is not retired.
 func (l *RedisLocker) failed(e *entry, err error) {
-	e.fault = err
+	e.fault, e.unread = err, true
 	switch {
 	case e.life == held:
 	case e.life == asking:
@@ -181,7 +185,8 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 	q := e.queue
 	l.refuseAll(q, ErrBackend, err)
 	l.forget(e)
-	l.cancelUnknown(e)
+	e.unread = e.unread || e.inFlight > 0
+	l.cancel(e)
 	l.tidy(q)
 }
 
@@ -210,7 +215,7 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 	case remote.Held:
 		l.blocked(e, r)
 		if !e.wait {
-			l.refuse(q.head(), ErrHeld, nil)
+			l.refuse(q.head(), q.head().refusal(), nil)
 			l.forget(e) // it is nowhere in Redis
 			l.advance(q)
 			return
@@ -228,6 +233,9 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 		l.blocked(e, r)
 		l.refuseAll(q, ErrQueueFull, nil)
 		l.forget(e) // it is nowhere in Redis
+		if e.unread {
+			l.cancel(e) // but may yet be
+		}
 		l.tidy(q)
 	default:
 		l.giveUp(e, &remote.ScriptError{Text: "unexpected answer to an acquire"})
@@ -259,7 +267,9 @@ func (l *RedisLocker) granted(g remote.Grant) {
 	switch {
 	case e == nil:
 		l.disown(g.Key, g.ID) // rule 1
-	case e.queue.key != g.Key || e.life == held || e.life == retired:
+	case e.queue.key != g.Key || e.life == held:
+	case e.life == retired:
+		e.ghost = true // its release is under way
 	default:
 		// Not from the arrival of the message: the process may have been
 		// stopped with it in its socket. Nor from the last answered request:

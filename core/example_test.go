@@ -74,7 +74,7 @@ func ExampleGuard_Run() {
 	}
 	defer locker.Close()
 
-	guard, err := core.NewGuard(locker, core.Name("payments"), core.Wait(50*time.Millisecond), core.MaxHold(time.Minute))
+	guard, err := core.NewGuard(locker, core.Name("payments"), core.Wait(0), core.MaxHold(time.Minute))
 	if err != nil {
 		panic(err)
 	}
@@ -108,7 +108,7 @@ func ExampleGuard_Run() {
 	fmt.Println(consume(ctx, "43"))
 	// Output:
 	// ack
-	// again later: LOCK_WAIT_TIMEOUT
+	// again later: LOCK_HELD
 	// ack
 }
 

@@ -184,7 +184,7 @@ func (l *RedisLocker) released(k *lock, lost bool, a remote.Answer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.entries, k.entry.number)
-	if a.Err != nil || k.entry.ghost {
+	if a.Err != nil || k.entry.ghost || k.entry.unread {
 		l.cancel(k.entry) // until it is answered, or the lease has expired
 	}
 	switch {
@@ -204,6 +204,7 @@ func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
+	e.unread = e.unread || a.Err != nil // the release may be done yet, and queue it
 	r := a.Reply.Requeued
 	switch {
 	case e.life == retired && r != nil:

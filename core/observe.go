@@ -66,6 +66,12 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 		o.observer.Acquired(actx, a, r)
 		return nil, err
 	}
+	handedOut := false
+	defer func() {
+		if !handedOut { // the observer panicked
+			_ = inner.Release(ended)
+		}
+	}()
 	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Token: inner.Token()})
 
 	l := &observedLock{Lock: inner, observer: o.observer, attempt: a, since: time.Now()}
@@ -77,6 +83,7 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 			l.ended(time.Since(l.since), err)
 		}
 	})
+	handedOut = true
 	return l, nil
 }
 

@@ -236,3 +236,26 @@ func TestOneEndIsToldHoweverLossAndReleasesMeet(t *testing.T) {
 		}
 	}
 }
+
+// panicky is an observer with a bug.
+type panicky struct{ NopObserver }
+
+func (panicky) Acquired(context.Context, Attempt, AcquireResult) { panic("a bug") }
+
+func TestAnObserverThatPanicsDoesNotKeepTheLock(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker(WithObserver(panicky{}))
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was swallowed")
+				}
+			}()
+			_, _ = l.Acquire(t.Context(), "k")
+		}()
+		synctest.Wait()
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is still there: %q", got)
+		}
+	})
+}

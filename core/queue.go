@@ -33,6 +33,17 @@ type request struct {
 	info  Info
 }
 
+// waits tells whether a request with these settings gets in line behind another.
+func (s Settings) waits() bool { return s.Wait > 0 && s.MaxWaiters > 0 }
+
+// refusal is why a request that does not wait goes away from a held key.
+func (r *request) refusal() error {
+	if r.settings.Wait == 0 {
+		return ErrHeld
+	}
+	return ErrQueueFull // MaxWaiters(0)
+}
+
 // outcome is a lock, or why there is none.
 type outcome struct {
 	lock       *lock

@@ -293,3 +293,17 @@ func TestAWaitThatEndsWhileRedisIsSilentIsNotPutDownToTheHolder(t *testing.T) {
 		})
 	}
 }
+
+func TestWithMaxWaitersZeroNobodyWaitsForAnotherProcessEither(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		other, _ := b.locker()
+		k := get(t, other, "k")
+		start := time.Now()
+		if _, err := l.Acquire(t.Context(), "k", MaxWaiters(0)); !errors.Is(err, ErrQueueFull) || time.Since(start) > 0 {
+			t.Errorf("%v after %v, want ErrQueueFull at once", err, time.Since(start))
+		}
+		free(t, k)
+		free(t, get(t, l, "k", MaxWaiters(0)))
+	})
+}

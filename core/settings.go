@@ -25,7 +25,8 @@ type Settings struct {
 	TTL time.Duration
 	// Wait is the longest time in line; zero does not wait.
 	Wait time.Duration
-	// MaxWaiters is the most requests that wait for one key in this process.
+	// MaxWaiters is the most requests that wait for one key in this process;
+	// with zero, none does.
 	MaxWaiters int
 	// MaxHold is the longest time one holder may keep the lock; zero is no
 	// bound.

@@ -78,6 +78,9 @@ func (l *RedisLocker) hasten(ctx context.Context) error {
 func (l *RedisLocker) dismantle(ctx context.Context, listener *remote.Listener) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
+	// An acquire may be answered after the cancel that was sent behind it, and
+	// then needs another.
+	_ = l.room.Settle(grace)
 	_ = l.room.Close(grace) // what is unanswered now expires by itself
 	if listener != nil {
 		listener.Close()

@@ -297,3 +297,29 @@ func TestManyMayShutDownWhileOthersCome(t *testing.T) {
 		}
 	})
 }
+
+// What was sent before the shutdown may be done after the cancel that overtook
+// it: what it came to is still given back.
+func TestAShutdownLeavesNoLeaseOfACallerWhoWasRefused(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		p.via(func(op operation, call func() error) error {
+			if op.kind == "A" {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return call()
+		})
+		r := begin(t.Context(), l, "k")
+		synctest.Wait()
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if !errors.Is(r.err, ErrClosed) {
+			t.Errorf("Acquire: %v, want ErrClosed", r.err)
+		}
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is still there: %q", got)
+		}
+	})
+}

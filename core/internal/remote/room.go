@@ -156,28 +156,34 @@ func (r *Room) call(op Op) Answer {
 	return a
 }
 
-// Close refuses new operations, waits until those under way are answered or ctx
-// ends, and then gives up on the rest. A call that is stuck in the client
-// ends with the client's own timeout, or when the client is closed.
-func (r *Room) Close(ctx context.Context) error {
+// Settle waits until all operations are answered, with those that their answers
+// called for, or ctx ends. New ones are still taken.
+func (r *Room) Settle(ctx context.Context) error {
 	r.mu.Lock()
-	r.closed = true
-	var idle chan struct{}
-	if r.running > 0 {
-		if r.idle == nil {
-			r.idle = make(chan struct{})
-		}
-		idle = r.idle
-	}
-	r.mu.Unlock()
-	defer r.cancel()
-	if idle == nil {
+	if r.running == 0 {
+		r.mu.Unlock()
 		return nil
 	}
+	if r.idle == nil {
+		r.idle = make(chan struct{})
+	}
+	idle := r.idle
+	r.mu.Unlock()
 	select {
 	case <-idle:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// Close refuses new operations, waits until those under way are answered or ctx
+// ends, and then gives up on the rest. A call that is stuck in the client
+// ends with the client's own timeout, or when the client is closed.
+func (r *Room) Close(ctx context.Context) error {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	defer r.cancel()
+	return r.Settle(ctx)
 }
