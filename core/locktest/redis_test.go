@@ -98,6 +98,9 @@ func TestTheServerEndsWithItsTest(t *testing.T) {
 		rdb, addr = r.Client(nil), r.Addr()
 		r.Stop() // must not keep it alive
 	})
+	if rdb == nil {
+		t.SkipNow() // the subtest was, and says why
+	}
 	if err := rdb.Ping(t.Context()).Err(); !errors.Is(err, redis.ErrClosed) {
 		t.Errorf("PING = %v; want a closed client", err)
 	}
