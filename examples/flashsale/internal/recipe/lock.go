@@ -20,7 +20,8 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// ErrTimeout: the lock was not free at any of the moments it was asked for.
+// ErrTimeout says that the lock was not free at any of the moments it was asked
+// for.
 var ErrTimeout = errors.New("recipe: the lock was not acquired in time")
 
 // poll is the recipe's time between two attempts.
