@@ -115,8 +115,8 @@
 // A lease is readable: after 58 characters of identity and TTL, the holder's
 // [Meta] is a query string. Keys and metadata are stored in the clear. The user
 // needs EVAL, EVALSHA, SUBSCRIBE and PING, the commands that the scripts call, and
-// these keys and channels. It works on Redis 7 and Valkey, on a single server
-// or behind Sentinel.
+// these keys and channels. It is tested on a single server of Redis 7. A Sentinel
+// client is accepted, and Valkey has the same commands, but neither is tested yet.
 //
 // # What it costs
 //

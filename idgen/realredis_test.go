@@ -1,77 +1,16 @@
 package idgen
 
 import (
-	"bytes"
 	"context"
-	"fmt"
-	"net"
-	"os/exec"
 	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/locktest"
 )
-
-// startRedis runs a real server with the given arguments and returns its
-// address. miniredis has neither cluster slots nor a process to stop.
-func startRedis(t *testing.T, args ...string) string {
-	t.Helper()
-	path, err := exec.LookPath("redis-server")
-	if err != nil {
-		t.Skip("needs redis-server on PATH")
-	}
-	// Some other process may take the port before the server does.
-	for range 5 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		l.Close()
-		cmd := exec.Command(path, append([]string{"--bind", "127.0.0.1", "--port", fmt.Sprint(port), "--save", "",
-			"--dir", t.TempDir(), "--daemonize", "no"}, args...)...)
-		ready := &readyWriter{seen: make(chan struct{})}
-		cmd.Stdout = ready
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		exited := make(chan struct{})
-		go func() {
-			cmd.Wait()
-			close(exited)
-		}()
-		t.Cleanup(func() {
-			cmd.Process.Kill()
-			<-exited
-		})
-		select {
-		case <-ready.seen:
-			return fmt.Sprintf("127.0.0.1:%d", port)
-		case <-exited:
-		case <-time.After(20 * time.Second):
-			t.Fatalf("redis-server is not ready: %s", &ready.log)
-		}
-	}
-	t.Fatal("redis-server did not start")
-	return ""
-}
-
-// readyWriter waits for the line that a server writes when it accepts.
-type readyWriter struct {
-	log  bytes.Buffer
-	seen chan struct{}
-	once sync.Once
-}
-
-func (w *readyWriter) Write(b []byte) (int, error) {
-	w.log.Write(b)
-	if bytes.Contains(w.log.Bytes(), []byte("Ready to accept connections")) {
-		w.once.Do(func() { close(w.seen) })
-	}
-	return len(b), nil
-}
 
 func checkNoDuplicates(t *testing.T, rdb redis.UniversalClient) {
 	t.Helper()
@@ -100,7 +39,7 @@ func checkNoDuplicates(t *testing.T, rdb redis.UniversalClient) {
 }
 
 func TestDailySequenceOnARealServer(t *testing.T) {
-	rdb := redis.NewClient(&redis.Options{Addr: startRedis(t)})
+	rdb := redis.NewClient(&redis.Options{Addr: locktest.StartRedis(t).Addr()})
 	t.Cleanup(func() { rdb.Close() })
 	checkNoDuplicates(t, rdb)
 	for _, key := range rdb.Keys(t.Context(), "*").Val() {
@@ -111,7 +50,7 @@ func TestDailySequenceOnARealServer(t *testing.T) {
 }
 
 func TestDailySequenceOnAClusterClient(t *testing.T) {
-	addr := startRedis(t, "--cluster-enabled", "yes")
+	addr := locktest.StartRedis(t, "--cluster-enabled", "yes").Addr()
 	node := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { node.Close() })
 	if err := node.ClusterAddSlotsRange(t.Context(), 0, 16383).Err(); err != nil {
@@ -130,7 +69,7 @@ func TestDailySequenceOnAClusterClient(t *testing.T) {
 }
 
 func TestDailySequenceNeedsNoMoreThanTheDocumentedCommands(t *testing.T) {
-	addr := startRedis(t)
+	addr := locktest.StartRedis(t).Addr()
 	admin := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { admin.Close() })
 	rules := []any{"ACL", "SETUSER", "ids", "on", ">secret", "~latchkey:daily:{*", "-@all",
