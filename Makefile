@@ -53,11 +53,17 @@ lint: check ## As test, without tests, with every check of staticcheck and go.mo
 	$(call in-modules,$(ALL),"$(BIN)/staticcheck" -checks all ./...)
 	$(call in-modules,$(ALL),GOWORK=off go mod tidy -diff)
 
-# -run '^$$' leaves the tests out; a pattern for one benchmark goes in BENCH.
-BENCH ?= .
+# Flags of the command go in BENCH: make bench BENCH="-case 'hot 4×16' -time 1s".
+BENCH ?= -md RESULTS.md
 .PHONY: bench
-bench: redis ## Compare Latchkey with its peers (BENCH=pattern, BENCHTIME=1s)
-	cd bench && go test -run '^$$' -bench '$(BENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 0 ./...
+bench: redis ## Measure Latchkey beside its peers, in less than 5 minutes: bench/RESULTS.md
+	cd bench && go run . $(BENCH)
+
+# -run '^$$' leaves the tests out; a pattern for one benchmark goes in MICROBENCH.
+MICROBENCH ?= .
+.PHONY: microbench
+microbench: redis ## The same locks in Go benchmarks, for allocations (MICROBENCH=pattern, BENCHTIME=1s)
+	cd bench && go test -run '^$$' -bench '$(MICROBENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 0 ./...
 
 # One at a time is all that go test -fuzz takes.
 .PHONY: fuzz

@@ -1,6 +1,14 @@
-// Package bench measures Latchkey beside other ways to lock with Redis. Its
-// benchmarks start a redis-server of their own, and run their candidates in one
-// process on that one server: trust the ratios, not the absolute times.
+// Command bench measures Latchkey beside other ways to lock with Redis, all on
+// one Redis and in one run: trust the ratios, not the absolute figures.
 //
-//	go test -bench . -benchmem
-package bench
+//	go run .                                     # everything, under five minutes
+//	go run . -case 'hot 4×16' -contender 'latch|redsync' -time 1s
+//	go run . -rounds 3 -md RESULTS.md -json results.json
+//
+// It starts a redis-server of its own. The callers of a case are goroutines of
+// worker processes, which are this program once more (see [work]): so the CPU
+// time of a contender is its own, and what it leaves behind disturbs nobody.
+// Every critical section is watched for a second holder; one that is seen, or a
+// contender that cannot be measured, makes the command exit with 1. A figure
+// that is missed does not.
+package main

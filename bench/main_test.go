@@ -1,0 +1,92 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestMain lets the test binary be the worker that the command starts.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == workerArg {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// needRedis is as core/locktest has it.
+func needRedis(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err == nil {
+		return
+	}
+	const text = "redis-server is not on PATH. Install it (apt-get install redis-server, brew install redis)"
+	if os.Getenv("LATCHKEY_REQUIRE_REDIS") == "1" {
+		t.Fatalf("%s: LATCHKEY_REQUIRE_REDIS=1 forbids to skip.", text)
+	}
+	t.Skipf("\n*** SKIPPED: %s was NOT RUN: it needs a real Redis.\n*** %s, or set LATCHKEY_REQUIRE_REDIS=1 to make this a failure.", t.Name(), text)
+}
+
+func TestTheCommandMeasuresEveryContender(t *testing.T) {
+	needRedis(t)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "results.json")
+	var stdout, stderr strings.Builder
+	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms)$", "-time", "150ms", "-warmup", "100ms",
+		"-json", file, "-md", filepath.Join(dir, "results.md")}
+	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
+		t.Fatalf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r results
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Cases) != 3 {
+		t.Fatalf("%d cases; want 3", len(r.Cases))
+	}
+	for _, c := range r.Cases {
+		for _, want := range contenders() {
+			if !want.fits(c.Scenario) {
+				continue
+			}
+			if err := plausible(r.of(c.Scenario.Name, want.name), want); err != nil {
+				t.Errorf("%s, %s: %v", c.Scenario.Name, want.name, err)
+			}
+		}
+	}
+}
+
+// plausible says what figures cannot be.
+func plausible(f *figures, c contender) error {
+	switch {
+	case f == nil:
+		return fmt.Errorf("no figures")
+	case f.Acquired == 0 || f.Rate == 0:
+		return fmt.Errorf("nothing was acquired")
+	case f.Overlaps > 0 || f.Errors > 0:
+		return fmt.Errorf("%d overlaps, %d errors: %s", f.Overlaps, f.Errors, f.Error)
+	case f.WaitP50 > f.WaitP99 || f.WaitP99 > f.WaitMax || f.WaitMax == 0 || f.CycleP50 == 0:
+		return fmt.Errorf("waits of %v, %v, %v", f.WaitP50, f.WaitP99, f.WaitMax)
+	case f.CPU == 0 && c.kind != reference:
+		return fmt.Errorf("no CPU time")
+	case c.kind != reference && (f.Commands == 0 || f.Trips == 0):
+		return fmt.Errorf("%v commands, %v trips", f.Commands, f.Trips)
+	}
+	return nil
+}
+
+func TestACaseThatDoesNotExistIsAnError(t *testing.T) {
+	var stderr strings.Builder
+	if code := run(t.Context(), []string{"-case", "nothing"}, &stderr, &stderr); code != 1 || !strings.Contains(stderr.String(), "nothing") {
+		t.Errorf("exit code %d: %s", code, stderr.String())
+	}
+}

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// workerTimeout bounds what a worker does besides its schedule.
+const workerTimeout = settle + patience + 10*time.Second
+
+// bench is one run of the command.
+type bench struct {
+	options *options
+	dir     string // for files that are gone afterwards
+	redis   *redisServer
+}
+
+// measure runs what o asks for on a Redis of its own. It prints each case as
+// soon as it is done.
+func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*results, error) {
+	scenarios := o.scenarios()
+	if len(scenarios) == 0 {
+		return nil, fmt.Errorf("no case matches %q", o.cases)
+	}
+	dir, err := os.MkdirTemp("", "latchkey-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	server, err := startRedis(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer server.stop()
+	version, err := server.version(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	b := &bench{options: o, dir: dir, redis: server}
+	r := &results{Machine: thisMachine(version), Options: o.String()}
+	for _, line := range r.Machine.lines() {
+		if _, err := fmt.Fprintln(stdout, line); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range scenarios {
+		c, err := b.measureCase(ctx, s, progress)
+		if err != nil {
+			return nil, err
+		}
+		r.Cases = append(r.Cases, c)
+		if err := printCase(stdout, c); err != nil {
+			return nil, err
+		}
+	}
+	r.Claims = r.claims()
+	return r, nil
+}
+
+// measureCase runs all contenders in turn, and that as often as there are
+// rounds: what slows the machine for a while then slows all of them. A round
+// that fails is noted and left out.
+func (b *bench) measureCase(ctx context.Context, s scenario, progress io.Writer) (*caseResult, error) {
+	result := &caseResult{Scenario: s}
+	contenders := b.options.contendersFor(s)
+	for _, c := range contenders {
+		result.Outcomes = append(result.Outcomes, &outcome{Contender: c.name, kind: c.kind})
+	}
+	for range b.options.rounds {
+		for i, c := range contenders {
+			f, err := b.run(ctx, s, c)
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			o := result.Outcomes[i]
+			if err != nil {
+				fmt.Fprintf(progress, "%s, %s: %v\n", s.Name, c.name, err)
+				o.Failure = err.Error()
+				continue
+			}
+			o.Rounds = append(o.Rounds, f)
+			o.Median = medians(o.Rounds)
+		}
+	}
+	return result, nil
+}
+
+// run is one contender in one scenario, once.
+func (b *bench) run(ctx context.Context, s scenario, c contender) (*figures, error) {
+	if err := b.redis.flush(ctx); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(b.dir, "witness")
+	if err := newWitness(file, s.slots()); err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for i := range s.Processes {
+		jobs = append(jobs, job{
+			Contender: c.name, Scenario: s, Process: i,
+			Addr: b.redis.addr(), Witness: file, Poll: b.options.poll,
+		})
+	}
+	ctx, cancel := context.WithTimeout(ctx, b.options.warmup+b.options.time+workerTimeout)
+	defer cancel()
+	crew, err := hire(ctx, jobs)
+	if err != nil {
+		return nil, err
+	}
+	defer crew.dismiss()
+
+	from := time.Now().Add(b.options.warmup)
+	when := schedule{from, from.Add(b.options.time)}
+	if err := crew.begin(when); err != nil {
+		return nil, err
+	}
+	before, err := b.redis.countersAt(ctx, when.From)
+	if err != nil {
+		return nil, err
+	}
+	after, err := b.redis.countersAt(ctx, when.To)
+	if err != nil {
+		return nil, err
+	}
+	reports, err := crew.reports()
+	if err != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	return newFigures(reports, after.since(before), b.options.time), nil
+}

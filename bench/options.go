@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"regexp"
+	"time"
+)
+
+// defaultPoll is what the flash-sale recipe polls at.
+const defaultPoll = time.Millisecond
+
+// options are the command's flags.
+type options struct {
+	cases, contenders *regexp.Regexp
+	time, warmup      time.Duration
+	poll              time.Duration
+	rounds            int
+	markdown, json    string
+}
+
+// parseOptions reads the flags. It has told about an error, with the usage, on
+// stderr.
+func parseOptions(args []string, stderr io.Writer) (*options, error) {
+	o := &options{}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	pattern := func(name, usage string) *string {
+		return flags.String(name, "", "only those that match this regular `expression`: "+usage)
+	}
+	cases := pattern("case", "names such as \"hot 4×16 1ms\" or \"distinct 64\"")
+	contenders := pattern("contender", "names such as \"latchkey\" or \"redsync\"")
+	flags.DurationVar(&o.time, "time", 2*time.Second, "how long each contender is measured in each case")
+	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "how long it runs before that")
+	flags.DurationVar(&o.poll, "poll", defaultPoll, "how long the peers that poll wait before they ask again")
+	flags.IntVar(&o.rounds, "rounds", 1, "run the contenders of a case this many times, in turn, and show medians")
+	flags.StringVar(&o.markdown, "md", "", "write a Markdown `file`")
+	flags.StringVar(&o.json, "json", "", "write a JSON `file`, with all rounds")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	if flags.NArg() > 0 {
+		bad("unexpected argument %q", flags.Arg(0))
+	}
+	if o.time <= 0 || o.warmup <= 0 || o.poll <= 0 {
+		bad("-time, -warmup and -poll must be positive")
+	}
+	if o.rounds < 1 {
+		bad("-rounds %d is less than one", o.rounds)
+	}
+	var err error
+	if o.cases, err = regexp.Compile(*cases); err != nil {
+		bad("-case: %w", err)
+	}
+	if o.contenders, err = regexp.Compile(*contenders); err != nil {
+		bad("-contender: %w", err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		fmt.Fprintln(stderr, err)
+		flags.Usage()
+		return nil, err
+	}
+	return o, nil
+}
+
+// scenarios are those that are asked for.
+func (o *options) scenarios() []scenario {
+	var some []scenario
+	for _, s := range scenarios() {
+		if o.cases.MatchString(s.Name) {
+			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// contendersFor are those that are asked for and fit.
+func (o *options) contendersFor(s scenario) []contender {
+	var some []contender
+	for _, c := range contenders() {
+		if c.fits(s) && o.contenders.MatchString(c.name) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+// String is for the report.
+func (o *options) String() string {
+	return fmt.Sprintf("%v for each contender and case after %v, polls each %v, rounds: %d", o.time, o.warmup, o.poll, o.rounds)
+}
