@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -37,6 +38,8 @@ type spread struct {
 	Least int `json:"least"`
 	Most  int `json:"most"`
 }
+
+func (s spread) String() string { return fmt.Sprintf("%d/%d", s.Least, s.Most) }
 
 // evenness is 1 if all had the same, and 0 if one had nothing.
 func (s spread) evenness() float64 {

@@ -8,41 +8,69 @@ import (
 	"strconv"
 )
 
-// table shows one case.
-func (c *caseResult) table() *table {
-	t := &table{head: []string{"", "acquired/s", "× best peer", "wait p50", "p99", "max", "p99 / best peer's", "cycle p50",
-		"commands", "trips", "client CPU", "goroutine least/most", "process least/most", "overlaps", "errors"}}
-	fastest := c.best(peer, faster)
-	for _, o := range c.Outcomes {
-		t.rows = append(t.rows, o.row(fastest, c.Scenario))
-	}
-	return t
+// none is what a cell says that has nothing to say.
+const none = "–"
+
+// column is one column of a case's table.
+type column struct {
+	head string
+	cell func(f, best *figures) string // best are the best peer's figures, nil without a peer
 }
 
-func (o *outcome) row(fastest *outcome, s scenario) []string {
-	const none = "–"
-	f := o.Median
-	cells := []string{o.Contender}
-	if f == nil {
-		for range 13 {
-			cells = append(cells, none)
+// columns are those of a case; the contender's name goes before them.
+func columns(s scenario) []column {
+	against := func(of func(*figures) float64) func(f, best *figures) string {
+		return func(f, best *figures) string {
+			if best == nil || f.Acquired == 0 {
+				return none
+			}
+			return fmt.Sprintf("%.3g", of(f)/of(best))
 		}
-		return append(cells, "failed")
 	}
-	ratio, tail := none, none
-	if fastest != nil && f.Acquired > 0 {
-		ratio = fmt.Sprintf("%.3g", f.Rate/fastest.Median.Rate)
-		tail = fmt.Sprintf("%.3g", float64(f.WaitP99)/float64(fastest.Median.WaitP99))
+	all := []column{
+		{"acquired/s", func(f, _ *figures) string { return count(f.Rate) }},
+		{"/ best peer", against(func(f *figures) float64 { return f.Rate })},
+		{"wait p50", func(f, _ *figures) string { return short(f.WaitP50) }},
+		{"p99", func(f, _ *figures) string { return short(f.WaitP99) }},
+		{"/ best peer", against(func(f *figures) float64 { return float64(f.WaitP99) })},
+		{"max", func(f, _ *figures) string { return short(f.WaitMax) }},
+		{"cycle p50", func(f, _ *figures) string { return short(f.CycleP50) }},
+		{"commands", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Commands) }},
+		{"trips", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Trips) }},
+		{"client CPU", func(f, _ *figures) string { return short(f.CPU) }},
+		{"per goroutine", func(f, _ *figures) string { return f.Goroutines.String() }},
 	}
-	processes := none
 	if s.Processes > 1 {
-		processes = fmt.Sprintf("%d/%d", f.Processes.Least, f.Processes.Most)
+		all = append(all, column{"per process", func(f, _ *figures) string { return f.Processes.String() }})
 	}
-	return append(cells,
-		count(f.Rate), ratio, short(f.WaitP50), short(f.WaitP99), short(f.WaitMax), tail, short(f.CycleP50),
-		fmt.Sprintf("%.3g", f.Commands), fmt.Sprintf("%.3g", f.Trips), short(f.CPU),
-		fmt.Sprintf("%d/%d", f.Goroutines.Least, f.Goroutines.Most), processes,
-		strconv.Itoa(f.Overlaps), strconv.Itoa(f.Errors))
+	return append(all,
+		column{"overlaps", func(f, _ *figures) string { return strconv.Itoa(f.Overlaps) }},
+		column{"errors", func(f, _ *figures) string { return strconv.Itoa(f.Errors) }})
+}
+
+// table shows one case.
+func (c *caseResult) table() *table {
+	columns := columns(c.Scenario)
+	t := &table{head: []string{""}}
+	for _, col := range columns {
+		t.head = append(t.head, col.head)
+	}
+	var best *figures
+	if o := c.best(peer, faster); o != nil {
+		best = o.Median
+	}
+	for _, o := range c.Outcomes {
+		row := []string{o.Contender}
+		for _, col := range columns {
+			if o.Median == nil {
+				row = append(row, none)
+			} else {
+				row = append(row, col.cell(o.Median, best))
+			}
+		}
+		t.rows = append(t.rows, row)
+	}
+	return t
 }
 
 // notes says what the table of a case has no column for.
@@ -88,14 +116,16 @@ func printCase(w io.Writer, c *caseResult) error {
 }
 
 // legend explains the columns.
-const legend = `A wait is the time from the call until the lock is held; waits that the end of the case cuts off are not counted, which flatters
-those who starve some of their waiters. A cycle lasts until the lock has been given back, too. Commands are what Redis executed for each
-acquisition, those inside scripts as well; trips are how often it read from a socket for each (requests that arrive together are
-one). Client CPU is user and system time of the worker processes for each acquisition. "Best peer" is the peer with the most
-acquisitions per second in that case. A variant is a peer made faster at a price: "recipe, lazy" polls each 20 ms, so that who has
-had the lock mostly has it again; "redislock, pipelined" sends through go-redis's AutoPipeliner, whose calls do not end with their
-context while Redis hangs. Variants are shown, and are not the best peer. Every critical section is watched for a second holder:
-overlaps.
+const legend = `A wait is the time from the call until the lock is held; waits that the end of the case cuts off are not counted, which
+flatters those who starve some of their waiters. A cycle lasts until the lock has been given back, too. Commands are
+what Redis executed for each acquisition, those inside scripts as well; trips are how often it read from a socket for
+each (requests that arrive together are one). Client CPU is user and system time of the worker processes for each
+acquisition. Per goroutine and per process are the least and the most acquisitions that one had. Every critical section
+is watched for a second holder: overlaps.
+
+The best peer is the one with the most acquisitions per second in that case. A variant is a peer made faster at a price,
+and is not the best peer: "recipe, lazy" polls each 20 ms, so that who has had the lock mostly has it again; "redislock,
+pipelined" sends through go-redis's AutoPipeliner, whose calls do not end with their context while Redis hangs.
 `
 
 // writeMarkdown writes everything as a document.

@@ -140,7 +140,6 @@ func TestTheDocumentNamesTheMachineAndHasEveryTable(t *testing.T) {
 }
 
 func TestAnOverlapOrAFailureFailsTheCommand(t *testing.T) {
-	missed := map[string]*figures{nameLatchkey: rated(1), nameRecipe: rated(10)}
 	for name, c := range map[string]struct {
 		spoil func(*outcome)
 		want  int
@@ -150,7 +149,7 @@ func TestAnOverlapOrAFailureFailsTheCommand(t *testing.T) {
 		"a failed round":     {func(o *outcome) { o.Failure = "no report" }, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := invented(hot(1, 64, 0), missed)
+			r := invented(hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(1), nameRecipe: rated(10)}) // a miss
 			c.spoil(r.Cases[0].Outcomes[0])
 			file := filepath.Join(t.TempDir(), "results.json")
 			var out, complaints strings.Builder
