@@ -13,7 +13,7 @@ type claim struct {
 	// Verdict is "pass", "FAIL" or "not run".
 	Verdict string `json:"verdict"`
 	// Variant is the same figure against the best variant of a peer, if that is
-	// better than the best peer.
+	// better than what is compared with.
 	Variant string `json:"variant,omitempty"`
 }
 
@@ -76,7 +76,8 @@ func (r *results) claims() []claim {
 	return c.claims
 }
 
-// add notes a claim; got is only asked if all that it is about has run.
+// add notes a claim; got is only asked if all that it is about has run. What it
+// returns is valid until the next one.
 func (c *claimant) add(want string, ran bool, got func() (string, bool)) *claim {
 	one := claim{Row: c.row, Want: want, Verdict: notRun}
 	if ran {
@@ -105,15 +106,12 @@ func (c *claimant) atMost(scenario, contender, what string, bound float64, of fu
 }
 
 func (c *claimant) timesBestPeer(scenario string, bound float64) {
-	f, best := c.results.of(scenario, nameLatchkey), c.results.best(peer, scenario, faster)
+	best := c.results.best(peer, scenario, faster)
 	if best == nil {
 		c.times(scenario, bound, "the best peer's", nil)
 		return
 	}
-	one := c.times(scenario, bound, "the best peer's ("+best.Contender+")", best.Median)
-	if v := c.results.best(variant, scenario, faster); v != nil && f != nil && faster(v.Median, best.Median) {
-		one.Variant = fmt.Sprintf("%.3g × %s (%s)", f.Rate/v.Median.Rate, v.Contender, count(v.Median.Rate))
-	}
+	c.times(scenario, bound, "the best peer's ("+best.Contender+")", best.Median)
 }
 
 // timesMutex compares with the same callers in one process.
@@ -122,12 +120,15 @@ func (c *claimant) timesMutex(scenario, ofMutex string, bound float64) {
 }
 
 // times claims bound times the acquisitions of another.
-func (c *claimant) times(scenario string, bound float64, name string, other *figures) *claim {
+func (c *claimant) times(scenario string, bound float64, name string, other *figures) {
 	f := c.results.of(scenario, nameLatchkey)
-	return c.add(fmt.Sprintf("acquisitions/s ≥ %v × %s", bound, name), f != nil && other != nil && other.Rate > 0, func() (string, bool) {
+	one := c.add(fmt.Sprintf("acquisitions/s ≥ %v × %s", bound, name), f != nil && other != nil && other.Rate > 0, func() (string, bool) {
 		r := f.Rate / other.Rate
 		return fmt.Sprintf("%.3g × (%s to %s)", r, count(f.Rate), count(other.Rate)), r >= bound
 	})
+	if v := c.results.best(variant, scenario, faster); v != nil && f != nil && other != nil && faster(v.Median, other) {
+		one.Variant = fmt.Sprintf("%.3g × %s (%s)", f.Rate/v.Median.Rate, v.Contender, count(v.Median.Rate))
+	}
 }
 
 // tailOfLine compares the longest waits with those of a fair line: 64 sections.
