@@ -2,6 +2,5 @@ package main
 
 import "github.com/latchkey-go/latchkey/core"
 
-// tenureZero is strict order over processes. Nil leaves that contender out:
-// core does not have the option yet.
-var tenureZero core.Option // = core.Tenure(0)
+// tenureZero is strict order over processes.
+var tenureZero = core.Tenure(0)

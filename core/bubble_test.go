@@ -107,27 +107,67 @@ func (p *path) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 func (p *path) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		args := cmd.Args()
-		if name, _ := args[0].(string); name != "evalsha" {
+		whole, ok := cmd.(*redis.Cmd)
+		if !ok || cmd.Name() != "evalsha" {
 			return next(ctx, cmd)
 		}
-		kind, _ := args[7].(string)
-		entry, _ := args[8].(string)
-		op := operation{kind: kind, entry: remote.Entry(entry), at: time.Now()}
-		p.mu.Lock()
-		p.seen = append(p.seen, op)
-		around := p.around
-		p.mu.Unlock()
-		call := func() error { return next(ctx, cmd) }
-		if around == nil {
-			return call()
+		// One after another, as if each had travelled alone: what becomes of one
+		// is to be seen.
+		var replies []any
+		for _, alone := range apart(cmd.Args()) {
+			reply, err := p.operation(ctx, alone, next)
+			if err != nil {
+				cmd.SetErr(err)
+				return err
+			}
+			replies = append(replies, reply...)
 		}
-		err := around(op, call)
-		if err != nil {
-			cmd.SetErr(err)
-		}
-		return err
+		whole.SetVal(replies)
+		return nil
 	}
+}
+
+// operation lets one pass, or whatever the test has in mind for it.
+func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook) ([]any, error) {
+	one := redis.NewCmd(ctx, args...)
+	call := func() error { return next(ctx, one) }
+	op := operation{kind: "probe", at: time.Now()}
+	if len(args) > 7 {
+		op.kind, op.entry = args[7].(string), remote.Entry(args[8].(string))
+	}
+	p.mu.Lock()
+	p.seen = append(p.seen, op)
+	around := p.around
+	p.mu.Unlock()
+	err := error(nil)
+	if around != nil {
+		err = around(op, call)
+	} else {
+		err = call()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return one.Slice()
+}
+
+// apart takes the arguments of a script call for several operations apart, into
+// those of a call for each.
+func apart(args []any) [][]any {
+	n := args[2].(int) / 3
+	if n < 2 {
+		return [][]any{args}
+	}
+	keys, rest := args[3:3+3*n], args[4+3*n:]
+	var alone [][]any
+	for i := range n {
+		size := 1 + map[string]int{"A": 2, "R": 4, "N": 3, "C": 1}[rest[0].(string)]
+		one := append([]any{args[0], args[1], 3}, keys[3*i:3*i+3]...)
+		one = append(one, args[3+3*n]) // the prefix
+		alone = append(alone, append(one, rest[:size]...))
+		rest = rest[size:]
+	}
+	return alone
 }
 
 // get acquires in the test's own goroutine, and fails the test on an error.
@@ -179,7 +219,7 @@ func elapse(d time.Duration) {
 
 // foreign is the entry of a process that is not there.
 func foreign() remote.Entry {
-	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), time.Minute, "")
+	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), time.Minute, 1, "")
 }
 
 // closedListener returns a listener that has ended.

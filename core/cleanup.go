@@ -8,8 +8,6 @@ import (
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
-var errNoAnswer = errors.New("core: Redis did not answer in time")
-
 const (
 	minCleanupPause    = 50 * time.Millisecond
 	minMaxCleanupPause = time.Second
@@ -37,8 +35,8 @@ type cleanup struct {
 // become if the answer to an attempt was never read. The caller holds mu.
 func (l *RedisLocker) cancel(e *entry) {
 	(&cleanup{
-		locker: l, op: remote.Cancel(e.queue.key, e.wire), until: time.Now().Add(e.ttl),
-		thorough: e.unread, shared: e.ticket != "" || e.lock != nil,
+		locker: l, op: remote.Cancel(e.queue.names, e.wire), until: time.Now().Add(e.ttl),
+		thorough: e.unread, shared: e.ticket != 0 || e.lock != nil,
 		// A lease of hours is not worth a command every second.
 		maxPause: min(max(minMaxCleanupPause, e.ttl/10), maxMaxCleanupPause),
 	}).run()
@@ -47,7 +45,7 @@ func (l *RedisLocker) cancel(e *entry) {
 // disown gives back a lease in the name of an entry that is retired or was never
 // ours. Should it fail, the next note or grant that names the entry repeats it.
 func (l *RedisLocker) disown(key string, id remote.ID) {
-	l.room.Do(remote.ReleaseUnknown(key, id), func(remote.Answer) {})
+	l.room.Do(remote.ReleaseUnknown(l.room.Names(key), id), func(remote.Answer) {})
 }
 
 func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }

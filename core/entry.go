@@ -16,7 +16,7 @@ import (
 //     does a note that names it as the owner. An acquire whose answer was never
 //     read is followed by that release.
 //  2. The first answer or grant that makes an entry held fixes its fencing
-//     tokens; later ones never change them.
+//     tokens; later ones never change them. More of them come from renewals.
 //  3. A validity that has lapsed is never revived, whatever a later answer
 //     says. A lost lease stays held, for rule 1, until its holder is done.
 //  4. A new wait never inherits an entry that is being ended: the end, arriving
@@ -41,6 +41,11 @@ type entry struct {
 	wait   bool // may join the queue in Redis
 	life   life
 
+	// alarm is the next poll, or the next renewal once it is held; it is on
+	// RedisLocker.work, and calls due.
+	alarm clockwork.Alarm
+	due   func()
+
 	// What was sent and answered. unanswered is when the oldest question that
 	// has no answer yet was sent, zero if there is none.
 	firstSend  time.Time
@@ -49,12 +54,11 @@ type entry struct {
 	inFlight   int
 
 	// The last answer while it waited, and when that was asked.
-	ticket     string
+	ticket     uint64
 	ticketSent time.Time
 	position   int
 	owner      *Holder       // who is in the way, when last heard of
 	ownerTTL   time.Duration // and what remained of its lease
-	poll       clockwork.Alarm
 	pollPause  time.Duration // the pause after an error, doubling
 	parked     time.Time     // since when it only awaits the subscription
 
@@ -71,12 +75,14 @@ type entry struct {
 // newEntry puts an entry in place for the head of q's line. The caller holds mu
 // and sends it.
 func (l *RedisLocker) newEntry(q *queue) *entry {
-	s := q.head().settings
+	s := &q.head().settings
 	l.counter++
+	id, tokens := remote.MakeID(l.process, l.counter), l.tokensFor(q)
 	e := &entry{
 		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.waits(),
-		wire: remote.MakeEntry(remote.MakeID(l.process, l.counter), s.TTL, encodeMeta(s.Meta, time.Now())),
+		wire: remote.MakeEntry(id, s.TTL, tokens, encodeMeta(s.Meta, time.Now())),
 	}
+	e.due = func() { l.due(e) }
 	q.entry = e
 	l.entries[e.number] = e
 	return e
@@ -100,6 +106,18 @@ func (e *entry) silence() error {
 	return nil
 }
 
+// due does what e's alarm was set for.
+func (l *RedisLocker) due(e *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch e.life {
+	case asking, waiting:
+		l.look(e)
+	case held:
+		l.sendRenewal(e, 0)
+	}
+}
+
 // lookup finds the entry of an ID, nil if it is unknown: of another process, or
 // retired and its end not under way just now.
 func (l *RedisLocker) lookup(id remote.ID) *entry {
@@ -115,7 +133,7 @@ func (l *RedisLocker) send(e *entry) {
 	l.expectAnswer(e)
 	// Who is not heard to listen must not stand in line: its grant would find
 	// nobody, and it would lose its place.
-	op := remote.Acquire(e.queue.key, e.wire, e.wait && l.listening, maxQueued)
+	op := remote.Acquire(e.queue.names, e.wire, e.wait && l.listening, maxQueued)
 	l.room.Do(op, func(a remote.Answer) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
@@ -206,6 +224,7 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 	}
 	switch r.Status {
 	case remote.Granted:
+		e.others = r.Queued > 0
 		l.grant(e, r.Block, sent, handoff, from)
 	case remote.Waiting:
 		e.life, e.parked = waiting, time.Time{}
@@ -251,9 +270,10 @@ func (l *RedisLocker) blocked(e *entry, r remote.Reply) {
 	}
 	if h := e.queue.head(); !h.info.Contended {
 		h.info.Contended, h.info.Position = true, e.position
+		l.limitWait(h)
 	}
-	for el := e.queue.line.Front(); el != nil; el = el.Next() {
-		if req := el.Value.(*request); req.info.Blocker == nil {
+	for req := e.queue.head(); req != nil; req = req.next {
+		if req.info.Blocker == nil {
 			req.info.Blocker = e.owner
 		}
 	}
@@ -280,6 +300,7 @@ func (l *RedisLocker) granted(g remote.Grant) {
 		if g.Ticket == e.ticket {
 			since = e.ticketSent
 		}
+		e.others = g.Queued > 0
 		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))
 	}
 }
@@ -288,9 +309,12 @@ func (l *RedisLocker) granted(g remote.Grant) {
 func (l *RedisLocker) contended(n remote.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.lookup(n.ID) == nil {
+	e := l.lookup(n.ID)
+	if e == nil {
 		l.disown(n.Key, n.ID) // rule 1
+		return
 	}
+	e.others = true
 }
 
 // grant makes e held, valid for its time to live since the given moment, and
@@ -307,15 +331,9 @@ func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff H
 		}
 		return
 	}
-	r := e.queue.head()
-	l.take(r)
-	r.info.Handoff, r.info.Predecessor = handoff, from
-	r.info.Waited = now.Sub(r.start)
 	e.life = held
-	l.work.Clear(&e.poll)
-	k := &lock{locker: l, entry: e, key: r.key, token: b.First, info: r.info, meta: r.settings.Meta, since: now}
-	l.begin(e, k, b, valid, r.settings.MaxHold)
-	r.out <- outcome{lock: k}
+	l.begin(e, b, valid, now)
+	l.give(e, e.queue.head(), handoff, from, now)
 }
 
 // forget retires e without a word to Redis. The caller holds mu.
@@ -327,7 +345,7 @@ func (l *RedisLocker) forget(e *entry) {
 // detach retires e, but leaves it known. The caller holds mu.
 func (l *RedisLocker) detach(e *entry) {
 	e.life = retired
-	l.work.Clear(&e.poll)
+	l.work.Clear(&e.alarm)
 	if e.queue.entry == e {
 		e.queue.entry = nil
 	}

@@ -54,25 +54,25 @@ func tagOf(b *bubble, key string) string {
 func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 	arrivals := map[string]func(l *RedisLocker, e *entry){
 		"a grant": func(l *RedisLocker, e *entry) {
-			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
 		},
 		"a grant with a higher token": func(l *RedisLocker, e *entry) {
-			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
 		},
 		"a note": func(l *RedisLocker, e *entry) { l.contended(remote.Note{ID: e.wire.ID(), Key: "k"}) },
 		"an answer: granted": func(l *RedisLocker, e *entry) {
-			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Granted, Block: remote.Block{First: 1 << 52, Last: 1 << 52}}})
+			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Granted, Block: remote.Block{First: 1 << 52, Last: 1 << 52}}})
 		},
 		"an answer: waiting": func(l *RedisLocker, e *entry) {
-			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Waiting, Ticket: "7", TTL: time.Second}})
+			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Waiting, Ticket: 7, TTL: time.Second}})
 		},
 		"an answer: held": func(l *RedisLocker, e *entry) {
-			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Held, TTL: time.Second}})
+			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Held, TTL: time.Second}})
 		},
 		"an answer: full": func(l *RedisLocker, e *entry) {
-			answer(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Full, TTL: time.Second}})
+			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Full, TTL: time.Second}})
 		},
-		"a lost answer": func(l *RedisLocker, e *entry) { answer(l, e, remote.Answer{Err: io.EOF}) },
+		"a lost answer": func(l *RedisLocker, e *entry) { acquireAnswered(l, e, remote.Answer{Err: io.EOF}) },
 	}
 	for name, arrive := range arrivals {
 		t.Run(name, func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 	}
 }
 
-// answer has l take an answer to an acquire of e.
-func answer(l *RedisLocker, e *entry, a remote.Answer) {
+// acquireAnswered has l take an answer to an acquire of e.
+func acquireAnswered(l *RedisLocker, e *entry, a remote.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.answered(e, a)
@@ -113,12 +113,12 @@ func TestALeaseThatNobodyHereHasIsGivenBackAtOnce(t *testing.T) {
 			return e
 		},
 		"unknown": func(_ *testing.T, l *RedisLocker) remote.Entry {
-			return remote.MakeEntry(remote.MakeID(l.process, 1<<40), time.Minute, "")
+			return remote.MakeEntry(remote.MakeID(l.process, 1<<40), time.Minute, 1, "")
 		},
 	}
 	tellings := map[string]func(l *RedisLocker, e remote.Entry){
 		"grant": func(l *RedisLocker, e remote.Entry) {
-			l.granted(remote.Grant{ID: e.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+			l.granted(remote.Grant{ID: e.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
 		},
 		"note": func(l *RedisLocker, e remote.Entry) { l.contended(remote.Note{ID: e.ID(), Key: "k"}) },
 	}
@@ -292,7 +292,7 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 			t.Fatalf("lost %v, lease %q", k.entry.lost, b.lease("k"))
 		}
 		l.contended(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
-		l.granted(remote.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: "1", Block: remote.Block{First: 1, Last: 1}})
+		l.granted(remote.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
 		synctest.Wait()
 		if p.count("R")+p.count("C") != 0 || b.lease("k") == "" {
 			t.Errorf("released under its holder: %d releases, lease %q", p.count("R"), b.lease("k"))

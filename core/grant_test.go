@@ -28,7 +28,7 @@ func (b *bubble) waiter(l *RedisLocker, ttl time.Duration) (*lock, *result, *ent
 }
 
 // lastAnswer is when the last answer to e was asked for, and its ticket.
-func lastAnswer(l *RedisLocker, e *entry) (time.Time, string) {
+func lastAnswer(l *RedisLocker, e *entry) (time.Time, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return e.ticketSent, e.ticket
@@ -65,7 +65,7 @@ func TestAGrantWithAnotherTicketIsValidSinceTheFirstSend(t *testing.T) {
 		first := e.firstSend
 		elapse(3500 * time.Millisecond)
 		_, ticket := lastAnswer(l, e)
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: "1" + ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -145,7 +145,7 @@ func TestAnAnswerThatLapsedOnItsWayDoesNotRun(t *testing.T) {
 // A grant for a requeued entry counts from the release that queued it.
 func TestAGrantOfARequeuedEntryIsValidSinceTheRelease(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.locker(TTL(9 * time.Second))
+		l, p := b.locker(TTL(9*time.Second), Tenure(0))
 		warm(t, l)
 		k := get(t, l, "k")
 		other, _ := b.locker()

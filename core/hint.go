@@ -21,6 +21,9 @@ func (h *holdTimes) observe(d time.Duration) {
 const (
 	minRetryHint = 10 * time.Millisecond
 	maxRetryHint = 30 * time.Second
+	// downRetryHint is for those who are refused because Redis is down: it is
+	// probed as often as that.
+	downRetryHint = time.Second
 )
 
 // retryHint is when one who is refused might come again: after the holder and
@@ -29,7 +32,7 @@ const (
 // take a quarter, so that those who were refused together do not come back
 // together. Zero if there is nothing to go by. The caller holds mu.
 func (l *RedisLocker) retryHint(q *queue) time.Duration {
-	hint := l.holds.average * time.Duration(1+q.line.Len())
+	hint := l.holds.average * time.Duration(1+q.line.length)
 	if e := q.entry; e != nil {
 		hint += l.holds.average * time.Duration(max(0, e.position-1))
 		switch {
@@ -43,6 +46,10 @@ func (l *RedisLocker) retryHint(q *queue) time.Duration {
 	if hint == 0 {
 		return 0
 	}
-	hint = min(max(hint, minRetryHint), maxRetryHint)
-	return hint + time.Duration((rand.Float64()-0.5)/2*float64(hint))
+	return jitter(min(max(hint, minRetryHint), maxRetryHint))
+}
+
+// jitter is d, give or take a quarter.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)/2*float64(d))
 }

@@ -57,7 +57,7 @@ func TestWhenToComeAgain(t *testing.T) {
 			l := &RedisLocker{holds: holdTimes{c.average}}
 			q := &queue{entry: c.entry}
 			for range c.inLine {
-				q.line.PushBack(&request{})
+				q.line.push(&request{})
 			}
 			lowest, highest := time.Duration(1<<62), time.Duration(0)
 			for range 1000 {

@@ -11,11 +11,15 @@ import (
 // stuck must not keep the next from being sent, over another connection.
 const maxRenewals = 3
 
-// lease is the part of an entry that counts once it is held.
+// lease is the part of an entry that counts once it is held: by one holder after
+// another, see handoff.go. It is one for all of them, and so is its clockwork.
 type lease struct {
-	lock  *lock
-	valid clockwork.Validity
-	block remote.Block
+	lock   *lock // the present holder's, or the last one's
+	valid  clockwork.Validity
+	begun  time.Time // when it was granted
+	others bool      // another process waits, or did
+	served int       // holders so far
+	tokens tokens
 	// lost is set once and for all: by the deadline, by a renewal's answer, or
 	// at the Locker's end.
 	lost bool
@@ -23,9 +27,10 @@ type lease struct {
 	overdue  bool
 	renewing int
 
-	renewal  clockwork.Alarm // on RedisLocker.work
-	deadline clockwork.Alarm // on RedisLocker.deadlines
-	maxHold  clockwork.Alarm // on RedisLocker.deadlines
+	// On RedisLocker.deadlines.
+	deadline, maxHold clockwork.Alarm
+	overstayed        func()    // what maxHold calls; nil until it is needed
+	holdEnd           time.Time // when maxHold is due
 }
 
 // extend takes a proof that the lease was ours when asked at sent. What has
@@ -37,53 +42,58 @@ func (e *lease) extend(sent time.Time) {
 }
 
 // begin starts the clockwork of a lease. The caller holds mu.
-func (l *RedisLocker) begin(e *entry, k *lock, b remote.Block, v clockwork.Validity, maxHold time.Duration) {
-	e.lock, e.block, e.valid = k, b, v
+func (l *RedisLocker) begin(e *entry, b remote.Block, v clockwork.Validity, now time.Time) {
+	e.valid, e.begun = v, now
+	e.tokens.start(b)
 	l.holders++
 	renewAt := v.From().Add(e.ttl / 3)
-	if e.meta != k.meta {
-		renewAt = time.Now() // the lease still names one who gave up
+	if e.meta != e.queue.head().settings.Meta {
+		renewAt = now // the lease still names one who gave up
 	}
-	l.work.Set(&e.renewal, renewAt, func() { l.renew(e) })
+	l.work.Set(&e.alarm, renewAt, e.due)
 	l.deadlines.Set(&e.deadline, v.End(), func() { l.checkDeadline(e) })
-	if maxHold > 0 {
-		l.deadlines.Set(&e.maxHold, time.Now().Add(maxHold), func() { l.overstay(e) })
-	}
 }
 
 // end stops the clockwork of a lease. The caller holds mu.
 func (l *RedisLocker) end(e *entry) {
-	l.work.Clear(&e.renewal)
+	l.work.Clear(&e.alarm)
 	l.deadlines.Clear(&e.deadline)
-	l.deadlines.Clear(&e.maxHold)
+	if !e.holdEnd.IsZero() {
+		l.deadlines.Clear(&e.maxHold)
+	}
 }
 
-// renew sends a renewal, and the next one a third of the TTL later whether or
-// not this one is answered.
-func (l *RedisLocker) renew(e *entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+// sendRenewal renews the lease now, and again a third of the TTL later whether
+// or not this is answered. It reserves more fencing tokens for it if tokens is
+// not 0. The caller holds mu.
+func (l *RedisLocker) sendRenewal(e *entry, tokens int) {
 	if e.life != held || e.lost || e.overdue {
 		return
 	}
-	l.work.Set(&e.renewal, time.Now().Add(e.ttl/3), func() { l.renew(e) })
+	l.work.Set(&e.alarm, time.Now().Add(e.ttl/3), e.due)
 	if e.renewing == maxRenewals {
 		return
 	}
 	var refreshed remote.Entry
-	if e.meta != e.lock.meta {
-		e.meta = e.lock.meta
-		refreshed = remote.MakeEntry(e.wire.ID(), e.ttl, encodeMeta(e.meta, e.lock.since))
+	if who := e.lock.who; e.meta != who.Meta {
+		e.meta = who.Meta
+		refreshed = remote.MakeEntry(e.wire.ID(), e.ttl, 1, encodeMeta(who.Meta, who.Since))
 	}
 	e.renewing++
-	l.room.Do(remote.Renew(e.queue.key, e.wire, refreshed), func(a remote.Answer) { l.renewed(e, a) })
+	e.tokens.asked = e.tokens.asked || tokens > 0
+	l.room.Do(remote.Renew(e.queue.names, e.wire, refreshed, tokens), func(a remote.Answer) {
+		l.renewed(e, tokens, a)
+	})
 }
 
 // renewed takes the answer to a renewal. An error says nothing about the lease:
 // it is tried again until the deadline.
-func (l *RedisLocker) renewed(e *entry, a remote.Answer) {
+func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	l.mu.Lock()
 	e.renewing--
+	if tokens > 0 {
+		e.tokens.asked = false
+	}
 	if e.life != held || e.lost {
 		l.mu.Unlock()
 		return
@@ -92,10 +102,14 @@ func (l *RedisLocker) renewed(e *entry, a remote.Answer) {
 	switch {
 	case a.Err != nil:
 		if !e.overdue {
-			l.work.Set(&e.renewal, time.Now().Add(min(e.ttl/10, time.Second)), func() { l.renew(e) })
+			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e.due)
 		}
 	case a.Reply.Status == remote.Renewed:
 		e.extend(a.Sent)
+		e.others = e.others || a.Reply.Queued > 0
+		if tokens > 0 {
+			e.tokens.add(a.Reply.Block)
+		}
 	default:
 		stop = l.lose(e)
 	}
@@ -137,16 +151,32 @@ func (l *RedisLocker) lose(e *entry) *lock {
 	return e.lock
 }
 
+// limitHold bounds the present holder's time, not the lease's. The caller holds
+// mu.
+func (l *RedisLocker) limitHold(e *entry, maxHold time.Duration, now time.Time) {
+	switch {
+	case maxHold > 0:
+		if e.overstayed == nil {
+			e.overstayed = func() { l.overstay(e) }
+		}
+		e.holdEnd = now.Add(maxHold)
+		l.deadlines.Set(&e.maxHold, e.holdEnd, e.overstayed)
+	case !e.holdEnd.IsZero():
+		e.holdEnd = time.Time{}
+		l.deadlines.Clear(&e.maxHold)
+	}
+}
+
 // overstay ends a holder's time. The lease is left to expire: until then the
 // holder may come to an end without anybody else in.
 func (l *RedisLocker) overstay(e *entry) {
 	l.mu.Lock()
-	if e.life != held || e.lost {
-		l.mu.Unlock()
+	if e.life != held || e.lost || e.holdEnd.IsZero() || time.Now().Before(e.holdEnd) {
+		l.mu.Unlock() // it may have been set for the last holder
 		return
 	}
 	e.overdue = true
-	l.work.Clear(&e.renewal)
+	l.work.Clear(&e.alarm)
 	k := e.lock
 	l.mu.Unlock()
 	k.stop(ErrMaxHold)

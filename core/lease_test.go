@@ -78,8 +78,8 @@ func TestTheHolderIsStoppedExactlyWhenItsValidityEnds(t *testing.T) {
 				if cause := context.Cause(k.Context()); !errors.Is(cause, ErrLost) || k.Remaining() != 0 {
 					t.Errorf("cause %v, %v remaining", cause, k.Remaining())
 				}
-				elapse(2 * time.Minute)
 				p.via(nil)
+				elapse(2 * time.Minute)
 			})
 		})
 	}

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -38,17 +39,20 @@ func (o *observedLocker) Namespace() string { return o.namespace }
 
 func (o *observedLocker) defaults() Settings { return o.settings }
 
+// nameOf is the name that is in force; the inner Locker judges the other
+// settings.
+func (o *observedLocker) nameOf(opts []AcquireOption) string {
+	name := o.settings.Name
+	if len(opts) > 0 {
+		s := o.settings
+		_ = s.apply(opts)
+		name = s.Name
+	}
+	return cmp.Or(name, o.namespace)
+}
+
 func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	named := o.settings // for the name alone; the inner Locker judges the rest
-	for _, opt := range opts {
-		if opt != nil {
-			opt.applyAcquire(&named)
-		}
-	}
-	a := Attempt{Namespace: o.namespace, Name: named.Name, Key: key, Start: time.Now()}
-	if a.Name == "" {
-		a.Name = o.namespace
-	}
+	a := Attempt{Namespace: o.namespace, Name: o.nameOf(opts), Key: key, Start: time.Now()}
 
 	// Only the observer sees the acquire span's context. Were the lock's
 	// context derived from it, all that the holder does would hang under a
@@ -75,14 +79,13 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Token: inner.Token()})
 
 	l := &observedLock{Lock: inner, observer: o.observer, attempt: a, since: time.Now()}
-	l.holding = o.observer.Holding(inner.Context(), a, inner)
-	l.ctx = NewContext(l.holding, l)
+	l.context = observedContext{o.observer.Holding(inner.Context(), a, inner), l}
 	// A loss is told when it happens: a hung holder may never release.
-	l.stop = context.AfterFunc(inner.Context(), func() {
-		if err := stopCause(inner.Context()); err != nil {
-			l.ended(time.Since(l.since), err)
-		}
-	})
+	if k, ok := inner.(*lock); ok {
+		k.watch(l)
+	} else {
+		l.stop = context.AfterFunc(inner.Context(), func() { l.stopped(context.Cause(inner.Context())) })
+	}
 	handedOut = true
 	return l, nil
 }
@@ -92,17 +95,38 @@ type observedLock struct {
 	Lock
 	observer Observer
 	attempt  Attempt
-	holding  context.Context // as Holding returned it
-	ctx      context.Context // and with this lock in it
+	context  observedContext
 	since    time.Time
-	stop     func() bool
+	stop     func() bool // nil if the lock itself tells of its end
 	told     atomic.Bool
 }
 
-func (l *observedLock) Context() context.Context { return l.ctx }
+// observedContext is what Holding returned, with the lock in it.
+type observedContext struct {
+	context.Context
+	lock *observedLock
+}
+
+func (c *observedContext) Value(key any) any {
+	if _, ok := key.(lockContextKey); ok {
+		return Lock(c.lock)
+	}
+	return c.Context.Value(key)
+}
+
+func (l *observedLock) Context() context.Context { return &l.context }
+
+// stopped hears why the holder must stop, if it must.
+func (l *observedLock) stopped(cause error) {
+	if err := stopError(cause); err != nil {
+		l.ended(time.Since(l.since), err)
+	}
+}
 
 func (l *observedLock) Release(ctx context.Context) error {
-	l.stop()
+	if l.stop != nil {
+		l.stop()
+	}
 	held, lapsed := time.Since(l.since), l.Lock.Remaining() <= 0
 	err := l.Lock.Release(ctx)
 	if errors.Is(err, ErrReleased) {
@@ -120,16 +144,17 @@ func (l *observedLock) Release(ctx context.Context) error {
 
 func (l *observedLock) ended(held time.Duration, err error) {
 	if l.told.CompareAndSwap(false, true) {
-		l.observer.Released(l.holding, l.attempt, HoldResult{Held: held, Err: err})
+		l.observer.Released(l.context.Context, l.attempt, HoldResult{Held: held, Err: err})
 	}
 }
 
 // stopCause returns why the holder with this lock context must stop:
 // ErrLost, ErrBroken or ErrMaxHold, or nil if it need not, or only because the
 // request itself ended.
-func stopCause(ctx context.Context) error {
-	cause := context.Cause(ctx)
-	for _, err := range []error{ErrLost, ErrBroken, ErrMaxHold} {
+func stopCause(ctx context.Context) error { return stopError(context.Cause(ctx)) }
+
+func stopError(cause error) error {
+	for _, err := range [...]error{ErrLost, ErrBroken, ErrMaxHold} {
 		if errors.Is(cause, err) {
 			return err
 		}

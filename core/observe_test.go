@@ -222,7 +222,7 @@ func TestTheTraceParentReachesTheLeaseAndThoseWhoWait(t *testing.T) {
 	const trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 	observed(t, func(t *testing.T, b *bubble, r *recorder, build func(...Option) (Locker, *path)) {
 		r.trace = trace
-		l, _ := build()
+		l, _ := build(Tenure(0))
 		elsewhere, _ := b.locker()
 		k, err := l.Acquire(t.Context(), "k", WithMeta(Meta{RequestID: "req-1"}))
 		if err != nil {

@@ -23,7 +23,7 @@ const (
 
 // setPoll has e looked at again at the given time. The caller holds mu.
 func (l *RedisLocker) setPoll(e *entry, at time.Time) {
-	l.work.Set(&e.poll, at, func() { l.look(e) })
+	l.work.Set(&e.alarm, at, e.due)
 }
 
 // pollLater plans the next poll from the answer to the last: when the lease
@@ -47,13 +47,9 @@ func (l *RedisLocker) pollAfterError(e *entry) {
 }
 
 // look polls for an entry that has not heard for long enough, or gives up if
-// Redis has not answered for too long.
+// Redis has not answered for too long. The caller holds mu; e is asking or
+// waiting.
 func (l *RedisLocker) look(e *entry) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if e.life != asking && e.life != waiting {
-		return
-	}
 	now := time.Now()
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
@@ -84,7 +80,12 @@ func (l *RedisLocker) hears() {
 	defer l.mu.Unlock()
 	l.listening, l.deafness = true, nil
 	for _, e := range l.entries {
-		if (e.life == asking || e.life == waiting) && e.inFlight == 0 {
+		switch {
+		case e.life == held && e.queue.line.length > 0:
+			// A note that another process waits may have been lost, too. The
+			// answer to a renewal tells.
+			l.sendRenewal(e, 0)
+		case (e.life == asking || e.life == waiting) && e.inFlight == 0:
 			l.send(e)
 		}
 	}

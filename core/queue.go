@@ -1,9 +1,6 @@
 package core
 
 import (
-	"container/list"
-	"time"
-
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
@@ -11,91 +8,102 @@ import (
 // order of their arrival. Only one of them, the head, is in Redis, through the
 // queue's entry; thousands of local waiters cost Redis no more than one.
 type queue struct {
-	key  string
-	line list.List // of *request
+	key   string
+	names remote.Names // of key, in Redis
+	line  line
 	// entry stands in Redis for the head of the line, or is the lease of the
 	// present holder. It is nil while nobody asks, and is never retired: what
 	// is given up is taken out at once.
 	entry *entry
+	// served is how many holders the last lease had, one after another.
+	served int
 }
 
-// request is one call of Acquire.
-type request struct {
-	key      string
-	settings Settings
-	start    time.Time
-	out      chan outcome // capacity 1: what became of it, unless it left
-
-	// Below: guarded by RedisLocker.mu until out has been sent or the request
-	// has left.
-	queue *queue
-	place *list.Element // nil when not in line
-	info  Info
+// line is a list of requests in the order of their arrival. They are linked
+// themselves: a waiter is to cost little memory.
+type line struct {
+	first, last *request
+	length      int
 }
 
-// waits tells whether a request with these settings gets in line behind another.
-func (s Settings) waits() bool { return s.Wait > 0 && s.MaxWaiters > 0 }
-
-// refusal is why a request that does not wait goes away from a held key.
-func (r *request) refusal() error {
-	if r.settings.Wait == 0 {
-		return ErrHeld
+func (n *line) push(r *request) {
+	if r.prev = n.last; r.prev != nil {
+		r.prev.next = r
+	} else {
+		n.first = r
 	}
-	return ErrQueueFull // MaxWaiters(0)
+	n.last = r
+	n.length++
 }
 
-// outcome is a lock, or why there is none.
-type outcome struct {
-	lock       *lock
-	err, cause error
-}
-
-func newRequest(key string, s Settings, start time.Time) *request {
-	return &request{
-		key: key, settings: s, start: start,
-		out:  make(chan outcome, 1),
-		info: Info{LeaseTTL: s.TTL},
+func (n *line) remove(r *request) {
+	if r.prev != nil {
+		r.prev.next = r.next
+	} else {
+		n.first = r.next
 	}
-}
-
-// failure is the error of a request that is no longer in line.
-func (r *request) failure(err, cause error) error {
-	r.info.Waited = time.Since(r.start)
-	return &AcquireError{Key: r.key, Err: err, Cause: cause, Info: r.info}
+	if r.next != nil {
+		r.next.prev = r.prev
+	} else {
+		n.last = r.prev
+	}
+	r.prev, r.next = nil, nil
+	n.length--
 }
 
 // join admits r to the line of its key, or says why not.
-func (l *RedisLocker) join(r *request) error {
+func (l *RedisLocker) join(r *request) (err, cause error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return ErrClosed
+		return ErrClosed, nil
 	}
 	q := l.queues[r.key]
 	if q == nil {
-		q = &queue{key: r.key}
+		q = &queue{key: r.key, names: l.room.Names(r.key)}
 	}
-	if ahead := q.line.Len(); ahead > 0 || q.entry != nil {
+	ahead := q.line.length
+	behind := ahead > 0 || q.entry != nil
+	if behind {
 		l.describe(r, q, ahead)
 		switch {
 		case r.settings.Wait == 0:
 			r.info.RetryAfter = l.retryHint(q)
-			return ErrHeld
+			return ErrHeld, nil
 		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
 			r.info.RetryAfter = l.retryHint(q)
-			return ErrQueueFull
+			return ErrQueueFull, nil
 		}
 		// Whoever is behind another here will be queued by its release, and
 		// must then be able to hear of the grant.
 		l.listen()
+	} else if down := l.room.Down(); down != nil {
+		r.info.RetryAfter = jitter(downRetryHint)
+		return ErrBackend, down
 	}
 	l.queues[r.key] = q
-	r.queue, r.place = q, q.line.PushBack(r)
+	r.queue = q
+	q.line.push(r)
 	l.waiting++
+	// Redis's answer, or that there is none, mostly comes before the longest
+	// wait can be over; then no alarm is needed.
+	if behind || r.settings.Wait > 0 && r.settings.Wait < backendTimeout {
+		l.limitWait(r)
+	}
 	if q.entry == nil {
 		l.ask(q)
+	} else {
+		l.provide(q.entry, r.start)
 	}
-	return nil
+	return nil, nil
+}
+
+// limitWait has r leave when its longest wait is over. The caller holds mu.
+func (l *RedisLocker) limitWait(r *request) {
+	if !r.limited && r.settings.Wait > 0 {
+		r.limited = true
+		l.deadlines.Set(&r.patience, r.start.Add(r.settings.Wait), r.tire)
+	}
 }
 
 // describe fills in what r can know of who is before it. The caller holds mu.
@@ -105,7 +113,7 @@ func (l *RedisLocker) describe(r *request, q *queue, ahead int) {
 	switch e := q.entry; {
 	case e == nil:
 	case e.life == held:
-		r.info.Blocker = e.lock.holder()
+		r.info.Blocker = e.lock.who
 	default:
 		r.info.Blocker = e.owner
 		r.info.Position += max(0, e.position-1)
@@ -115,48 +123,42 @@ func (l *RedisLocker) describe(r *request, q *queue, ahead int) {
 // take removes r from the line, the queue from the map if nothing is left of
 // it. The caller holds mu.
 func (l *RedisLocker) take(r *request) {
-	r.queue.line.Remove(r.place)
-	r.place = nil
+	q := r.queue
+	q.line.remove(r)
+	r.queue = nil
 	l.waiting--
-	l.tidy(r.queue)
+	l.tidy(q)
 }
 
 // tidy forgets a queue that has neither requests nor an entry. The caller holds
 // mu.
 func (l *RedisLocker) tidy(q *queue) {
-	if q.line.Len() == 0 && q.entry == nil && l.queues[q.key] == q {
+	if q.line.length == 0 && q.entry == nil && l.queues[q.key] == q {
 		delete(l.queues, q.key)
 	}
 }
 
-func (q *queue) head() *request {
-	if f := q.line.Front(); f != nil {
-		return f.Value.(*request)
-	}
-	return nil
-}
+func (q *queue) head() *request { return q.line.first }
 
-// leave takes a request that gives up out of the line, and returns its outcome:
-// that of the same moment if there is one, which may be the lock.
-func (l *RedisLocker) leave(r *request) (out outcome) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if r.place == nil {
-		return <-r.out
+// leave has a request go away, in time or because its context has ended, unless
+// its outcome is there already. The caller holds mu.
+func (l *RedisLocker) leave(r *request) {
+	if r.queue == nil {
+		return
 	}
 	// Its time is over because others were in the way, or because Redis did
 	// not answer.
 	q, wasHead := r.queue, r.queue.head() == r
+	out := outcome{err: ErrWaitTimeout}
 	switch e := q.entry; {
 	case !r.info.Contended:
 		out = outcome{err: ErrBackend, cause: errNoAnswer}
 	case e != nil && e.silence() != nil:
 		out = outcome{err: ErrBackend, cause: e.silence()}
-	default:
-		out = outcome{err: ErrWaitTimeout}
 	}
 	r.info.RetryAfter = l.retryHint(q)
 	l.take(r)
+	r.tell(out)
 	if e := q.entry; wasHead && e != nil && e.life != held {
 		// The entry may go on for the next in line: nothing has been sent
 		// that would end it. But its terms are fixed.
@@ -166,14 +168,13 @@ func (l *RedisLocker) leave(r *request) (out outcome) {
 		}
 	}
 	l.tidy(q)
-	return out
 }
 
 // refuse sends a request in line away. The caller holds mu.
 func (l *RedisLocker) refuse(r *request, err, cause error) {
 	r.info.RetryAfter = l.retryHint(r.queue)
 	l.take(r)
-	r.out <- outcome{err: err, cause: cause}
+	r.tell(outcome{err: err, cause: cause})
 }
 
 // refuseAll sends everybody in line away. The caller holds mu.
@@ -186,7 +187,7 @@ func (l *RedisLocker) refuseAll(q *queue, err, cause error) {
 // advance asks on behalf of the next in line, if there is one and nobody
 // stands in Redis yet. The caller holds mu.
 func (l *RedisLocker) advance(q *queue) {
-	if q.entry == nil && q.line.Len() > 0 {
+	if q.entry == nil && q.line.length > 0 {
 		l.ask(q)
 	}
 	l.tidy(q)

@@ -157,9 +157,8 @@ func TestALockThatWasGrantedToOneWhoLeftIsGivenBack(t *testing.T) {
 	for range 20 { // either may be seen first
 		inBubble(t, func(t *testing.T, b *bubble) {
 			l, _ := b.locker()
-			settings, _ := l.settings.With()
-			r := newRequest("k", settings, time.Now())
-			if err := l.join(r); err != nil {
+			r := l.newRequest("k", time.Now())
+			if err, _ := l.join(r); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()

@@ -36,15 +36,17 @@ const (
 // RedisLocker grants locks that live in Redis. It is safe for concurrent use;
 // one serves a whole process. It must be closed.
 //
-// It has three sides, each in its own files: the local side (queue.go, the
-// line of this process's requests for a key, and entry.go, the life of what
-// stands in Redis for it), the remote side (internal/remote), and the clockwork
-// (internal/clockwork, with renew.go and poll.go). Callers wait on channels
+// It has three sides, each in its own files: the local side (request.go,
+// queue.go, the line of this process's requests for a key, handoff.go, which
+// passes a lease on among them, and entry.go, the life of what stands in Redis
+// for them), the remote side (internal/remote), and the clockwork
+// (internal/clockwork, with lease.go and poll.go). Callers wait on channels
 // only; the remote side answers through entry.go.
 type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
-	front    Locker   // what Acquire goes through: the locker, or an observer of it
+	tenure   time.Duration
+	front    Locker // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
 	process remote.Process
@@ -66,6 +68,9 @@ type RedisLocker struct {
 	drained   chan struct{} // closed when the last holder is gone, if someone waits
 	holds     holdTimes
 	stopped   chan struct{} // closed when everything has ended
+
+	requests sync.Pool // of *request
+	answers  sync.Pool // of *answer
 }
 
 var _ Locker = (*RedisLocker)(nil)
@@ -73,6 +78,7 @@ var _ Locker = (*RedisLocker)(nil)
 type lockerOptions struct {
 	settings Settings
 	prefix   string
+	tenure   time.Duration
 	observer Observer
 }
 
@@ -101,7 +107,7 @@ func WithObserver(o Observer) Option {
 // hangs), a *redis.ClusterClient (PUBLISH counts are node-local there, which
 // the handing over of locks relies on).
 func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
-	o := lockerOptions{settings: DefaultSettings(), prefix: defaultPrefix}
+	o := lockerOptions{settings: DefaultSettings(), prefix: defaultPrefix, tenure: defaultTenure}
 	host, _ := os.Hostname() // a nicety; "" is not shown
 	o.settings.Meta = Meta{Host: host, PID: os.Getpid()}
 	for _, opt := range opts {
@@ -109,12 +115,13 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 			opt.applyLocker(&o)
 		}
 	}
-	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), o.settings.validate()); err != nil {
+	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), o.settings.validate()); err != nil {
 		return nil, err
 	}
 	l := &RedisLocker{
 		prefix:    o.prefix,
 		settings:  o.settings,
+		tenure:    o.tenure,
 		process:   remote.NewProcess(),
 		room:      remote.NewRoom(rdb, o.prefix),
 		work:      clockwork.NewSchedule(),
@@ -184,65 +191,4 @@ type plainLocker struct{ *RedisLocker }
 
 func (l plainLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
 	return l.acquire(ctx, key, opts)
-}
-
-// acquire joins the local line for the key and waits at its end; all the rest
-// happens in answer to that.
-func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOption) (Lock, error) {
-	start := time.Now()
-	fail := func(err, cause error) (Lock, error) {
-		return nil, &AcquireError{Key: key, Err: err, Cause: cause, Info: Info{Waited: time.Since(start)}}
-	}
-	if len(key) == 0 || len(key) > MaxKeyLen {
-		return fail(ErrKey, fmt.Errorf("it has %d bytes, not between 1 and %d", len(key), MaxKeyLen))
-	}
-	settings, err := l.settings.With(opts...)
-	if err != nil {
-		return fail(ErrOption, err)
-	}
-	// The wire counts in milliseconds; what is proven must not be more.
-	settings.TTL = settings.TTL.Truncate(time.Millisecond)
-	if err := ctx.Err(); err != nil {
-		return fail(err, context.Cause(ctx))
-	}
-	if holds(ctx, l, key) {
-		return fail(ErrSelfDeadlock, nil)
-	}
-
-	r := newRequest(key, settings, start)
-	if err := l.join(r); err != nil {
-		return nil, r.failure(err, nil)
-	}
-	return l.await(ctx, r)
-}
-
-// await returns when r is granted or refused, or gives up when ctx or the
-// longest wait ends.
-func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
-	// A request that does not wait in line still waits for Redis to answer.
-	limit := r.settings.Wait
-	if limit == 0 {
-		limit = backendTimeout
-	}
-	timer := time.NewTimer(limit)
-	defer timer.Stop()
-	var out outcome
-	select {
-	case out = <-r.out:
-	case <-ctx.Done():
-		out = l.leave(r)
-	case <-timer.C:
-		out = l.leave(r)
-	}
-	if err := ctx.Err(); err != nil {
-		if out.lock != nil {
-			out.lock.giveBack()
-		}
-		return nil, r.failure(err, context.Cause(ctx))
-	}
-	if out.err != nil {
-		return nil, r.failure(out.err, out.cause)
-	}
-	out.lock.bind(ctx)
-	return out.lock, nil
 }

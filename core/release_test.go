@@ -78,7 +78,7 @@ func TestAfterALostLeaseTheNextInLineAsksAnew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				tagOf(b, "k") // before there are waiters
-				l, p := b.locker(TTL(time.Hour))
+				l, p := b.locker(TTL(time.Hour), Tenure(0))
 				warm(t, l)
 				k := get(t, l, "k")
 				next := begin(t.Context(), l, "k", TTL(time.Hour), Wait(2*time.Hour))
@@ -108,7 +108,7 @@ func TestAfterALostLeaseTheNextInLineAsksAnew(t *testing.T) {
 // done, and the next one's lease or place must be found again.
 func TestALostReplyOfAReleaseLosesNobody(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.locker()
+		l, p := b.locker(Tenure(0))
 		warm(t, l)
 		k := get(t, l, "k")
 		next := begin(t.Context(), l, "k")
@@ -138,8 +138,8 @@ func TestALostReplyOfAReleaseLosesNobody(t *testing.T) {
 
 func TestTheNextInLineHereComesAfterThoseWhoWaitElsewhere(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
-		here, _ := b.locker()
-		there, _ := b.locker()
+		here, _ := b.locker(Tenure(0))
+		there, _ := b.locker(Tenure(0))
 		warm(t, here)
 		warm(t, there)
 		k := get(t, here, "k")
@@ -194,7 +194,7 @@ func TestTheNextInLineIsServedAlsoBeforeTheSubscriptionIsConfirmed(t *testing.T)
 
 func TestNobodyIsQueuedWhoCouldNotHearOfItsGrant(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
-		l, _ := b.locker()
+		l, _ := b.locker(Tenure(0))
 		other, _ := b.locker()
 		warm(t, other)
 		k := get(t, l, "k")

@@ -46,12 +46,18 @@ func DefaultSettings() Settings {
 // With returns the settings with opts applied, in order, and an error that
 // matches [ErrOption] and lists everything that is out of range.
 func (s Settings) With(opts ...AcquireOption) (Settings, error) {
+	err := s.apply(opts)
+	return s, err
+}
+
+// apply is With, in place.
+func (s *Settings) apply(opts []AcquireOption) error {
 	for _, o := range opts {
 		if o != nil {
-			o.applyAcquire(&s)
+			o.applyAcquire(s)
 		}
 	}
-	return s, s.validate()
+	return s.validate()
 }
 
 func (s Settings) validate() error {

@@ -12,6 +12,7 @@ import (
 type Schedule struct {
 	mu     sync.Mutex
 	due    dueHeap
+	asleep time.Time     // until when the goroutine sleeps; zero if it does not
 	wake   chan struct{} // capacity 1
 	closed bool
 	stop   chan struct{}
@@ -23,8 +24,13 @@ type Schedule struct {
 type Alarm struct {
 	at    time.Time
 	f     func()
-	index int // in the heap, from 1; 0 if not set
+	index int  // in the heap, from 1; 0 if not set
+	fired bool // f was called, or is being called, since the last Set
 }
+
+// Rests tells whether nothing will call a's function any more, and nothing is
+// calling it. Only for who is the last to set and clear it.
+func (a *Alarm) Rests() bool { return a.index == 0 && !a.fired }
 
 // NewSchedule starts a schedule. Close must be called to end its goroutine.
 func NewSchedule() *Schedule {
@@ -41,15 +47,20 @@ func (s *Schedule) Set(a *Alarm, at time.Time, f func()) {
 		s.mu.Unlock()
 		return
 	}
-	a.at, a.f = at, f
+	a.at, a.f, a.fired = at, f, false
 	if a.index == 0 {
 		heap.Push(&s.due, a)
 	} else {
 		heap.Fix(&s.due, a.index-1)
 	}
-	first := s.due[0] == a
+	// Nearly all alarms are later than one that was there before, if only one
+	// that was cleared since; then nobody need be woken.
+	wake := at.Before(s.asleep)
+	if wake {
+		s.asleep = time.Time{}
+	}
 	s.mu.Unlock()
-	if first {
+	if wake {
 		select {
 		case s.wake <- struct{}{}:
 		default:
@@ -89,16 +100,19 @@ func (s *Schedule) run() {
 			return
 		}
 		wait := time.Hour
+		now := time.Now()
 		if len(s.due) > 0 {
 			a := s.due[0]
-			if wait = time.Until(a.at); wait <= 0 {
+			if wait = a.at.Sub(now); wait <= 0 {
 				heap.Remove(&s.due, 0)
 				f := a.f
+				a.fired = true
 				s.mu.Unlock()
 				f()
 				continue
 			}
 		}
+		s.asleep = now.Add(wait)
 		s.mu.Unlock()
 		timer.Reset(wait)
 		select {

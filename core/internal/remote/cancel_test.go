@@ -14,12 +14,12 @@ func TestCancelByTheOwnerReleasesAndGrantsTheNext(t *testing.T) {
 		p := newListening(s)
 		next := p.entry("")
 		ticket := s.must(remote.Waiting, s.acquire(next)).Ticket
-		s.must(remote.Released, remote.Cancel(s.key, owner))
+		s.must(remote.Released, remote.Cancel(s.names, owner))
 		s.wantLease(next, '0', ttl, ttl-5*time.Second)
 		s.wantQueue()
 		s.wantGrant(p, next, ticket, 0, owner.Meta())
 
-		s.must(remote.Released, remote.Cancel(s.key, next))
+		s.must(remote.Released, remote.Cancel(s.names, next))
 		s.wantNoLease()
 	})
 }
@@ -28,8 +28,8 @@ func TestCancelByTheOwnerReleasesAndGrantsTheNext(t *testing.T) {
 func TestCancelByTheOwnerGoesByIdentity(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		owner, _ := s.hold()
-		s.must(remote.Renewed, remote.Renew(s.key, owner, remote.MakeEntry(owner.ID(), ttl, "renamed")))
-		s.must(remote.Released, remote.Cancel(s.key, owner))
+		s.must(remote.Renewed, remote.Renew(s.names, owner, remote.MakeEntry(owner.ID(), ttl, 1, "renamed"), 0))
+		s.must(remote.Released, remote.Cancel(s.names, owner))
 		s.wantNoLease()
 	})
 }
@@ -40,24 +40,24 @@ func TestCancelByAWaiterLeavesTheQueue(t *testing.T) {
 		a, b := newProcess(s).entry("a"), newProcess(s).entry("b")
 		s.must(remote.Waiting, s.acquire(a))
 		s.must(remote.Waiting, s.acquire(b))
-		s.must(remote.Left, remote.Cancel(s.key, a))
+		s.must(remote.Left, remote.Cancel(s.names, a))
 		s.wantQueue(b)
-		s.must(remote.Absent, remote.Cancel(s.key, a))
-		s.must(remote.Left, remote.Cancel(s.key, b))
+		s.must(remote.Absent, remote.Cancel(s.names, a))
+		s.must(remote.Left, remote.Cancel(s.names, b))
 		s.wantQueue()
 		s.wantLease(owner, '1', ttl, 0) // a flag that is set for nobody costs one look
-		s.must(remote.Released, remote.Cancel(s.key, owner))
+		s.must(remote.Released, remote.Cancel(s.names, owner))
 		s.wantNoLease()
 	})
 }
 
 func TestCancelOfAnEntryThatIsNowhereDoesNothing(t *testing.T) {
 	onBoth(t, func(s *stage) {
-		s.must(remote.Absent, remote.Cancel(s.key, newProcess(s).entry("")))
+		s.must(remote.Absent, remote.Cancel(s.names, newProcess(s).entry("")))
 		s.wantNoLease()
 		s.hold()
 		before := s.dump()
-		s.must(remote.Absent, remote.Cancel(s.key, newProcess(s).entry("")))
+		s.must(remote.Absent, remote.Cancel(s.names, newProcess(s).entry("")))
 		if after := s.dump(); after != before {
 			s.Errorf("changed from\n%q to\n%q", before, after)
 		}
@@ -78,7 +78,7 @@ func TestCancelReapsForAnOwnerThatExpired(t *testing.T) {
 				if want == remote.Left {
 					e = leaving
 				}
-				s.must(want, remote.Cancel(s.key, e))
+				s.must(want, remote.Cancel(s.names, e))
 				s.wantLease(next, '0', ttl, ttl-5*time.Second)
 				s.wantQueue()
 				s.wantGrant(p, next, ticket, 0, "")

@@ -3,8 +3,8 @@ package remote
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -15,7 +15,8 @@ const (
 	processAt = 2
 	counterAt = 34
 	ttlAt     = 50
-	metaAt    = 58
+	wantAt    = 58
+	metaAt    = 63
 
 	modeExclusive = 'x'
 )
@@ -36,7 +37,13 @@ type ID string
 
 // MakeID returns the identity of a process's entry number counter.
 func MakeID(p Process, counter uint64) ID {
-	return ID(fmt.Sprintf("%s%016x", p, counter))
+	var b strings.Builder
+	b.Grow(ttlAt - processAt)
+	b.WriteString(string(p))
+	for shift := 60; shift >= 0; shift -= 4 {
+		b.WriteByte(hexDigits[counter>>shift&15])
+	}
+	return ID(b.String())
 }
 
 // Of tells whether id is of process p, and its counter.
@@ -54,14 +61,33 @@ func (id ID) Of(p Process) (counter uint64, ok bool) {
 type Entry string
 
 // MakeEntry returns the entry for id. The ttl is in whole milliseconds, at
-// most 24 h.
-func MakeEntry(id ID, ttl time.Duration, meta string) Entry {
-	return Entry(fmt.Sprintf("0%c%s%08d%s", modeExclusive, id, ttl.Milliseconds(), meta))
+// most 24 h. tokens is how many fencing tokens are to be reserved with the
+// lease, whoever grants it: at least 1, at most 99,999.
+func MakeEntry(id ID, ttl time.Duration, tokens int, meta string) Entry {
+	var b strings.Builder
+	b.Grow(metaAt + len(meta))
+	b.WriteByte('0')
+	b.WriteByte(modeExclusive)
+	b.WriteString(string(id))
+	writePadded(&b, int(ttl.Milliseconds()), wantAt-ttlAt)
+	writePadded(&b, max(1, min(tokens, maxTokens)), metaAt-wantAt)
+	b.WriteString(meta)
+	return Entry(b.String())
+}
+
+// writePadded writes n in decimal, with zeros before it to the given width.
+func writePadded(b *strings.Builder, n, width int) {
+	var digits [8]byte
+	for i := width - 1; i >= 0; i-- {
+		digits[i] = byte('0' + n%10)
+		n /= 10
+	}
+	b.Write(digits[:width])
 }
 
 // Placeholder returns an entry that stands for id where only the identity
 // counts: in a release on behalf of an entry that is no longer known.
-func Placeholder(id ID) Entry { return MakeEntry(id, time.Millisecond, "") }
+func Placeholder(id ID) Entry { return MakeEntry(id, time.Millisecond, 1, "") }
 
 // valid tells whether e has the shape of an entry.
 func (e Entry) valid() bool {

@@ -9,16 +9,21 @@ import (
 
 func TestEntryIsFixedWidthTextWithMetadataBehind(t *testing.T) {
 	p := Process("0123456789abcdef0123456789abcdef")
-	e := MakeEntry(MakeID(p, 0xbeef), 10*time.Second, "host=a")
-	if want := Entry("0x0123456789abcdef0123456789abcdef000000000000beef00010000host=a"); e != want {
+	e := MakeEntry(MakeID(p, 0xbeef), 10*time.Second, 42, "host=a")
+	if want := Entry("0x0123456789abcdef0123456789abcdef000000000000beef0001000000042host=a"); e != want {
 		t.Errorf("entry %q, want %q", e, want)
 	}
 	if e.Process() != p || e.ID() != MakeID(p, 0xbeef) || e.Meta() != "host=a" {
 		t.Errorf("parts %q, %q, %q", e.Process(), e.ID(), e.Meta())
 	}
-	longest := MakeEntry(MakeID(p, 1<<64-1), 24*time.Hour, "")
+	longest := MakeEntry(MakeID(p, 1<<64-1), 24*time.Hour, maxTokens, "")
 	if len(longest) != metaAt || longest.Meta() != "" {
 		t.Errorf("the longest TTL has no room: %q", longest)
+	}
+	for tokens, want := range map[int]string{-1: "00001", 0: "00001", 1: "00001", 99_999: "99999", 100_000: "99999"} {
+		if e := MakeEntry(MakeID(p, 1), time.Second, tokens, ""); string(e[wantAt:]) != want {
+			t.Errorf("%d tokens: %q, want %q", tokens, e[wantAt:], want)
+		}
 	}
 	if id := MakeID(p, 7); Placeholder(id).ID() != id {
 		t.Errorf("placeholder %q, want one for %q", Placeholder(id), id)
@@ -48,10 +53,10 @@ func TestIDIsOfItsProcessOnly(t *testing.T) {
 }
 
 func TestTextThatIsNoEntryHasNoParts(t *testing.T) {
-	good := string(MakeEntry(MakeID(NewProcess(), 1), time.Second, "meta"))
+	good := string(MakeEntry(MakeID(NewProcess(), 1), time.Second, 1, "meta"))
 	for _, text := range []string{
-		"", "0x", good[:metaAt-1], "0s" + good[2:], good[:ttlAt] + "1 second" + good[metaAt:],
-		good[:ttlAt] + "+0001000", good[:ttlAt] + "0x001000", strings.Repeat("x", 100),
+		"", "0x", good[:metaAt-1], "0s" + good[2:], good[:ttlAt] + "1 second" + good[wantAt:],
+		good[:ttlAt] + "+0001000" + good[wantAt:], good[:ttlAt] + "0x001000" + good[wantAt:], strings.Repeat("x", 100),
 	} {
 		if e := Entry(text); e.ID() != "" || e.Process() != "" || e.Meta() != "" {
 			t.Errorf("%q: %q, %q, %q", text, e.ID(), e.Process(), e.Meta())
@@ -61,7 +66,7 @@ func TestTextThatIsNoEntryHasNoParts(t *testing.T) {
 
 func FuzzEntry(f *testing.F) {
 	f.Add("", uint64(0), int64(1), "")
-	f.Add(string(MakeEntry(MakeID(NewProcess(), 1), time.Second, "")), uint64(1<<63), int64(86_400_000), "a=b\n\x00")
+	f.Add(string(MakeEntry(MakeID(NewProcess(), 1), time.Second, 1, "")), uint64(1<<63), int64(86_400_000), "a=b\n\x00")
 	f.Fuzz(func(t *testing.T, text string, counter uint64, ms int64, meta string) {
 		e := Entry(text)
 		if id := e.ID(); id != "" && (len(id) != ttlAt-processAt || string(id) != text[processAt:ttlAt] || e.Meta() != text[metaAt:]) {
@@ -71,11 +76,11 @@ func FuzzEntry(f *testing.F) {
 
 		ms = 1 + ((ms%86_400_000)+86_400_000)%86_400_000
 		p := NewProcess()
-		e = MakeEntry(MakeID(p, counter), time.Duration(ms)*time.Millisecond, meta)
+		e = MakeEntry(MakeID(p, counter), time.Duration(ms)*time.Millisecond, 1, meta)
 		if got, ok := e.ID().Of(p); !ok || got != counter || e.Process() != p || e.Meta() != meta {
 			t.Errorf("%q: %d, %v, %q", e, got, ok, e.Meta())
 		}
-		if got := string(e[ttlAt:metaAt]); got != fmt.Sprintf("%08d", ms) {
+		if got := string(e[ttlAt:wantAt]); got != fmt.Sprintf("%08d", ms) {
 			t.Errorf("TTL %q, want %d ms", got, ms)
 		}
 	})

@@ -1,38 +1,45 @@
 package remote
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strconv"
+)
 
 // What the tests of package remote_test need of the inside. They cannot be in
 // this package: locktest, which starts their servers, imports core, and core
 // imports this package.
 
-// Names returns what a key is called in Redis.
-func (r *Room) Names(key string) (lease, queue, fence string) {
-	n := r.names.names(key)
-	return n.lease, n.queue, n.fence
-}
+// Parts returns what a key's lease, its queue and its bucket's counter are
+// called.
+func (n Names) Parts() (lease, queue, fence string) { return n.lease, n.queue, n.fence }
 
 // Channel returns the name of a process's channel.
 func (r *Room) Channel(p Process) string { return r.names.channel(p) }
 
-// Limit returns how many calls may be under way at once.
-func (r *Room) Limit() int { return r.limit }
+// Limits returns how many trips may be under way at once, without and with slow
+// ones.
+func (r *Room) Limits() (trips, limit int) { return r.trips, r.limit }
 
-// Tokens returns o with another number of fencing tokens to reserve.
-func (o Op) Tokens(n string) Op {
-	o.c = n
-	return o
+// Wanting returns e with another number of fencing tokens to reserve.
+func (e Entry) Wanting(tokens int) Entry {
+	return e[:wantAt] + Entry(fmt.Sprintf("%05d", tokens)) + e[metaAt:]
+}
+
+// Tokens is how many fencing tokens e asks for.
+func (e Entry) Tokens() int {
+	n, _ := strconv.Atoi(string(e[wantAt:metaAt]))
+	return n
 }
 
 // Trip carries several operations out in one script call, and returns the
 // answer to each.
 func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
-	var keys []string
-	args := []any{r.names.prefix}
+	var tasks []task
 	for _, o := range ops {
-		keys, args = o.appendTo(r.names, keys, args)
+		tasks = append(tasks, task{op: o})
 	}
-	replies, err := r.script.Run(ctx, r.rdb, keys, args...).Slice()
+	replies, err := r.script.run(ctx, r.rdb, r.names.prefix, tasks)
 	answers := make([]Answer, len(replies))
 	for i, v := range replies {
 		answers[i].Reply, answers[i].Err = parseReply(v)

@@ -50,7 +50,7 @@ func TestTokenIsOneMoreThanTheLastIfThatIsAheadOfTheClock(t *testing.T) {
 		if want := (remote.Block{First: future + 1, Last: future + 1}); r.Block != want {
 			s.Errorf("tokens %+v, want %+v", r.Block, want)
 		}
-		again := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		again := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 		if want := (remote.Block{First: future + 2, Last: future + 65}); again.Block != want {
 			s.Errorf("tokens %+v, want %+v", again.Block, want)
 		}
@@ -63,7 +63,7 @@ func TestTokensOfOneMicrosecondRise(t *testing.T) {
 		e := newProcess(s).entry("")
 		var ops []remote.Op
 		for range 20 {
-			ops = append(ops, s.acquire(e).Tokens("3"))
+			ops = append(ops, s.acquire(e.Wanting(3)))
 		}
 		var end uint64
 		for _, a := range ok(s.room.Trip(s.Context(), ops...))(s) {
@@ -112,17 +112,17 @@ func TestUnusedTokensGoBackIfTheCounterStillStandsAtTheirEnd(t *testing.T) {
 		s.setFence(future)
 		for _, waiting := range []bool{false, true} {
 			e := newProcess(s).entry("")
-			r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+			r := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 			used := r.Block.First + 2
 			if waiting {
 				next := newListening(s).entry("")
 				s.must(remote.Waiting, s.acquire(next))
-				s.must(remote.Released, remote.Release(s.key, e, used, r.Block, ""))
+				s.must(remote.Released, remote.Release(s.names, e, used, r.Block.Last, ""))
 				s.wantFence(used + 1) // the next owner's
-				s.must(remote.Released, remote.Cancel(s.key, next))
+				s.must(remote.Released, remote.Cancel(s.names, next))
 				continue
 			}
-			s.must(remote.Released, remote.Release(s.key, e, used, r.Block, ""))
+			s.must(remote.Released, remote.Release(s.names, e, used, r.Block.Last, ""))
 			s.wantFence(used)
 		}
 	})
@@ -132,9 +132,9 @@ func TestUnusedTokensStayIfSomebodyReservedSince(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		s.setFence(future)
 		e := newProcess(s).entry("")
-		r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		r := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 		since := s.must(remote.Granted, s.acquire(e)) // or for another key of the bucket
-		s.must(remote.Released, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.must(remote.Released, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
 		s.wantFence(since.Block.Last)
 	})
 }
@@ -145,14 +145,14 @@ func TestTokensGoBackOnlyWithTheLease(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		s.setFence(future)
 		e := newProcess(s).entry("")
-		r := s.must(remote.Granted, s.acquire(e).Tokens("64"))
+		r := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 		s.expire()
-		s.must(remote.Missing, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.must(remote.Missing, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
 		s.wantFence(r.Block.Last)
 		s.rdb.Del(s.Context(), s.fence)
 		s.setFence(r.Block.Last)
 		s.rdb.Set(s.Context(), s.lease, string(newProcess(s).entry("")), ttl)
-		s.must(remote.Lost, remote.Release(s.key, e, r.Block.First, r.Block, ""))
+		s.must(remote.Lost, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
 		s.wantFence(r.Block.Last)
 	})
 }
@@ -173,7 +173,7 @@ func TestLastTokenIsExactAndTheOneAfterItIsRefused(t *testing.T) {
 			s.wantRefused(s.acquire(e))
 		}
 		s.setFence(last - 1)
-		s.wantRefused(s.acquire(e).Tokens("2"))
+		s.wantRefused(s.acquire(e.Wanting(2)))
 	})
 }
 
@@ -215,19 +215,19 @@ func TestCounterThatIsNoneChangesNothing(t *testing.T) {
 				spoil(s)
 				s.wantRefused(s.release(owner, r))
 				s.wantRefused(s.pass(owner, r, newProcess(s).entry("")))
-				s.wantRefused(remote.Cancel(s.key, owner))
-				s.must(remote.Renewed, remote.Renew(s.key, owner, "")) // takes no token
+				s.wantRefused(remote.Cancel(s.names, owner))
+				s.must(remote.Renewed, remote.Renew(s.names, owner, "", 0)) // takes no token
 				s.expire()
 				s.wantRefused(s.acquire(first))
 				s.wantRefused(s.acquire(newProcess(s).entry("")))
 				s.rdb.Del(s.Context(), s.fence)
 				s.must(remote.Granted, s.acquire(first))
-				s.must(remote.Left, remote.Cancel(s.key, second))
+				s.must(remote.Left, remote.Cancel(s.names, second))
 
 				spoil(s)
 				s.wantRefused(s.pass(first, r, newProcess(s).entry("")))
 				// A release that nobody waits for takes none either.
-				s.must(remote.Released, remote.Release(s.key, first, 1, remote.Block{First: 1, Last: 9}, ""))
+				s.must(remote.Released, remote.Release(s.names, first, 1, 9, ""))
 				s.wantNoLease()
 			})
 		})

@@ -11,11 +11,13 @@ import (
 
 // wantGrant fails the test unless p has heard of a grant to e, with the counter
 // of fencing tokens at its end, and then of the other messages.
-func (s *stage) wantGrant(p *process, e remote.Entry, ticket string, queued int, from string, then ...string) {
+func (s *stage) wantGrant(p *process, e remote.Entry, ticket uint64, queued int, from string, then ...string) {
 	s.Helper()
 	last := ok(s.rdb.Get(s.Context(), s.fence).Result())(s)
+	final := ok(strconv.ParseUint(last, 10, 64))(s)
+	first := strconv.FormatUint(final-uint64(e.Tokens())+1, 10)
 	want := strings.Join([]string{
-		"grant", ticket, last, last, strconv.Itoa(queued), string(e.ID()), from, s.lease,
+		"grant", strconv.FormatUint(ticket, 10), first, last, strconv.Itoa(queued), string(e.ID()), from, s.lease,
 	}, "\n")
 	p.wantHeard(append([]string{want}, then...)...)
 }
@@ -25,10 +27,10 @@ func TestGrantReachesTheGranteesListener(t *testing.T) {
 		p := newProcess(s)
 		h := listen(s, p.name)
 		owner, r := s.hold()
-		e := p.entry("service=next")
+		e := p.entry("service=next").Wanting(5)
 		ticket := s.must(remote.Waiting, s.acquire(e)).Ticket
 		s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
-		s.must(remote.Released, s.release(owner, r).Tokens("5"))
+		s.must(remote.Released, s.release(owner, r))
 
 		g := receive(s, h.grants)
 		want := remote.Grant{
@@ -82,8 +84,8 @@ func TestKeyOfAnyBytesSurvivesTheWholeWay(t *testing.T) {
 				if g.ID != b.ID() || g.Key != key {
 					s.Errorf("grant %+v, want of %q for %q", g, b.ID(), key)
 				}
-				s.must(remote.Renewed, remote.Renew(key, b, ""))
-				s.must(remote.Released, remote.Cancel(key, b))
+				s.must(remote.Renewed, remote.Renew(s.names, b, "", 0))
+				s.must(remote.Released, remote.Cancel(s.names, b))
 				if names := ok(s.rdb.Keys(s.Context(), "*").Result())(s); len(names) != 1 || names[0] != s.fence {
 					s.Errorf("left in Redis: %q, want only %q", names, s.fence)
 				}

@@ -49,7 +49,7 @@ func TestRandomOperationsFollowTheModel(t *testing.T) {
 			// A process has one entry in line at most, but an old one may
 			// still be asked about.
 			for range 2 {
-				w.players = append(w.players, &player{process: p, entry: p.entry(fmt.Sprint("p", i))})
+				w.players = append(w.players, &player{process: p, entry: p.entry(fmt.Sprint("p", i)).Wanting(1 + i)})
 			}
 		}
 		for range *walkSteps {
@@ -80,12 +80,11 @@ func (w *walk) step() {
 	case n < 70:
 		w.stepRelease(p)
 	case n < 80:
-		w.log("renew %s", p.entry)
-		w.must(w.m.renew(p), remote.Renew(w.key, p.entry, p.refreshed(w.IntN(2) == 0)))
+		w.stepRenew(p)
 	case n < 88:
 		w.log("cancel %s", p.entry)
 		w.leave(p)
-		w.must(w.m.cancel(p), remote.Cancel(w.key, p.entry).Tokens("2"))
+		w.must(w.m.cancel(p), remote.Cancel(w.names, p.entry))
 	case n < 92:
 		w.log("%s is deaf or hears again", p.name)
 		if p.alive() {
@@ -116,20 +115,38 @@ func (w *walk) step() {
 	}
 }
 
+func (w *walk) stepRenew(p *player) {
+	tokens := w.IntN(3)
+	w.log("renew %s, %d tokens", p.entry, tokens)
+	want := w.m.renew(p)
+	r := w.must(want, remote.Renew(w.names, p.entry, p.refreshed(w.IntN(2) == 0), tokens))
+	if want != remote.Renewed || tokens == 0 {
+		if r.Block != (remote.Block{}) {
+			w.Errorf("tokens %+v that nobody asked for", r.Block)
+		}
+		return
+	}
+	if b := r.Block; b.First <= w.block.Last || b.Last != b.First+uint64(tokens)-1 {
+		w.Errorf("%d tokens %+v after %+v", tokens, b, w.block)
+	}
+	w.block = r.Block // the owner has used what it had
+	w.used = max(w.used, r.Block.First-1)
+}
+
 // refreshed returns an entry with the identity of p's and other metadata, or
 // "".
 func (p *player) refreshed(do bool) remote.Entry {
 	if !do {
 		return ""
 	}
-	return remote.MakeEntry(p.entry.ID(), ttl, "refreshed")
+	return remote.MakeEntry(p.entry.ID(), ttl, 1, "refreshed")
 }
 
 func (w *walk) stepAcquire(p *player) {
 	wait, queueCap := w.IntN(4) > 0, 1+w.IntN(8)
 	w.log("acquire %s wait %v cap %d", p.entry, wait, queueCap)
 	was := w.m.owner
-	r := w.must(w.m.acquire(p, wait, queueCap), remote.Acquire(w.key, p.entry, wait, queueCap).Tokens("3"))
+	r := w.must(w.m.acquire(p, wait, queueCap), remote.Acquire(w.names, p.entry, wait, queueCap))
 	w.took(p, r, was == p)
 }
 
@@ -185,7 +202,7 @@ func (w *walk) stepRelease(p *player) {
 		w.used = max(w.used, used)
 	}
 	own, requeued := w.m.release(p, requeue)
-	r := w.must(own, remote.Release(w.key, p.entry, used, block, entry).Tokens("4"))
+	r := w.must(own, remote.Release(w.names, p.entry, used, block.Last, entry))
 	if requeued == 0 {
 		if r.Requeued != nil {
 			w.Errorf("requeued %+v", r.Requeued)
@@ -208,8 +225,8 @@ func (w *walk) heardGrant(p *player) {
 		return
 	}
 	f := strings.Split(grants[0], "\n")
-	if f[1] != p.reply.Ticket || f[4] != strconv.Itoa(w.m.told) || f[5] != string(p.entry.ID()) || f[7] != w.lease {
-		w.Errorf("grant %q, want for %q with ticket %s and %d in line", f, p.entry, p.reply.Ticket, w.m.told)
+	if f[1] != strconv.FormatUint(p.reply.Ticket, 10) || f[4] != strconv.Itoa(w.m.told) || f[5] != string(p.entry.ID()) || f[7] != w.lease {
+		w.Errorf("grant %q, want for %q with ticket %d and %d in line", f, p.entry, p.reply.Ticket, w.m.told)
 	}
 	w.granted(p, remote.Block{
 		First: ok(strconv.ParseUint(f[2], 10, 64))(w), Last: ok(strconv.ParseUint(f[3], 10, 64))(w),

@@ -10,31 +10,52 @@ import "hash/fnv"
 const buckets = 256
 
 // Keyspace makes the names of what a lock has in Redis.
-type Keyspace struct{ prefix string }
+type Keyspace struct {
+	prefix string
+	bases  [buckets]base
+}
 
-// names are the Redis keys of one lock key, as the scripts want them.
-type names struct{ lease, queue, fence string }
+// base is what the names in one bucket start with, and the one that all its keys
+// share.
+type base struct{ lease, queue, fence string }
+
+// Names are the Redis keys of one lock key, as the scripts want them.
+type Names struct{ lease, queue, fence string }
 
 const hexDigits = "0123456789abcdef"
 
-func (k Keyspace) names(key string) names {
+func newKeyspace(prefix string) *Keyspace {
+	k := &Keyspace{prefix: prefix}
+	for i := range k.bases {
+		tagged := prefix + ":{" + hexDigits[i>>4:i>>4+1] + hexDigits[i&15:i&15+1] + "}:"
+		k.bases[i] = base{tagged + "l:", tagged + "q:", tagged + "fence"}
+	}
+	return k
+}
+
+// Names returns what key is called in Redis.
+func (k *Keyspace) Names(key string) Names {
+	b := &k.bases[bucket(key)]
+	return Names{lease: b.lease + key, queue: b.queue + key, fence: b.fence}
+}
+
+// bucket is FNV-1a, 32 bits, folded.
+func bucket(key string) byte {
 	h := fnv.New32a()
 	h.Write([]byte(key))
 	sum := h.Sum32()
-	b := byte(sum>>24) ^ byte(sum>>16) ^ byte(sum>>8) ^ byte(sum)
-	base := k.prefix + ":{" + string(hexDigits[b>>4]) + string(hexDigits[b&15]) + "}:"
-	return names{lease: base + "l:" + key, queue: base + "q:" + key, fence: base + "fence"}
+	return byte(sum>>24) ^ byte(sum>>16) ^ byte(sum>>8) ^ byte(sum)
 }
 
-// key is the inverse of names: the lock key of a lease's name.
-func (k Keyspace) key(lease string) (string, bool) {
+// key is the inverse of Names: the lock key of a lease's name.
+func (k *Keyspace) key(lease string) (string, bool) {
 	const tag = len(":{00}:l:")
 	if len(lease) <= len(k.prefix)+tag {
 		return "", false
 	}
 	key := lease[len(k.prefix)+tag:]
-	return key, k.names(key).lease == lease
+	return key, k.Names(key).lease == lease
 }
 
 // channel is where process p hears of grants and of others that wait.
-func (k Keyspace) channel(p Process) string { return k.prefix + ":w:" + string(p) }
+func (k *Keyspace) channel(p Process) string { return k.prefix + ":w:" + string(p) }

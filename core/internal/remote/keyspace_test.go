@@ -9,16 +9,16 @@ import (
 // These names are the wire format: a version that made others would not see the
 // locks of this one.
 func TestNamesAreTheWireFormat(t *testing.T) {
-	for key, want := range map[string]names{
+	for key, want := range map[string]Names{
 		"a":         {"latchkey:{ed}:l:a", "latchkey:{ed}:q:a", "latchkey:{ed}:fence"},
 		"orders/42": {"latchkey:{46}:l:orders/42", "latchkey:{46}:q:orders/42", "latchkey:{46}:fence"},
 		"{x}\n":     {"latchkey:{90}:l:{x}\n", "latchkey:{90}:q:{x}\n", "latchkey:{90}:fence"},
 	} {
-		if got := (Keyspace{"latchkey"}).names(key); got != want {
+		if got := newKeyspace("latchkey").Names(key); got != want {
 			t.Errorf("names(%q) = %q, want %q", key, got, want)
 		}
 	}
-	if got := (Keyspace{"latchkey"}).channel("p"); got != "latchkey:w:p" {
+	if got := newKeyspace("latchkey").channel("p"); got != "latchkey:w:p" {
 		t.Errorf("channel %q", got)
 	}
 }
@@ -27,7 +27,7 @@ func TestBucketsAreEvenlyUsed(t *testing.T) {
 	const perBucket = 100
 	count := make(map[string]int)
 	for i := range buckets * perBucket {
-		count[Keyspace{"p"}.names(fmt.Sprintf("user:%d", i)).fence]++
+		count[newKeyspace("p").Names(fmt.Sprintf("user:%d", i)).fence]++
 	}
 	if len(count) != buckets {
 		t.Errorf("%d buckets, want %d", len(count), buckets)
@@ -40,16 +40,16 @@ func TestBucketsAreEvenlyUsed(t *testing.T) {
 }
 
 func TestKeyIsOnlyFoundInItsOwnLeasesName(t *testing.T) {
-	k := Keyspace{"p"}
-	n := k.names("key")
+	k := newKeyspace("p")
+	n := k.Names("key")
 	for name, lease := range map[string]string{
 		"empty":          "",
 		"prefix only":    "p",
 		"no key":         "p:{00}:l:",
 		"queue":          n.queue,
 		"fence":          n.fence,
-		"another prefix": Keyspace{"q"}.names("key").lease,
-		"longer prefix":  Keyspace{"pp"}.names("key").lease,
+		"another prefix": newKeyspace("q").Names("key").lease,
+		"longer prefix":  newKeyspace("pp").Names("key").lease,
 		"another bucket": strings.Replace(n.lease, n.lease[2:6], "{zz}", 1),
 		"cut":            n.lease[:len(n.lease)-1],
 		"longer":         n.lease + "\n",
@@ -68,8 +68,8 @@ func FuzzKeyspace(f *testing.F) {
 		if key == "" || prefix == "" || strings.ContainsAny(prefix, "{}\n") {
 			t.Skip("core refuses it")
 		}
-		k := Keyspace{prefix}
-		n := k.names(key)
+		k := newKeyspace(prefix)
+		n := k.Names(key)
 		if got, ok := k.key(n.lease); !ok || got != key {
 			t.Errorf("%q: %q, %v", key, got, ok)
 		}
@@ -82,7 +82,7 @@ func FuzzKeyspace(f *testing.F) {
 				t.Errorf("%q is in slot %d, %q in %d", n.lease, want, name, got)
 			}
 		}
-		if got, ok := k.key(key); ok && k.names(got).lease != key {
+		if got, ok := k.key(key); ok && k.Names(got).lease != key {
 			t.Errorf("%q is the key of %q, and is not", got, key)
 		}
 	})

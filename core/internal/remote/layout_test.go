@@ -13,8 +13,8 @@ func TestGoAndLuaAgreeOnTheEntrysLayout(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		p, q := newListening(s), newListening(s)
 		// Parts that differ in every place: digits that would show in another.
-		a := remote.MakeEntry(remote.MakeID(p.name, 0x1122334455667788), 87_654_321*time.Millisecond, "99meta-a")
-		b := remote.MakeEntry(remote.MakeID(q.name, 0x99aabbccddeeff00), 12_345_678*time.Millisecond, "11meta-b")
+		a := remote.MakeEntry(remote.MakeID(p.name, 0x1122334455667788), 87_654_321*time.Millisecond, 54321, "99meta-a")
+		b := remote.MakeEntry(remote.MakeID(q.name, 0x99aabbccddeeff00), 12_345_678*time.Millisecond, 67890, "11meta-b")
 		r := s.must(remote.Granted, s.acquire(a))
 		s.wantLease(a, '0', 87_654_321*time.Millisecond, 87_600_000*time.Millisecond)
 		ticket := s.must(remote.Waiting, s.acquire(b)).Ticket

@@ -31,7 +31,7 @@ const (
 type Grant struct {
 	ID     ID
 	Key    string
-	Ticket string
+	Ticket uint64
 	Block  Block
 	Queued int
 	// From is the last owner's metadata.
@@ -60,7 +60,7 @@ type Handler struct {
 // connection is: nothing may depend on one.
 type Listener struct {
 	rdb     redis.UniversalClient
-	names   Keyspace
+	names   *Keyspace
 	process Process
 	handler Handler
 	ctx     context.Context
@@ -211,16 +211,17 @@ func (l *Listener) dispatch(payload string) {
 		if len(f) != 7 {
 			return
 		}
+		ticket, err0 := strconv.ParseUint(f[0], 10, 64)
 		first, err1 := strconv.ParseUint(f[1], 10, 64)
 		last, err2 := strconv.ParseUint(f[2], 10, 64)
 		queued, err3 := strconv.Atoi(f[3])
 		id := ID(f[4])
 		key, ok := l.subject(id, f[6])
-		if !ok || first > last || errors.Join(err1, err2, err3) != nil {
+		if !ok || first > last || errors.Join(err0, err1, err2, err3) != nil {
 			return
 		}
 		l.handler.Granted(Grant{
-			ID: id, Key: key, Ticket: f[0], Block: Block{first, last}, Queued: queued, From: f[5],
+			ID: id, Key: key, Ticket: ticket, Block: Block{first, last}, Queued: queued, From: f[5],
 		})
 	case "note":
 		f := strings.SplitN(rest, "\n", 2)

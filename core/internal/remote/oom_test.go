@@ -39,11 +39,11 @@ func TestOutOfMemory(t *testing.T) {
 	s.must(remote.Waiting, s.acquire(second))
 	free := "another"
 	unwaited := newProcess(s).entry("")
-	block := s.must(remote.Granted, remote.Acquire(free, unwaited, true, manyMay).Tokens("64")).Block
+	block := s.must(remote.Granted, remote.Acquire(s.room.Names(free), unwaited.Wanting(64), true, manyMay)).Block
 
 	s.setMemory("1")
 	t.Run("an acquire is refused and leaves nothing", func(*testing.T) {
-		s.wantOOM(remote.Acquire("third", newProcess(s).entry(""), true, manyMay))
+		s.wantOOM(remote.Acquire(s.room.Names("third"), newProcess(s).entry(""), true, manyMay))
 		s.wantOOM(s.acquire(newProcess(s).entry("")))
 	})
 	t.Run("who asks again is answered", func(*testing.T) {
@@ -55,33 +55,33 @@ func TestOutOfMemory(t *testing.T) {
 	t.Run("a release that others wait for is refused whole", func(*testing.T) {
 		s.wantOOM(s.release(owner, r))
 		s.wantOOM(s.pass(owner, r, newProcess(s).entry("")))
-		s.wantOOM(remote.Release(s.key, owner, r.Block.First, remote.Block{Last: r.Block.First + 9}, ""))
-		s.wantOOM(remote.Cancel(s.key, owner))
+		s.wantOOM(remote.Release(s.names, owner, r.Block.First, r.Block.First+9, ""))
+		s.wantOOM(remote.Cancel(s.names, owner))
 		s.wantLease(owner, '1', ttl, 0)
 		s.wantQueue(first, second)
 		p.wantHeard()
 	})
 	t.Run("a release that nobody waits for works", func(*testing.T) {
-		s.must(remote.Released, remote.Release(free, unwaited, block.First, block, ""))
-		lease, _, _ := s.room.Names(free)
+		s.must(remote.Released, remote.Release(s.room.Names(free), unwaited, block.First, block.Last, ""))
+		lease, _, _ := s.room.Names(free).Parts()
 		if n := s.rdb.Exists(t.Context(), lease).Val(); n != 0 {
 			t.Error("the lease is still there")
 		}
 	})
 	t.Run("a renewal works, with metadata too", func(*testing.T) {
 		s.rdb.PExpire(t.Context(), s.lease, time.Second)
-		refreshed := remote.MakeEntry(owner.ID(), ttl, "new")
-		s.must(remote.Renewed, remote.Renew(s.key, owner, refreshed))
+		refreshed := remote.MakeEntry(owner.ID(), ttl, 1, "new")
+		s.must(remote.Renewed, remote.Renew(s.names, owner, refreshed, 0))
 		s.wantLease(refreshed, '1', ttl, ttl-5*time.Second)
 	})
 	t.Run("a waiter can leave", func(*testing.T) {
-		s.must(remote.Left, remote.Cancel(s.key, second))
+		s.must(remote.Left, remote.Cancel(s.names, second))
 		s.wantQueue(first)
 	})
 
 	s.setMemory("0")
 	t.Run("all works when there is memory again", func(*testing.T) {
-		s.must(remote.Granted, remote.Acquire("third", newProcess(s).entry(""), true, manyMay))
+		s.must(remote.Granted, remote.Acquire(s.room.Names("third"), newProcess(s).entry(""), true, manyMay))
 		s.must(remote.Released, s.release(owner, r))
 		s.wantLease(first, '0', ttl, ttl-5*time.Second)
 		s.wantQueue()
@@ -92,12 +92,12 @@ func TestOutOfMemory(t *testing.T) {
 func TestReleaseWithoutMemoryWhenTheWaitersHaveGone(t *testing.T) {
 	s := onRedis(t, "--maxmemory-policy", "noeviction")
 	owner := newProcess(s).entry("")
-	block := s.must(remote.Granted, s.acquire(owner).Tokens("64")).Block
+	block := s.must(remote.Granted, s.acquire(owner.Wanting(64))).Block
 	gone := newProcess(s).entry("")
 	s.must(remote.Waiting, s.acquire(gone))
-	s.must(remote.Left, remote.Cancel(s.key, gone))
+	s.must(remote.Left, remote.Cancel(s.names, gone))
 	s.setMemory("1")
-	s.must(remote.Released, remote.Release(s.key, owner, block.First, block, ""))
+	s.must(remote.Released, remote.Release(s.names, owner, block.First, block.Last, ""))
 	s.wantNoLease()
 	s.setMemory("0")
 }

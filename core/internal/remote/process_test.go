@@ -72,7 +72,7 @@ func (p *process) entry(meta string) remote.Entry { return p.entryFor(ttl, meta)
 
 func (p *process) entryFor(ttl time.Duration, meta string) remote.Entry {
 	p.count++
-	return remote.MakeEntry(remote.MakeID(p.name, p.count), ttl, meta)
+	return remote.MakeEntry(remote.MakeID(p.name, p.count), ttl, 1, meta)
 }
 
 // heard returns the messages to the process since it was last asked.

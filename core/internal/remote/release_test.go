@@ -25,7 +25,7 @@ func TestOnlyTheWholeIdentityReleases(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		p := newProcess(s)
 		const counter = 0x123456789abcdef0
-		owner := remote.MakeEntry(remote.MakeID(p.name, counter), ttl, "owner")
+		owner := remote.MakeEntry(remote.MakeID(p.name, counter), ttl, 1, "owner")
 		r := s.must(remote.Granted, s.acquire(owner))
 		id := owner.ID()
 		for i := range len(id) {
@@ -33,17 +33,17 @@ func TestOnlyTheWholeIdentityReleases(t *testing.T) {
 			if other[i]++; other[i] == '9'+1 || other[i] == 'f'+1 {
 				other[i] = '0'
 			}
-			e := remote.MakeEntry(remote.ID(other), ttl, "owner")
+			e := remote.MakeEntry(remote.ID(other), ttl, 1, "owner")
 			if got := s.must(remote.Lost, s.release(e, r)); got.Requeued != nil {
 				s.Errorf("requeued %+v", got.Requeued)
 			}
-			s.must(remote.Lost, remote.Renew(s.key, e, e))
-			s.must(remote.Absent, remote.Cancel(s.key, e))
-			s.must(remote.Lost, remote.ReleaseUnknown(s.key, e.ID()))
+			s.must(remote.Lost, remote.Renew(s.names, e, e, 0))
+			s.must(remote.Absent, remote.Cancel(s.names, e))
+			s.must(remote.Lost, remote.ReleaseUnknown(s.names, e.ID()))
 		}
 		s.wantLease(owner, '0', ttl, 0)
 		// The TTL and the metadata are no part of it.
-		s.must(remote.Released, s.release(remote.MakeEntry(id, time.Second, "else"), r))
+		s.must(remote.Released, s.release(remote.MakeEntry(id, time.Second, 1, "else"), r))
 		s.wantNoLease()
 	})
 }
@@ -54,7 +54,7 @@ func TestReleaseByIdentityAlone(t *testing.T) {
 		p := newListening(s)
 		next := p.entry("")
 		ticket := s.must(remote.Waiting, s.acquire(next)).Ticket
-		s.must(remote.Released, remote.ReleaseUnknown(s.key, owner.ID()))
+		s.must(remote.Released, remote.ReleaseUnknown(s.names, owner.ID()))
 		s.wantLease(next, '0', ttl, ttl-5*time.Second)
 		s.wantGrant(p, next, ticket, 0, owner.Meta())
 	})
@@ -65,7 +65,7 @@ func TestReleaseGrantsTheFirstInLineForItsOwnTTL(t *testing.T) {
 		owner, r := s.hold()
 		var ps []*process
 		var entries []remote.Entry
-		var tickets []string
+		var tickets []uint64
 		for i := range 3 {
 			p := newListening(s)
 			e := p.entryFor(time.Duration(i+2)*time.Minute, fmt.Sprint("meta", i))
@@ -157,7 +157,7 @@ func TestReleaseOfAnothersLeaseDoesNothing(t *testing.T) {
 		s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
 		before := s.dump()
 		requeue := newProcess(s).entry("")
-		got := s.must(remote.Lost, remote.Release(s.key, first, r.Block.First, r.Block, requeue))
+		got := s.must(remote.Lost, remote.Release(s.names, first, r.Block.First, r.Block.Last, requeue))
 		if got.Requeued != nil {
 			s.Errorf("requeued %+v", got.Requeued)
 		}

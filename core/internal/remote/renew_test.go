@@ -11,7 +11,7 @@ func TestRenewalProlongsTheLeaseToItsFullTTL(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		e, _ := s.hold()
 		s.rdb.PExpire(s.Context(), s.lease, time.Second)
-		if r := s.must(remote.Renewed, remote.Renew(s.key, e, "")); r.Queued != 0 {
+		if r := s.must(remote.Renewed, remote.Renew(s.names, e, "", 0)); r.Queued != 0 {
 			s.Errorf("%d wait, want none", r.Queued)
 		}
 		s.wantLease(e, '0', ttl, ttl-5*time.Second)
@@ -23,7 +23,7 @@ func TestRenewalTellsHowManyWait(t *testing.T) {
 		e, _ := s.hold()
 		for want := 1; want <= 3; want++ {
 			s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
-			if r := s.must(remote.Renewed, remote.Renew(s.key, e, "")); r.Queued != want {
+			if r := s.must(remote.Renewed, remote.Renew(s.names, e, "", 0)); r.Queued != want {
 				s.Errorf("%d wait, want %d", r.Queued, want)
 			}
 			s.wantLease(e, '1', ttl, ttl-5*time.Second)
@@ -37,15 +37,15 @@ func TestRenewalNeverRecreatesALease(t *testing.T) {
 			e, _ := s.hold()
 			var meta remote.Entry
 			if refreshed {
-				meta = remote.MakeEntry(e.ID(), ttl, "new")
+				meta = remote.MakeEntry(e.ID(), ttl, 1, "new")
 			}
 			s.expire()
-			s.must(remote.Lost, remote.Renew(s.key, e, meta))
+			s.must(remote.Lost, remote.Renew(s.names, e, meta, 0))
 			s.wantNoLease()
 
 			other, _ := s.hold()
 			s.rdb.PExpire(s.Context(), s.lease, 3*time.Second)
-			s.must(remote.Lost, remote.Renew(s.key, e, meta))
+			s.must(remote.Lost, remote.Renew(s.names, e, meta, 0))
 			s.wantLease(other, '0', 3*time.Second, time.Second)
 		})
 	}
@@ -58,9 +58,9 @@ func TestRefreshedMetadataKeepsTheFlagAndProlongs(t *testing.T) {
 			if flag == '1' {
 				s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
 			}
-			refreshed := remote.MakeEntry(e.ID(), ttl, "request=of the next&flag="+string(flag))
+			refreshed := remote.MakeEntry(e.ID(), ttl, 1, "request=of the next&flag="+string(flag))
 			s.rdb.PExpire(s.Context(), s.lease, time.Second)
-			s.must(remote.Renewed, remote.Renew(s.key, e, refreshed))
+			s.must(remote.Renewed, remote.Renew(s.names, e, refreshed, 0))
 			s.wantLease(refreshed, flag, ttl, ttl-5*time.Second)
 		}
 		// The metadata is what others now see, and the identity is what it was.

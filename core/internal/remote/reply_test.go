@@ -3,45 +3,53 @@ package remote
 import (
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
-func TestRepliesAreParsed(t *testing.T) {
-	waiting := Reply{Status: Waiting, Ticket: "17", TTL: 5 * time.Millisecond, Position: 2, Queued: 3, Owner: "0x"}
-	granted := Reply{Status: Granted, Block: Block{4, 9007199254740991}, Queued: 2}
-	for text, want := range map[string]Reply{
-		"granted 4 9007199254740991 2":         granted,
-		"waiting 17 5 2 3 0x":                  waiting,
-		"held -1 0 0x":                         {Status: Held, TTL: -time.Millisecond, Owner: "0x"},
-		"full 8 1000 ":                         {Status: Full, TTL: 8 * time.Millisecond, Queued: 1000},
-		"released":                             {Status: Released},
-		"missing":                              {Status: Missing},
-		"released waiting 17 5 2 3 0x":         {Status: Released, Requeued: &waiting},
-		"missing granted 4 9007199254740991 2": {Status: Missing, Requeued: &granted},
-		"lost":                                 {Status: Lost},
-		"renewed 6":                            {Status: Renewed, Queued: 6},
-		"left":                                 {Status: Left},
-		"absent":                               {Status: Absent},
-	} {
-		got, err := parseReply(onWire(strings.Split(text, " ")))
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
+func list(v ...any) []any {
+	for i, e := range v {
+		if n, ok := e.(int); ok {
+			v[i] = int64(n)
 		}
-	}
-}
-
-func onWire(f []string) []any {
-	v := make([]any, len(f))
-	for i, s := range f {
-		v[i] = s
 	}
 	return v
 }
 
+func TestRepliesAreParsed(t *testing.T) {
+	waiting := Reply{Status: Waiting, Ticket: 17, TTL: 5 * time.Millisecond, Position: 2, Queued: 3, Owner: "0x"}
+	granted := Reply{Status: Granted, Block: Block{4, 9007199254740991}, Queued: 2}
+	onWire := list(2, 17, 5, 2, 3, "0x")
+	for _, c := range []struct {
+		wire any
+		want Reply
+	}{
+		{list(1, 4, 9007199254740991, 2), granted},
+		{onWire, waiting},
+		{list(3, -1, 0, "0x"), Reply{Status: Held, TTL: -time.Millisecond, Owner: "0x"}},
+		{list(4, 8, 1000, ""), Reply{Status: Full, TTL: 8 * time.Millisecond, Queued: 1000}},
+		{int64(5), Reply{Status: Released}},
+		{list(5), Reply{Status: Released}},
+		{int64(6), Reply{Status: Missing}},
+		{list(5, onWire), Reply{Status: Released, Requeued: &waiting}},
+		{list(6, list(1, 4, 9007199254740991, 2)), Reply{Status: Missing, Requeued: &granted}},
+		{int64(7), Reply{Status: Lost}},
+		{list(8, 6), Reply{Status: Renewed, Queued: 6}},
+		{list(8, 6, 3, 4), Reply{Status: Renewed, Queued: 6, Block: Block{3, 4}}},
+		{int64(9), Reply{Status: Left}},
+		{int64(10), Reply{Status: Absent}},
+	} {
+		got, err := parseReply(c.wire)
+		if err != nil || !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%v: %+v, %v; want %+v", c.wire, got, err, c.want)
+		}
+	}
+}
+
 func TestErrorOfAnOperationIsAScriptError(t *testing.T) {
-	_, err := parseReply([]any{"error", "OOM no memory"})
+	_, err := parseReply(list(0, "OOM no memory"))
 	if e, ok := errors.AsType[*ScriptError](err); !ok || e.Text != "OOM no memory" {
 		t.Errorf("%v", err)
 	}
@@ -49,20 +57,18 @@ func TestErrorOfAnOperationIsAScriptError(t *testing.T) {
 
 func TestMalformedReplyIsAnError(t *testing.T) {
 	for _, v := range []any{
-		nil, "", 1, "granted", []any{}, []any{nil}, []any{int64(1)}, []any{[]any{"left"}},
-		[]any{"granted"}, []any{"granted", "1", "2"}, []any{"granted", "1", "2", "3", "4"},
-		[]any{"granted", "-1", "2", "3"}, []any{"granted", "1.5", "2", "3"}, []any{"granted", "1.76e+15", "2", "3"},
-		[]any{"granted", int64(1), int64(2), int64(3)}, []any{"granted", nil, "2", "3"},
-		[]any{"granted", "18446744073709551616", "2", "3"},
-		[]any{"waiting", "1", "x", "1", "1", ""}, []any{"waiting", "1", "1", "1", "1"},
-		[]any{"held"}, []any{"full", "1"}, []any{"lost", "x"}, []any{"renewed"}, []any{"left", ""}, []any{"absent", "x"},
-		[]any{"error"}, []any{"Left"}, []any{"unknown"},
-		[]any{"released", ""}, []any{"released", "granted"}, []any{"released", "lost"}, []any{"missing", "released"},
-		[]any{"released", "error", "x"}, []any{"released", "held", "1", "1", ""},
+		nil, "", 1, "granted", list(), list(nil), list("5"), list(list(5)), int64(-1), int64(11), list(11), 5.0,
+		int64(1), list(1), list(1, 1, 2), list(1, 1, 2, 3, 4), list(1, -1, 2, 3), list(1, 3, 2, 0), list(1, 1.5, 2, 3),
+		list(1, "1", 2, 3), list(1, nil, 2, 3), list(1, 1, 2, -3),
+		list(2, 1, "x", 1, 1, ""), list(2, 1, 1, 1, 1), list(2, 1, 1, 1, 1, 1), list(2, -1, 1, 1, 1, ""),
+		list(3), list(4, 1), list(7, "x"), int64(8), list(8, 1, 2), list(8, 1, 2, 1), list(9, ""), list(10, "x"),
+		int64(0), list(0), list(0, 1),
+		list(5, ""), list(5, 1), list(5, list()), list(5, list(7)), list(6, list(5)), list(5, list(0, "x")),
+		list(5, list(3, 1, 1, "")), list(5, list(1, 1, 2, 3, 4)), list(5, list(1, 1, 2, 3), 1), list(5, int64(1)),
 	} {
 		r, err := parseReply(v)
-		if err == nil {
-			t.Errorf("%v: %+v", v, r)
+		if _, own := errors.AsType[*ScriptError](err); err == nil || own {
+			t.Errorf("%v: %+v, %v", v, r, err)
 		}
 		if !reflect.DeepEqual(r, Reply{}) {
 			t.Errorf("%v: %+v beside an error", v, r)
@@ -70,23 +76,40 @@ func TestMalformedReplyIsAnError(t *testing.T) {
 	}
 }
 
+// Each field of the fuzzed text is a number if it can be one; the rest, after a
+// bar, is a list within the list.
 func FuzzParseReply(f *testing.F) {
 	for _, text := range []string{
-		"granted 1 2 3", "waiting 1 2 3 4 x", "held 1 2 x", "full 1 2 x", "released", "missing lost", "renewed 1",
-		"released released released", "error x", "absent", "", " ",
+		"1 1 2 3", "2 1 2 3 4 x", "3 1 2 x", "4 1 2 x", "5", "5|1 2 3 0", "6|2 1 2 3 4 x", "8 1", "8 1 2 3", "5|5|5", "0 x", "10", "", " ",
 	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := parseReply(onWire(strings.Split(text, " ")))
+		r, err := parseReply(fuzzed(text))
 		if _, own := errors.AsType[*ScriptError](err); err != nil && !own && !reflect.DeepEqual(r, Reply{}) {
 			t.Errorf("%+v beside %v", r, err)
 		}
-		if err == nil && (r.Status < Granted || r.Status > Absent) {
-			t.Errorf("status %d", r.Status)
+		if err == nil && (r.Status < Granted || r.Status > Absent || r.Block.First > r.Block.Last || r.Queued < 0) {
+			t.Errorf("%+v", r)
 		}
 		if q := r.Requeued; q != nil && q.Status != Granted && q.Status != Waiting {
 			t.Errorf("requeued: %+v", q)
 		}
 	})
+}
+
+func fuzzed(text string) []any {
+	var v []any
+	text, within, nested := strings.Cut(text, "|")
+	for _, s := range strings.Fields(text) {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			v = append(v, n)
+		} else {
+			v = append(v, s)
+		}
+	}
+	if nested {
+		v = append(v, fuzzed(within))
+	}
+	return v
 }

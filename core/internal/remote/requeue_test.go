@@ -9,7 +9,7 @@ import (
 
 // pass releases e's lease and queues next.
 func (s *stage) pass(e remote.Entry, r remote.Reply, next remote.Entry) remote.Op {
-	return remote.Release(s.key, e, r.Block.First, r.Block, next)
+	return remote.Release(s.names, e, r.Block.First, r.Block.Last, next)
 }
 
 // requeued returns what a release said of the entry that it was to queue.
@@ -36,8 +36,8 @@ func TestRequeuedEntryStandsBehindAllOthers(t *testing.T) {
 		if w.Position != 2 || w.Queued != 2 || w.Owner.ID() != first.ID() || w.TTL > ttl || w.TTL < ttl-5*time.Second {
 			s.Errorf("requeued %+v", w)
 		}
-		if micros(s, w.Ticket) <= micros(s, last) {
-			s.Errorf("ticket %s after %s", w.Ticket, last)
+		if w.Ticket <= last {
+			s.Errorf("ticket %d after %d", w.Ticket, last)
 		}
 		s.wantLease(first, '1', ttl, ttl-5*time.Second)
 		s.wantQueue(second, next)
@@ -91,13 +91,13 @@ func TestRequeueIsNeverRefusedByAFullQueue(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		owner, r := s.hold()
 		first := newListening(s).entry("")
-		s.must(remote.Waiting, remote.Acquire(s.key, first, true, 2))
+		s.must(remote.Waiting, remote.Acquire(s.names, first, true, 2))
 		second := newListening(s).entry("")
-		s.must(remote.Waiting, remote.Acquire(s.key, second, true, 2))
+		s.must(remote.Waiting, remote.Acquire(s.names, second, true, 2))
 		next := newProcess(s).entry("")
 		s.requeued(s.must(remote.Released, s.pass(owner, r, next)), remote.Waiting)
 		third := newProcess(s).entry("")
-		s.must(remote.Full, remote.Acquire(s.key, third, true, 2))
+		s.must(remote.Full, remote.Acquire(s.names, third, true, 2))
 		s.wantQueue(second, next)
 		s.wantLease(first, '1', ttl, 0)
 	})

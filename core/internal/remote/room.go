@@ -2,33 +2,29 @@ package remote
 
 import (
 	"context"
-	_ "embed"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
-var (
-	//go:embed script/prelude.lua
-	preludeSource string
-	//go:embed script/acquire.lua
-	acquireSource string
-	//go:embed script/release.lua
-	releaseSource string
-	//go:embed script/renew.lua
-	renewSource string
-	//go:embed script/cancel.lua
-	cancelSource string
-	//go:embed script/main.lua
-	mainSource string
+const (
+	// maxOps is how many operations travel in one trip at the most: a script
+	// runs alone, and everybody else's commands wait for its end.
+	maxOps = 64
+	// maxTrips is how many trips are under way while Redis answers. The fewer
+	// there are, the more operations each takes along, and the less they cost;
+	// with two, the server works on one while the other is on its way.
+	maxTrips = 3
+	// slowTrip is when a trip's place is given to another: its connection may
+	// be dead, and nobody else's operations should wait for that to be found
+	// out.
+	slowTrip = 50 * time.Millisecond
+	// maxConnections bounds the trips under way in any case. The client's pool
+	// may bound them further.
+	maxConnections = 64
 )
-
-// maxTrips bounds the calls to Redis under way at once. The client's pool may
-// bound them further.
-const maxTrips = 64
 
 // ErrRoomClosed is the answer to an operation that was never sent because the
 // room had closed.
@@ -37,35 +33,49 @@ var ErrRoomClosed = errors.New("core: the locker is closed")
 // Room is the one place that talks to Redis. It takes operations and answers
 // them; nobody else knows how they travel.
 //
+// They travel in groups: what is pending when a trip starts goes together, in
+// one script call. A lone operation goes at once, and alone. An error of one is
+// its own; a trip that fails is an ambiguous answer to each of its operations.
+//
 // The calls are made by its own goroutines: with Redis stopped, a go-redis call
 // with a context of 200 ms was measured to return after 5 s, so nobody who has a
 // deadline may be inside one.
 type Room struct {
 	rdb    redis.UniversalClient
-	names  Keyspace
-	script *redis.Script
-	limit  int
+	names  *Keyspace
+	script script
+	group  int // operations in one trip, at the most
+	trips  int // under way at once, not counting slow ones
+	limit  int // under way at once, with slow ones
 
 	// ctx is every call's: it ends when the room closes.
 	ctx    context.Context
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	pending []trip
-	running int
+	pending [][]task // in groups, each of which is one trip
+	spare   []task   // an empty group, to be used again
+	under   []*trip  // under way, the oldest first
+	kick    *time.Timer
+	kicking bool // kick is set
+	health  health
 	closed  bool
-	idle    chan struct{} // closed when running falls to 0, if someone waits
+	idle    chan struct{} // closed when nothing is under way, if someone waits
 }
 
-// trip is an operation and where its answer goes.
-type trip struct {
+// task is an operation and where its answer goes.
+type task struct {
 	op   Op
 	done func(Answer)
 }
 
-// Answer is the outcome of a trip. If Err is not nil and not ErrRoomClosed the
-// outcome is ambiguous: the operation may have been done, may be done yet, or
-// may never be.
+// trip is a worker that carries tasks to Redis and back, one group after
+// another.
+type trip struct{ sent time.Time } // guarded by Room.mu
+
+// Answer is the outcome of an operation. If Err is not nil and not ErrRoomClosed
+// the outcome is ambiguous: the operation may have been done, may be done yet,
+// or may never be.
 type Answer struct {
 	Reply Reply
 	Err   error
@@ -78,11 +88,11 @@ type Answer struct {
 func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &Room{
-		rdb:   rdb,
-		names: Keyspace{prefix},
-		script: redis.NewScript(preludeSource + acquireSource + releaseSource +
-			renewSource + cancelSource + mainSource),
-		limit:  maxTrips,
+		rdb:    rdb,
+		names:  newKeyspace(prefix),
+		script: newScript(),
+		group:  maxOps,
+		limit:  maxConnections,
 		ctx:    ctx,
 		cancel: cancel,
 	}
@@ -91,76 +101,150 @@ func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
 			r.limit = min(r.limit, o.PoolSize)
 		}
 	}
+	r.trips = min(maxTrips, r.limit)
 	return r
 }
+
+// Names returns what key is called in Redis.
+func (r *Room) Names(key string) Names { return r.names.Names(key) }
 
 // Do sends op, in time, and calls done exactly once, from another goroutine. It
 // never blocks.
 func (r *Room) Do(op Op, done func(Answer)) {
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	if r.closed {
-		r.mu.Unlock()
 		go done(Answer{Err: ErrRoomClosed, Sent: time.Now()})
 		return
 	}
-	r.pending = append(r.pending, trip{op, done})
-	start := r.running < r.limit
-	if start {
-		r.running++
-	}
-	r.mu.Unlock()
-	if start {
-		go r.work()
-	}
+	r.enqueue(task{op, done})
+	r.start()
 }
 
-// work makes trips until nothing is pending.
-func (r *Room) work() {
+// enqueue puts k into the last group that is pending. The caller holds mu.
+func (r *Room) enqueue(k task) {
+	last := len(r.pending) - 1
+	if last < 0 || len(r.pending[last]) == r.group {
+		r.pending = append(r.pending, r.spare)
+		r.spare = nil
+		last++
+	}
+	r.pending[last] = append(r.pending[last], k)
+}
+
+// start starts a trip if there is work for one and room. The caller holds mu.
+func (r *Room) start() {
+	if len(r.pending) == 0 {
+		return
+	}
+	if n := len(r.under); n >= r.trips && (n >= r.limit || n-r.slow() >= r.trips) {
+		r.kickLater()
+		return
+	}
+	t := &trip{}
+	r.under = append(r.under, t)
+	go r.travel(t)
+}
+
+// slow counts the trips that have been under way for too long. The caller holds
+// mu.
+func (r *Room) slow() int {
+	before := time.Now().Add(-slowTrip)
+	n := 0
+	for _, t := range r.under {
+		if !t.sent.IsZero() && !t.sent.After(before) {
+			n++
+		}
+	}
+	return n
+}
+
+// kickLater has start called again, if nothing else does. The caller holds mu.
+func (r *Room) kickLater() {
+	switch {
+	case r.kicking:
+		return
+	case r.kick == nil:
+		r.kick = time.AfterFunc(slowTrip, r.kicked)
+	default:
+		r.kick.Reset(slowTrip)
+	}
+	r.kicking = true
+}
+
+func (r *Room) kicked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.kicking = false
+	r.start()
+}
+
+// travel makes trips until nothing is pending.
+func (r *Room) travel(t *trip) {
 	for {
 		r.mu.Lock()
-		if len(r.pending) == 0 {
-			r.running--
-			if r.running == 0 && r.idle != nil {
-				close(r.idle)
-				r.idle = nil
-			}
+		if len(r.pending) == 0 || len(r.under)-r.slow() > r.trips { // a slow one has come back
+			r.end(t)
 			r.mu.Unlock()
 			return
 		}
-		t := r.pending[0]
-		r.pending[0] = trip{}
+		tasks := r.pending[0]
+		r.pending[0] = nil
 		r.pending = r.pending[1:]
+		t.sent = time.Now()
 		r.mu.Unlock()
-		t.done(r.call(t.op))
+
+		r.carry(t, tasks)
+
+		clear(tasks)
+		r.mu.Lock()
+		r.spare = tasks[:0]
+		r.mu.Unlock()
 	}
 }
 
-func (r *Room) call(op Op) Answer {
-	keys, args := op.appendTo(r.names, make([]string, 0, 3), append(make([]any, 0, 7), r.names.prefix))
-	a := Answer{Sent: time.Now()}
-	if a.Err = r.ctx.Err(); a.Err != nil {
-		a.Err = ErrRoomClosed
-		return a
+// end takes t off those under way. The caller holds mu.
+func (r *Room) end(t *trip) {
+	for i, u := range r.under {
+		if u == t {
+			r.under = append(r.under[:i], r.under[i+1:]...)
+			break
+		}
 	}
-	// Run sends EVALSHA and, if the server does not know the script (it was
-	// restarted, or is new after a failover), EVAL.
-	replies, err := r.script.Run(r.ctx, r.rdb, keys, args...).Slice()
-	switch {
-	case err != nil:
-		a.Err = err
-	case len(replies) != 1:
-		a.Err = fmt.Errorf("redis: %d replies for one operation", len(replies))
-	default:
-		a.Reply, a.Err = parseReply(replies[0])
+	if len(r.under) == 0 && r.idle != nil {
+		close(r.idle)
+		r.idle = nil
 	}
-	return a
+}
+
+// carry makes one trip, and answers each of its tasks.
+func (r *Room) carry(t *trip, tasks []task) {
+	sent := t.sent
+	if r.ctx.Err() != nil {
+		for _, k := range tasks {
+			k.done(Answer{Err: ErrRoomClosed, Sent: sent})
+		}
+		return
+	}
+	replies, err := r.script.run(r.ctx, r.rdb, r.names.prefix, tasks)
+	r.mu.Lock()
+	t.sent = time.Time{}
+	r.heard(sent, err)
+	r.mu.Unlock()
+	for i, k := range tasks {
+		a := Answer{Err: err, Sent: sent}
+		if err == nil {
+			a.Reply, a.Err = parseReply(replies[i])
+		}
+		k.done(a)
+	}
 }
 
 // Settle waits until all operations are answered, with those that their answers
 // called for, or ctx ends. New ones are still taken.
 func (r *Room) Settle(ctx context.Context) error {
 	r.mu.Lock()
-	if r.running == 0 {
+	if len(r.under) == 0 {
 		r.mu.Unlock()
 		return nil
 	}
@@ -185,5 +269,16 @@ func (r *Room) Close(ctx context.Context) error {
 	r.closed = true
 	r.mu.Unlock()
 	defer r.cancel()
+	defer r.stopTimers()
 	return r.Settle(ctx)
+}
+
+func (r *Room) stopTimers() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range []*time.Timer{r.kick, r.health.probe} {
+		if t != nil {
+			t.Stop()
+		}
+	}
 }

@@ -3,8 +3,10 @@ package remote_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -21,9 +23,18 @@ import (
 type delay struct {
 	before time.Duration
 
+	fail error // instead of the call
+
 	mu        sync.Mutex
 	starts    []time.Time // when each call would have been sent
+	groups    []int       // how many operations each had
 	now, most int         // under way
+}
+
+func (d *delay) set(before time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.before = before
 }
 
 var _ redis.Hook = (*delay)(nil)
@@ -43,11 +54,16 @@ func (d *delay) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 		}
 		d.mu.Lock()
 		d.starts = append(d.starts, time.Now())
+		d.groups = append(d.groups, cmd.Args()[2].(int)/3)
+		before := d.before
 		d.now++
 		d.most = max(d.most, d.now)
 		d.mu.Unlock()
-		time.Sleep(d.before) // a bubble's
-		err := next(ctx, cmd)
+		time.Sleep(before) // a bubble's
+		err := d.fail
+		if err == nil {
+			err = next(ctx, cmd)
+		}
 		d.mu.Lock()
 		d.now--
 		d.mu.Unlock()
@@ -65,7 +81,7 @@ func inBubble(t *testing.T, limit int, test func(t *testing.T, room *remote.Room
 		// Else the first calls are two: the script is not known.
 		warm := remote.NewRoom(rdb, prefix)
 		answer := make(chan remote.Answer)
-		warm.Do(remote.Cancel("k", acquirer()), func(a remote.Answer) { answer <- a })
+		warm.Do(remote.Cancel(warm.Names("k"), acquirer()), func(a remote.Answer) { answer <- a })
 		if a := <-answer; a.Err != nil {
 			t.Fatal(a.Err)
 		}
@@ -76,38 +92,111 @@ func inBubble(t *testing.T, limit int, test func(t *testing.T, room *remote.Room
 }
 
 func acquirer() remote.Entry {
-	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), ttl, "")
+	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), ttl, 1, "")
 }
 
-func TestAtMostLimitCallsAreUnderWayAndTheyGoInOrder(t *testing.T) {
-	const limit, ops = 3, 10
-	inBubble(t, limit, func(t *testing.T, room *remote.Room, d *delay) {
+// ask has a room carry n operations out, on keys of their own, and returns where
+// their answers arrive.
+func ask(room *remote.Room, n int) chan remote.Answer {
+	answers := make(chan remote.Answer, n)
+	for range n {
+		op := remote.Acquire(room.Names(string(remote.NewProcess())), acquirer(), true, manyMay)
+		room.Do(op, func(a remote.Answer) { answers <- a })
+	}
+	return answers
+}
+
+func TestWhatIsPendingTravelsTogether(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		d.before = time.Millisecond // answered before it is slow
 		start := time.Now()
-		answers := make(chan remote.Answer, ops)
-		for range ops {
-			room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
-		}
+		lone := ask(room, 1)
+		synctest.Wait() // it is under way
+		answers := ask(room, 64+3)
 		if waited := time.Since(start); waited != 0 {
 			t.Errorf("Do took %v", waited)
 		}
-		synctest.Wait()
+		a := <-lone
+		sent := [3]int{1}
+		if a.Err != nil || !a.Sent.Equal(start) {
+			t.Errorf("%+v", a)
+		}
+		for range cap(answers) {
+			a := <-answers
+			if a.Err != nil || a.Reply.Status != remote.Granted {
+				t.Fatalf("%+v", a)
+			}
+			sent[a.Sent.Sub(start)/time.Millisecond]++
+		}
+		// The first found nobody to wait for; then as many as may travel together.
+		if sent != [3]int{1, 64, 3} || !slices.Equal(d.groups, sent[:]) {
+			t.Errorf("trips of %v, by the answers %v", d.groups, sent)
+		}
+		closeRoom(t, room)
+	})
+}
+
+func TestFewTripsAreUnderWayWhileRedisAnswers(t *testing.T) {
+	inBubble(t, 64, func(t *testing.T, room *remote.Room, d *delay) {
+		defer closeRoom(t, room)
+		trips, _ := room.Limits()
+		d.before = time.Millisecond
+		for range 20 {
+			ask(room, 1)
+			synctest.Wait()
+		}
+		time.Sleep(time.Second)
 		d.mu.Lock()
-		if d.now != limit {
-			t.Errorf("%d calls under way, want %d", d.now, limit)
+		defer d.mu.Unlock()
+		if d.most != trips || len(d.groups) != trips+1 {
+			t.Errorf("%d trips at once, %v in all; want %d at once, and one more", d.most, d.groups, trips)
+		}
+	})
+}
+
+// A trip that hangs must not keep the others from going: its connection may be
+// dead. But there is an end to it.
+func TestTripThatIsSlowGivesItsPlaceToAnother(t *testing.T) {
+	const limit = 5
+	inBubble(t, limit, func(t *testing.T, room *remote.Room, d *delay) {
+		trips, _ := room.Limits()
+		d.set(time.Hour)
+		for range trips {
+			ask(room, 1)
+			synctest.Wait()
+		}
+		start := time.Now()
+		d.set(time.Second) // only those hang
+		answers := ask(room, 3)
+		for range cap(answers) {
+			a := <-answers
+			if waited := a.Sent.Sub(start); waited <= 0 || waited > 100*time.Millisecond {
+				t.Errorf("sent after %v", waited)
+			}
+		}
+		d.set(time.Hour)
+		for range 10 {
+			ask(room, 1)
+			time.Sleep(time.Second)
+		}
+		d.mu.Lock()
+		if d.most != limit {
+			t.Errorf("%d at once, want %d", d.most, limit)
 		}
 		d.mu.Unlock()
-		for i := range ops {
-			a := <-answers
-			if a.Err != nil {
-				t.Fatal(a.Err)
+		time.Sleep(3 * time.Hour) // until all have come back
+		closeRoom(t, room)
+	})
+}
+
+func TestTripThatFailsIsTheAnswerToEachOfItsOperations(t *testing.T) {
+	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
+		d.before, d.fail = time.Millisecond, io.ErrUnexpectedEOF
+		answers := ask(room, 5)
+		for range cap(answers) {
+			if a := <-answers; !errors.Is(a.Err, d.fail) {
+				t.Errorf("%+v", a)
 			}
-			// What waits its turn is not sent yet, and each takes a second.
-			if want := start.Add(time.Duration(i/limit) * time.Second); !a.Sent.Equal(want) {
-				t.Errorf("answer %d was sent at %v, want %v", i, a.Sent.Sub(start), want.Sub(start))
-			}
-		}
-		if d.most != limit {
-			t.Errorf("%d calls under way at once, want %d", d.most, limit)
 		}
 		closeRoom(t, room)
 	})
@@ -120,7 +209,7 @@ func TestSentIsBeforeTheRequestLeaves(t *testing.T) {
 		time.Sleep(time.Hour)
 		start := time.Now()
 		answers := make(chan remote.Answer, 1)
-		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+		room.Do(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
 		a := <-answers
 		if !a.Sent.Equal(start) || time.Since(start) != time.Second {
 			t.Errorf("sent after %v, answered after %v; want 0 and 1s", a.Sent.Sub(start), time.Since(start))
@@ -136,8 +225,8 @@ func TestLimitIsThePoolsButNeverMoreThan64(t *testing.T) {
 	mini := locktest.StartMini(t)
 	for pool, want := range map[int]int{1: 1, 63: 63, 64: 64, 1000: 64, 0: min(64, 10*runtime.GOMAXPROCS(0))} {
 		room := remote.NewRoom(mini.Client(&redis.Options{PoolSize: pool}), prefix)
-		if got := room.Limit(); got != want {
-			t.Errorf("a pool of %d: %d calls at once, want %d", pool, got, want)
+		if trips, got := room.Limits(); got != want || trips > got || trips < 1 {
+			t.Errorf("a pool of %d: %d calls at once, %d with slow ones, want %d", pool, trips, got, want)
 		}
 		closeRoom(t, room)
 	}
@@ -150,11 +239,12 @@ func TestWhatIsPendingBeforeCloseIsStillDone(t *testing.T) {
 		answers := make(chan remote.Answer, ops)
 		e := acquirer()
 		for range ops {
-			room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) { answers <- a })
+			room.Do(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) { answers <- a })
+			synctest.Wait()
 		}
 		closeRoom(t, room)
-		if took := time.Since(start); took != 4*time.Second {
-			t.Errorf("Close took %v, want the 4 rounds of a second", took)
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("Close took %v, want the 2 rounds of a second", took)
 		}
 		if len(answers) != ops {
 			t.Fatalf("%d answers when Close returned, want %d", len(answers), ops)
@@ -171,7 +261,7 @@ func TestClosedRoomSaysSo(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
 		closeRoom(t, room)
 		answers := make(chan remote.Answer) // nobody receives yet: Do must not wait
-		room.Do(remote.Cancel("k", acquirer()), func(a remote.Answer) { answers <- a })
+		room.Do(remote.Cancel(room.Names("k"), acquirer()), func(a remote.Answer) { answers <- a })
 		if a := <-answers; !errors.Is(a.Err, remote.ErrRoomClosed) {
 			t.Errorf("%+v", a)
 		}
@@ -186,14 +276,14 @@ func TestRoomThatIsClosingTakesNothingMore(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
 		start := time.Now()
 		first, second := make(chan remote.Answer, 1), make(chan remote.Answer, 1)
-		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { first <- a })
+		room.Do(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { first <- a })
 		closed := make(chan struct{})
 		go func() {
 			defer close(closed)
 			closeRoom(t, room)
 		}()
 		synctest.Wait() // it waits for the first
-		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { second <- a })
+		room.Do(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { second <- a })
 		if a := <-second; !errors.Is(a.Err, remote.ErrRoomClosed) || time.Since(start) != 0 {
 			t.Errorf("%+v after %v", a, time.Since(start))
 		}
@@ -211,9 +301,9 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 		start := time.Now()
 		answers := make(chan remote.Answer, ops)
 		for range ops {
-			room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+			room.Do(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+			synctest.Wait() // the first is under way
 		}
-		synctest.Wait() // the first is under way
 		cause := errors.New("no patience")
 		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Minute, cause)
 		defer cancel()
@@ -237,8 +327,8 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 func TestDoFromAnAnswer(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
 		e, done := acquirer(), make(chan remote.Answer)
-		room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) {
-			room.Do(remote.Release("k", e, a.Reply.Block.First, a.Reply.Block, ""), func(a remote.Answer) { done <- a })
+		room.Do(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) {
+			room.Do(remote.Release(room.Names("k"), e, a.Reply.Block.First, a.Reply.Block.Last, ""), func(a remote.Answer) { done <- a })
 		})
 		if a := <-done; a.Err != nil || a.Reply.Status != remote.Released {
 			t.Errorf("%+v", a)
@@ -259,7 +349,7 @@ func TestDoReturnsWhileRedisHangs(t *testing.T) {
 	go func() {
 		defer close(called)
 		for range ops {
-			room.Do(remote.Acquire("k", e, true, manyMay), func(a remote.Answer) { answers <- a })
+			room.Do(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) { answers <- a })
 		}
 	}()
 	receive(t, called)
@@ -284,7 +374,7 @@ func TestCloseReturnsWhileRedisHangs(t *testing.T) {
 	answers := make(chan remote.Answer, 2)
 	srv.Stop()
 	for range 2 {
-		room.Do(remote.Acquire("k", acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
+		room.Do(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { answers <- a })
 	}
 	receive(t, reads) // the first is stuck in the client
 	ctx, cancel := context.WithCancel(t.Context())

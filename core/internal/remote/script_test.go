@@ -16,12 +16,12 @@ func TestErrorOfOneOperationLeavesItsNeighboursAlone(t *testing.T) {
 		s.rdb.RPush(s.Context(), s.lease, "a list")
 		a, b := newProcess(s).entry(""), newProcess(s).entry("")
 		answers := ok(s.room.Trip(s.Context(),
-			remote.Acquire("good", a, true, manyMay),
-			remote.Acquire("bad", a, true, manyMay),
-			remote.Release("bad", a, 1, remote.Block{First: 1, Last: 1}, b),
-			remote.Renew("bad", a, ""),
-			remote.Cancel("bad", a),
-			remote.Acquire("good", b, true, manyMay),
+			remote.Acquire(s.room.Names("good"), a, true, manyMay),
+			remote.Acquire(s.room.Names("bad"), a, true, manyMay),
+			remote.Release(s.room.Names("bad"), a, 1, 1, b),
+			remote.Renew(s.room.Names("bad"), a, "", 0),
+			remote.Cancel(s.room.Names("bad"), a),
+			remote.Acquire(s.room.Names("good"), b, true, manyMay),
 		))(s)
 		for i, want := range []remote.Status{remote.Granted, 0, 0, 0, 0, remote.Waiting} {
 			a := answers[i]
@@ -43,7 +43,7 @@ func TestQueueOfAnotherTypeIsAnErrorAndChangesNothing(t *testing.T) {
 		owner, _ := s.hold()
 		s.rdb.Set(s.Context(), s.queue, "a string", 0)
 		s.wantRefused(s.acquire(newProcess(s).entry("")))
-		s.wantRefused(remote.Cancel(s.key, owner))
+		s.wantRefused(remote.Cancel(s.names, owner))
 		s.expire()
 		s.wantRefused(s.acquire(newProcess(s).entry("")))
 	})
@@ -55,7 +55,7 @@ func TestScriptsAreLoadedAgainIfTheServerHasForgottenThem(t *testing.T) {
 		if err := s.rdb.ScriptFlush(s.Context()).Err(); err != nil {
 			s.Fatal(err)
 		}
-		s.must(remote.Renewed, remote.Renew(s.key, e, ""))
+		s.must(remote.Renewed, remote.Renew(s.names, e, "", 0))
 	})
 }
 

@@ -32,7 +32,8 @@ type stage struct {
 	room *remote.Room
 	key  string
 
-	lease, queue, fence string // what key is called in Redis
+	names               remote.Names // what key is called in Redis
+	lease, queue, fence string
 }
 
 // onBoth runs a test against miniredis and against a real server: the protocol
@@ -74,7 +75,8 @@ func closeRoom(t *testing.T, r *remote.Room) {
 // use makes key the one that the stage is about.
 func (s *stage) use(key string) {
 	s.key = key
-	s.lease, s.queue, s.fence = s.room.Names(key)
+	s.names = s.room.Names(key)
+	s.lease, s.queue, s.fence = s.names.Parts()
 }
 
 // ask carries an operation out.
@@ -105,11 +107,11 @@ func (s *stage) must(want remote.Status, op remote.Op) remote.Reply {
 }
 
 // acquire asks for the lease, ready to wait.
-func (s *stage) acquire(e remote.Entry) remote.Op { return remote.Acquire(s.key, e, true, manyMay) }
+func (s *stage) acquire(e remote.Entry) remote.Op { return remote.Acquire(s.names, e, true, manyMay) }
 
 // release gives back what was granted in r.
 func (s *stage) release(e remote.Entry, r remote.Reply) remote.Op {
-	return remote.Release(s.key, e, r.Block.First, r.Block, "")
+	return remote.Release(s.names, e, r.Block.First, r.Block.Last, "")
 }
 
 // hold makes a new entry of a process that nobody listens for the owner.

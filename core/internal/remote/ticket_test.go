@@ -1,29 +1,23 @@
 package remote_test
 
 import (
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
-func micros(s *stage, ticket string) int64 {
-	s.Helper()
-	return ok(strconv.ParseInt(ticket, 10, 64))(s)
-}
-
 func TestTicketIsTheServersTimeInMicroseconds(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		s.hold()
-		before := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		before := uint64(ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro())
 		e := newProcess(s).entry("")
-		ticket := micros(s, s.must(remote.Waiting, s.acquire(e)).Ticket)
-		after := ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro()
+		ticket := s.must(remote.Waiting, s.acquire(e)).Ticket
+		after := uint64(ok(s.rdb.Time(s.Context()).Result())(s).UnixMicro())
 		if ticket < before || ticket > after {
 			s.Errorf("ticket %d, want %d to %d", ticket, before, after)
 		}
-		if score := ok(s.rdb.ZScore(s.Context(), s.queue, string(e)).Result())(s); int64(score) != ticket {
+		if score := ok(s.rdb.ZScore(s.Context(), s.queue, string(e)).Result())(s); uint64(score) != ticket {
 			s.Errorf("score %f, ticket %d", score, ticket)
 		}
 	})
@@ -41,12 +35,12 @@ func TestTicketsRiseWithinOneMicrosecond(t *testing.T) {
 			entries = append(entries, e)
 			ops = append(ops, s.acquire(e))
 		}
-		last := int64(0)
+		last := uint64(0)
 		for i, a := range ok(s.room.Trip(s.Context(), ops...))(s) {
 			if a.Err != nil || a.Reply.Status != remote.Waiting {
 				s.Fatalf("%+v", a)
 			}
-			ticket := micros(s, a.Reply.Ticket)
+			ticket := a.Reply.Ticket
 			if i > 0 && ticket != last+1 {
 				s.Errorf("ticket %d after %d", ticket, last)
 			}
@@ -64,7 +58,7 @@ func TestTicketsRiseWhenTheClockIsSetBack(t *testing.T) {
 	first := s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
 	s.mini.SetTime(start.Add(-time.Hour))
 	second := s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
-	if a, b := micros(s, first.Ticket), micros(s, second.Ticket); a != start.UnixMicro() || b != a+1 {
+	if a, b := first.Ticket, second.Ticket; a != uint64(start.UnixMicro()) || b != a+1 {
 		t.Errorf("tickets %d and %d, want %d and the next", a, b, start.UnixMicro())
 	}
 	if second.Position != 2 {
@@ -80,13 +74,13 @@ func TestEntryThatIsQueuedAgainGetsAnotherTicket(t *testing.T) {
 		p := newListening(s)
 		e := p.entry("")
 		first := s.must(remote.Waiting, s.acquire(e)).Ticket
-		s.must(remote.Left, remote.Cancel(s.key, e))
+		s.must(remote.Left, remote.Cancel(s.names, e))
 		s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
 		second := s.must(remote.Waiting, s.acquire(e)).Ticket
-		if micros(s, second) <= micros(s, first) {
-			s.Errorf("ticket %s after %s", second, first)
+		if second <= first {
+			s.Errorf("ticket %d after %d", second, first)
 		}
-		s.must(remote.Released, remote.Cancel(s.key, owner))
+		s.must(remote.Released, remote.Cancel(s.names, owner))
 		s.wantGrant(p, e, second, 0, owner.Meta())
 	})
 }

@@ -1,48 +1,56 @@
 -- acquire: entry asks for the lease, or asks again: doing it twice is as good
 -- as once.
 --   KEYS   lease, queue, fence
---   ARGV   'A', entry, '1' to wait in line or '0', cap of the queue,
---          fencing tokens wanted, unused
+--   ARGV   'A', entry, cap of the queue or '0' if it does not wait in line
 -- Replies
---   granted, first token, last token, waiting
---   waiting, ticket, lease's PTTL, position, waiting, owner
---   held, lease's PTTL, waiting, owner     (not waiting)
---   full, lease's PTTL, waiting, owner     (the queue is at its cap)
+--   GRANTED, first token, last token, waiting
+--   WAITING, ticket, lease's PTTL, position, waiting, owner
+--   HELD, lease's PTTL, waiting, owner     (not waiting)
+--   FULL, lease's PTTL, waiting, owner     (the queue is at its cap)
 -- An entry that is in the queue already never finds it full.
-ops.A = function(lease, queue, fence, entry, wait, cap, n)
-  local owner = redis.call('GET', lease)
-  if owner and id(owner) == id(entry) then
+--
+-- main.lua has begun it: owner is the one that it found; false if there was none
+-- and entry was written, but others are in line; or the error.
+ops.A = function(lease, queue, fence, entry, cap, owner)
+  if not owner then
+    -- An owner has expired, and those in line go first.
+    local ok, to, a, b, others = pcall(pass, lease, queue, fence, '', entry, 0)
+    if not ok then
+      call('DEL', lease)
+      error(to, 0)
+    end
+    if to == 'own' then return {GRANTED, a, b, others} end
+    owner = a
+  elseif type(owner) == 'table' then
+    -- Who holds the lease or waits can be answered also when memory is short.
+    local refusal, found = owner, false
+    if string.find(refusal.err, 'OOM', 1, true) then found = call('GET', lease) end
+    if not found then error(refusal, 0) end
+    owner = found
+  end
+  if id(owner) == id(entry) then
     -- The reply or the grant was lost. Its own time to live: this only ever
     -- prolongs the lease.
-    redis.call('PEXPIRE', lease, int(ttl(entry)))
-    local first, last = reserve(fence, n)
+    call('PEXPIRE', lease, ttl(entry))
+    local first, last = reserve(fence, want(entry))
     local others = 0
-    if flag(owner) == '1' then others = redis.call('ZCARD', queue) end
-    return {'granted', first, last, int(others)}
+    if flag(owner) == '1' then others = call('ZCARD', queue) end
+    return {GRANTED, first, last, others}
   end
-  if not owner then
-    if redis.call('EXISTS', queue) == 0 then
-      local first, last = reserve(fence, n)
-      write(lease, entry, 0)
-      return {'granted', first, last, '0'}
-    end
-    -- Expired with others in line: they go first.
-    local to, a, b, others = pass(lease, queue, fence, n, '', entry, 0)
-    if to == 'own' then return {'granted', a, b, others} end
-    owner = a
+  if cap == '0' then
+    return {HELD, call('PTTL', lease), call('ZCARD', queue), owner}
   end
-  if wait == '0' then
-    return {'held', int(redis.call('PTTL', lease)), int(redis.call('ZCARD', queue)), owner}
-  end
-  if not ticket_of(queue, entry) and redis.call('ZCARD', queue) >= tonumber(cap) then
-    return {'full', int(redis.call('PTTL', lease)), int(redis.call('ZCARD', queue)), owner}
+  if not ticket_of(queue, entry) and call('ZCARD', queue) >= tonumber(cap) then
+    return {FULL, call('PTTL', lease), call('ZCARD', queue), owner}
   end
   local ticket, added = enqueue(queue, entry)
   if added then
     -- Safe only because the lease was found in this very operation: on a
     -- missing key SETRANGE would make a lease without expiry.
-    redis.call('SETRANGE', lease, 0, '1')
-    redis.call('PUBLISH', channel(owner), table.concat({'note', id(owner), lease}, '\n'))
+    call('SETRANGE', lease, 0, '1')
   end
+  -- Again at each poll: the last note may be lost, and a process that passes the
+  -- lease on among its own would go on for as long as it does not know.
+  call('PUBLISH', channel(owner), table.concat({'note', id(owner), lease}, '\n'))
   return waiting(lease, queue, entry, ticket, owner)
 end

@@ -1,19 +1,22 @@
--- renew: the owner prolongs its lease. Never recreates it.
+-- renew: the owner prolongs its lease, and may take more fencing tokens for it.
+-- Never recreates it.
 --   KEYS   lease, queue, fence
---   ARGV   'N', entry, the entry with new metadata or '', unused...
+--   ARGV   'N', entry, the entry with new metadata or '', fencing tokens wanted
+--          or '0'
 -- Replies
---   renewed, waiting
---   lost                     the lease is gone or another's
-ops.N = function(lease, queue, fence, entry, refreshed)
-  local owner = redis.call('GET', lease)
-  if not owner or id(owner) ~= id(entry) then return {'lost'} end
+--   RENEWED, waiting [, first token, last token]
+--   LOST                     the lease is gone or another's
+ops.N = function(lease, queue, fence, entry, refreshed, tokens)
+  local owner = call('GET', lease)
+  if not owner or id(owner) ~= id(entry) then return LOST end
   -- First, because it needs no memory, and a server that is out of it refuses
   -- only a first write.
-  redis.call('PEXPIRE', lease, int(ttl(entry)))
+  call('PEXPIRE', lease, ttl(entry))
   if refreshed ~= '' then
-    redis.call('SET', lease, flag(owner) .. string.sub(refreshed, 2), 'KEEPTTL')
+    call('SET', lease, flag(owner) .. sub(refreshed, 2), 'KEEPTTL')
   end
   local others = 0
-  if flag(owner) == '1' then others = redis.call('ZCARD', queue) end
-  return {'renewed', int(others)}
+  if flag(owner) == '1' then others = call('ZCARD', queue) end
+  if tokens == '0' then return {RENEWED, others} end
+  return {RENEWED, others, reserve(fence, tonumber(tokens))}
 end

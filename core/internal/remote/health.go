@@ -1,0 +1,128 @@
+package remote
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// downAfter is how many trips in a row must fail for Redis to count as
+	// down. One may be no more than a connection that had died unnoticed.
+	downAfter = 2
+	// silence is how long Redis may leave everything unanswered before it
+	// counts as down.
+	silence = time.Second
+
+	minProbePause = 100 * time.Millisecond
+	maxProbePause = time.Second
+)
+
+// health follows whether Redis answers, so that in an outage nobody who needs an
+// answer at once pays a timeout to learn that there is none. Guarded by Room.mu.
+//
+// An error that the server itself returns is an answer. While Redis is down a
+// probe, an empty script call, asks whether it is back; so does whatever is sent
+// on behalf of those who hold or wait.
+type health struct {
+	answered time.Time // when Redis last did
+	failures int       // trips in a row
+	fault    error     // of the last of them
+	since    time.Time // since when it counts as down; zero if it does not
+	probe    *time.Timer
+	probing  bool          // a probe is under way
+	pause    time.Duration // before the next probe; zero if none is planned
+}
+
+// DownError says that Redis counts as down: it was not asked.
+type DownError struct {
+	Since time.Time
+	Cause error // nil if Redis does not answer at all
+}
+
+func (e *DownError) Error() string {
+	since := e.Since.Format(time.TimeOnly)
+	if e.Cause == nil {
+		return fmt.Sprintf("redis: no answer since %s; not asked", since)
+	}
+	return fmt.Sprintf("redis: down since %s, and probed at least every %v; not asked: %v", since, maxProbePause, e.Cause)
+}
+
+func (e *DownError) Unwrap() error { return e.Cause }
+
+// Down returns a *DownError if Redis counts as down, else nil.
+func (r *Room) Down() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := &r.health
+	if !h.since.IsZero() {
+		return &DownError{h.since, h.fault}
+	}
+	for _, t := range r.under {
+		if t.sent.IsZero() || h.answered.After(t.sent) {
+			continue
+		}
+		if time.Since(t.sent) > silence {
+			return &DownError{Since: t.sent}
+		}
+	}
+	return nil
+}
+
+// heard notes how a trip that was sent at the given time ended. The caller holds
+// mu.
+func (r *Room) heard(sent time.Time, err error) {
+	h := &r.health
+	if _, reply := errors.AsType[redis.Error](err); err == nil || reply {
+		h.answered = time.Now()
+		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
+		return
+	}
+	if r.ctx.Err() != nil {
+		return // not Redis's fault
+	}
+	h.failures++
+	h.fault = err
+	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence) {
+		h.since = time.Now()
+	}
+	if !h.since.IsZero() && h.pause == 0 {
+		h.pause = minProbePause
+		r.probeLater()
+	}
+}
+
+// probeLater plans a probe after the pause. The caller holds mu.
+func (r *Room) probeLater() {
+	if r.health.probe == nil {
+		r.health.probe = time.AfterFunc(r.health.pause, r.sendProbe)
+		return
+	}
+	r.health.probe.Reset(r.health.pause)
+}
+
+// sendProbe asks whether Redis is back, and goes on asking until it is.
+func (r *Room) sendProbe() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.health.pause == 0 || r.closed {
+		return
+	}
+	r.health.pause = min(2*r.health.pause, maxProbePause)
+	r.probeLater()
+	if r.health.probing || len(r.under) >= r.limit {
+		return // what is under way asks, too
+	}
+	r.health.probing = true
+	t := &trip{sent: time.Now()}
+	r.under = append(r.under, t)
+	go func() {
+		r.carry(t, nil)
+		r.mu.Lock()
+		r.health.probing = false
+		r.mu.Unlock()
+		r.travel(t)
+	}()
+}

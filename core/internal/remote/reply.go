@@ -1,0 +1,158 @@
+package remote
+
+import (
+	"fmt"
+	"time"
+)
+
+// Block is a range of fencing tokens reserved for one lease.
+type Block struct{ First, Last uint64 }
+
+// Status is what an operation came to. The numbers are the script's.
+type Status uint8
+
+// The statuses, by operation.
+const (
+	Granted  Status = iota + 1 // acquire: the entry owns the lease
+	Waiting                    // acquire: it is in the queue
+	Held                       // acquire: another owns the lease, and it does not wait
+	Full                       // acquire: the queue is at its cap
+	Released                   // release, cancel: the lease was ours and is given back
+	Missing                    // release: the lease had expired
+	Lost                       // release, renew: the lease is not ours
+	Renewed                    // renew
+	Left                       // cancel: it was in the queue
+	Absent                     // cancel: it was neither in the queue nor the owner
+
+	failed Status = 0 // the script's ERROR
+)
+
+// Reply is the server's answer to one operation.
+type Reply struct {
+	Status Status
+	// Block is set when Granted, and when Renewed with more tokens.
+	Block Block
+	// Ticket is the place in line, when Waiting.
+	Ticket uint64
+	// TTL is what remains of the lease of who is in the way; negative if it has
+	// no expiry. When Waiting, Held or Full.
+	TTL time.Duration
+	// Position is the place in the queue, from 1, when Waiting.
+	Position int
+	// Queued is how many entries wait.
+	Queued int
+	// Owner is who is in the way. When Waiting, Held or Full.
+	Owner Entry
+	// Requeued is the reply for the entry that a release was to queue.
+	Requeued *Reply
+}
+
+// ScriptError is an error that the server raised for one operation, such as
+// OOM or WRONGTYPE. Nothing is known of how far the operation went.
+type ScriptError struct{ Text string }
+
+func (e *ScriptError) Error() string { return "redis: " + e.Text }
+
+// parseReply reads the answer to one operation: a status, or a list that begins
+// with one.
+func parseReply(v any) (Reply, error) {
+	p := fields{rest: []any{v}}
+	if list, ok := v.([]any); ok {
+		p.rest = list
+	}
+	r := p.reply()
+	var text string
+	if r.Status == failed {
+		text = p.string()
+	}
+	if p.bad || len(p.rest) > 0 {
+		return Reply{}, fmt.Errorf("redis: malformed reply %v", v)
+	}
+	if r.Status == failed {
+		return Reply{}, &ScriptError{text}
+	}
+	return r, nil
+}
+
+// fields reads typed values from a reply, and remembers whether one was bad.
+type fields struct {
+	rest []any
+	bad  bool
+}
+
+// reply reads a reply, but the text of an error. All that the fields are read
+// into is in the order of the script's tables.
+func (p *fields) reply() Reply {
+	status := p.int()
+	if status < int64(failed) || status > int64(Absent) {
+		p.bad = true
+		return Reply{}
+	}
+	r := Reply{Status: Status(status)}
+	switch r.Status {
+	case Granted:
+		r.Block, r.Queued = p.block(), p.count()
+	case Waiting:
+		r.Ticket, r.TTL, r.Position, r.Queued, r.Owner = p.uint(), p.millis(), p.count(), p.count(), Entry(p.string())
+	case Held, Full:
+		r.TTL, r.Queued, r.Owner = p.millis(), p.count(), Entry(p.string())
+	case Released, Missing:
+		if len(p.rest) > 0 {
+			r.Requeued = p.requeued()
+		}
+	case Renewed:
+		r.Queued = p.count()
+		if len(p.rest) > 0 {
+			r.Block = p.block()
+		}
+	}
+	return r
+}
+
+func (p *fields) requeued() *Reply {
+	list, _ := p.next().([]any)
+	within := fields{rest: list}
+	q := within.reply()
+	if within.bad || len(within.rest) > 0 || q.Status != Granted && q.Status != Waiting {
+		p.bad = true
+	}
+	return &q
+}
+
+func (p *fields) next() any {
+	if len(p.rest) == 0 {
+		p.bad = true
+		return nil
+	}
+	v := p.rest[0]
+	p.rest = p.rest[1:]
+	return v
+}
+
+func (p *fields) string() string {
+	s, ok := p.next().(string)
+	p.bad = p.bad || !ok
+	return s
+}
+
+func (p *fields) int() int64 {
+	n, ok := p.next().(int64)
+	p.bad = p.bad || !ok
+	return n
+}
+
+func (p *fields) uint() uint64 {
+	n := p.int()
+	p.bad = p.bad || n < 0
+	return uint64(n)
+}
+
+func (p *fields) count() int { return int(p.uint()) }
+
+func (p *fields) block() Block {
+	b := Block{First: p.uint(), Last: p.uint()}
+	p.bad = p.bad || b.First > b.Last
+	return b
+}
+
+func (p *fields) millis() time.Duration { return time.Duration(p.int()) * time.Millisecond }

@@ -1,0 +1,142 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+)
+
+// request is one call of Acquire. It is used again by later ones: see recycle.
+type request struct {
+	key      string
+	settings Settings
+	start    time.Time
+	ready    chan struct{} // capacity 1: the outcome is there
+	tire     func()        // called when the longest wait is over
+
+	// Below: guarded by RedisLocker.mu until ready has been sent.
+	queue      *queue // nil when not in line
+	prev, next *request
+	limited    bool            // patience was set
+	patience   clockwork.Alarm // on RedisLocker.deadlines
+	info       Info
+	outcome    outcome
+}
+
+// outcome is a lock, or why there is none.
+type outcome struct {
+	lock       *lock
+	err, cause error
+}
+
+func (l *RedisLocker) newRequest(key string, start time.Time) *request {
+	r, _ := l.requests.Get().(*request)
+	if r == nil {
+		r = &request{ready: make(chan struct{}, 1)}
+		r.tire = func() {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.leave(r)
+		}
+	}
+	r.key, r.start, r.settings = key, start, l.settings
+	return r
+}
+
+// recycle keeps r for another call, once its outcome has been read, unless
+// something may still know it: its alarm, which could then end another's wait.
+func (l *RedisLocker) recycle(r *request) {
+	if !r.patience.Rests() {
+		return
+	}
+	r.key, r.settings.Meta, r.info, r.outcome, r.limited = "", Meta{}, Info{}, outcome{}, false
+	l.requests.Put(r)
+}
+
+// tell gives r its outcome. The caller holds RedisLocker.mu, and has taken r
+// from its line.
+func (r *request) tell(out outcome) {
+	r.outcome = out
+	r.ready <- struct{}{}
+}
+
+// waits tells whether a request with these settings gets in line behind another.
+func (s *Settings) waits() bool { return s.Wait > 0 && s.MaxWaiters > 0 }
+
+// refusal is why a request that does not wait goes away from a held key.
+func (r *request) refusal() error {
+	if r.settings.Wait == 0 {
+		return ErrHeld
+	}
+	return ErrQueueFull // MaxWaiters(0)
+}
+
+// failure is the error of a request that is not in line.
+func (r *request) failure(err, cause error) error {
+	r.info.Waited, r.info.LeaseTTL = time.Since(r.start), r.settings.TTL
+	return &AcquireError{Key: r.key, Err: err, Cause: cause, Info: r.info}
+}
+
+// acquire joins the local line for the key and waits at its end; all the rest
+// happens in answer to that.
+func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOption) (Lock, error) {
+	r := l.newRequest(key, time.Now())
+	defer l.recycle(r)
+	if err, cause := l.admit(ctx, r, opts); err != nil {
+		return nil, r.failure(err, cause)
+	}
+	return l.await(ctx, r)
+}
+
+// await returns when r has its outcome, or leaves when ctx ends.
+func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
+	select {
+	case <-r.ready:
+	case <-ctx.Done():
+		l.mu.Lock()
+		l.leave(r)
+		l.mu.Unlock()
+		<-r.ready
+	}
+	if r.limited {
+		l.deadlines.Clear(&r.patience)
+	}
+	out := r.outcome
+	if err := ctx.Err(); err != nil {
+		if out.lock != nil {
+			out.lock.giveBack()
+		}
+		return nil, r.failure(err, context.Cause(ctx))
+	}
+	if out.err != nil {
+		return nil, r.failure(out.err, out.cause)
+	}
+	out.lock.bind(ctx)
+	return out.lock, nil
+}
+
+// admit puts r in line, if nothing forbids it.
+func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOption) (err, cause error) {
+	if len(r.key) == 0 || len(r.key) > MaxKeyLen {
+		return ErrKey, fmt.Errorf("it has %d bytes, not between 1 and %d", len(r.key), MaxKeyLen)
+	}
+	if len(opts) > 0 {
+		if err := r.settings.apply(opts); err != nil {
+			return ErrOption, err
+		}
+	}
+	// The wire counts in milliseconds; what is proven must not be more.
+	r.settings.TTL = r.settings.TTL.Truncate(time.Millisecond)
+	if err := ctx.Err(); err != nil {
+		return err, context.Cause(ctx)
+	}
+	if holds(ctx, l, r.key) {
+		return ErrSelfDeadlock, nil
+	}
+	return l.join(r)
+}
+
+var errNoAnswer = errors.New("core: Redis did not answer in time")

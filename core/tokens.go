@@ -1,0 +1,92 @@
+package core
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+const (
+	// maxTokens is the most fencing tokens that are reserved at once. At a
+	// million handoffs a second, which is also the pace of the clock that the
+	// tokens follow, they last for 8 ms.
+	maxTokens = 8192
+	// tokenLead is how long before the last token is used, at the present pace,
+	// more are asked for: a few round trips.
+	tokenLead = 5 * time.Millisecond
+)
+
+// tokens are the fencing tokens that are reserved for a lease: a rising one for
+// each of its holders.
+type tokens struct {
+	used  uint64       // the last given out
+	block remote.Block // where that is from
+	next  remote.Block // reserved since, for when block is used up
+	asked bool         // more are on their way
+}
+
+// start takes the block that came with the lease.
+func (t *tokens) start(b remote.Block) { t.block, t.used = b, b.First-1 }
+
+// add takes a block that was reserved after all that are there. If there is one
+// in reserve already, the new one stays unused.
+func (t *tokens) add(b remote.Block) {
+	if t.next == (remote.Block{}) {
+		t.next = b
+	}
+}
+
+// left is how many are left.
+func (t *tokens) left() int {
+	n := t.block.Last - t.used
+	if t.next != (remote.Block{}) {
+		n += t.next.Last - t.next.First + 1
+	}
+	return int(n)
+}
+
+// take gives out the next one. There must be one left.
+func (t *tokens) take() uint64 {
+	if t.used == t.block.Last {
+		t.start(t.next)
+		t.next = remote.Block{}
+	}
+	t.used++
+	return t.used
+}
+
+// unused tells what a release can give back: the counter was at reserved after
+// the last reservation, and may go back to used. Not beyond that reservation's
+// beginning: before it, others may have reserved tokens.
+func (t *tokens) unused() (used, reserved uint64) {
+	if t.next != (remote.Block{}) {
+		return t.next.First - 1, t.next.Last
+	}
+	return t.used, t.block.Last
+}
+
+// tokensFor is how many tokens the next lease on q's key should come with: as
+// many as it will have holders, by what the last one had and by who is in line.
+// Those who are alone need one. The caller holds mu.
+func (l *RedisLocker) tokensFor(q *queue) int {
+	if l.tenure == 0 || q.line.length < 2 && q.served < 2 {
+		return 1
+	}
+	return min(max(q.line.length, q.served+q.served/4), maxTokens)
+}
+
+// provide sees to it that a lease with others in line behind its holder does not
+// run out of tokens. The caller holds mu.
+func (l *RedisLocker) provide(e *entry, now time.Time) {
+	if e.life != held || e.tokens.asked || l.ends(e, now) {
+		return
+	}
+	left, elapsed := e.tokens.left(), now.Sub(e.begun)
+	switch {
+	case left == 0:
+		l.sendRenewal(e, max(l.tokensFor(e.queue), e.served))
+	case time.Duration(left)*elapsed < time.Duration(e.served)*tokenLead:
+		// For four times as long as that at the present pace.
+		l.sendRenewal(e, max(e.queue.line.length, int(min(4*tokenLead*time.Duration(e.served)/max(elapsed, 1), maxTokens))))
+	}
+}
