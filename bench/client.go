@@ -14,9 +14,12 @@ import (
 // of 512 callers the peers were five times slower than with 128.
 func newClient(c circumstances) *redis.Client {
 	return redis.NewClient(&redis.Options{
-		Addr:        c.addr,
-		PoolSize:    min(max(c.callers, 10), 128),
-		PoolTimeout: 30 * time.Second,
+		Addr:     c.addr,
+		PoolSize: min(max(c.callers, 10), 128),
+		// So that a lone operation of Latchkey needs no other goroutine; it costs
+		// the others nothing.
+		ContextTimeoutEnabled: true,
+		PoolTimeout:           30 * time.Second,
 		// A managed service's announcements, which this server does not make.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})

@@ -45,7 +45,7 @@ func (l *RedisLocker) cancel(e *entry) {
 // disown gives back a lease in the name of an entry that is retired or was never
 // ours. Should it fail, the next note or grant that names the entry repeats it.
 func (l *RedisLocker) disown(key string, id remote.ID) {
-	l.room.Do(remote.ReleaseUnknown(l.room.Names(key), id), func(remote.Answer) {})
+	l.room.Do(remote.Release(l.room.Names(key), id, 0, 0, ""), func(remote.Answer) {})
 }
 
 func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }

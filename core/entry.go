@@ -80,12 +80,18 @@ func (l *RedisLocker) newEntry(q *queue) *entry {
 	id, tokens := remote.MakeID(l.process, l.counter), l.tokensFor(q)
 	e := &entry{
 		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.waits(),
-		wire: remote.MakeEntry(id, s.TTL, tokens, encodeMeta(s.Meta, time.Now())),
+		wire: makeEntry(id, s.TTL, tokens, s.Meta, time.Now()),
 	}
 	e.due = func() { l.due(e) }
 	q.entry = e
 	l.entries[e.number] = e
 	return e
+}
+
+// makeEntry is an entry with m and the holder's start as its metadata.
+func makeEntry(id remote.ID, ttl time.Duration, tokens int, m Meta, since time.Time) remote.Entry {
+	var buf [256]byte
+	return remote.MakeEntry(id, ttl, tokens, appendMeta(buf[:0], m, since))
 }
 
 // serves tells whether e, which stood in Redis for another, may go on for r: its
@@ -130,16 +136,23 @@ func (l *RedisLocker) lookup(id remote.ID) *entry {
 
 // send asks for the lease, for the first time or again. The caller holds mu.
 func (l *RedisLocker) send(e *entry) {
+	l.room.Do(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+}
+
+// question is what is asked for e. The caller holds mu, and sends it.
+func (l *RedisLocker) question(e *entry) remote.Op {
 	l.expectAnswer(e)
 	// Who is not heard to listen must not stand in line: its grant would find
 	// nobody, and it would lose its place.
-	op := remote.Acquire(e.queue.names, e.wire, e.wait && l.listening, maxQueued)
-	l.room.Do(op, func(a remote.Answer) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		e.inFlight--
-		l.answered(e, a)
-	})
+	return remote.Acquire(e.queue.names, e.wire, e.wait && l.listening, maxQueued)
+}
+
+// heard takes the answer to a question.
+func (l *RedisLocker) heard(e *entry, a remote.Answer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.inFlight--
+	l.answered(e, a)
 }
 
 // expectAnswer notes that a question about e is being sent. The caller holds

@@ -75,9 +75,9 @@ func (l *RedisLocker) sendRenewal(e *entry, tokens int) {
 		return
 	}
 	var refreshed remote.Entry
-	if who := e.lock.who; e.meta != who.Meta {
-		e.meta = who.Meta
-		refreshed = remote.MakeEntry(e.wire.ID(), e.ttl, 1, encodeMeta(who.Meta, who.Since))
+	if k := e.lock; e.meta != k.meta {
+		e.meta = k.meta
+		refreshed = makeEntry(e.wire.ID(), e.ttl, 1, k.meta, k.since)
 	}
 	e.renewing++
 	e.tokens.asked = e.tokens.asked || tokens > 0

@@ -13,15 +13,16 @@ type lock struct {
 	key    string
 	token  uint64
 	info   Info
-	who    *Holder // this holder, to those who wait for it
+	meta   Meta
+	since  time.Time
+	parent context.Context // of its context; set before the lock is handed out
 
-	released bool // guarded by RedisLocker.mu
+	// Guarded by RedisLocker.mu.
+	released bool
+	who      *Holder // see holder
 
-	// The context is set before the lock is handed out, but a loss may come
-	// earlier.
 	mu      sync.Mutex
-	context lockContext
-	parent  context.Context
+	context lockContext // made when it is first asked for
 	cancel  context.CancelCauseFunc
 	cause   error   // why it was stopped
 	watcher watcher // nil if nobody asks
@@ -29,10 +30,35 @@ type lock struct {
 
 var _ Lock = (*lock)(nil)
 
-func (k *lock) Key() string              { return k.key }
-func (k *lock) Token() uint64            { return k.token }
-func (k *lock) Info() Info               { return k.info }
-func (k *lock) Context() context.Context { return &k.context }
+func (k *lock) Key() string   { return k.key }
+func (k *lock) Token() uint64 { return k.token }
+func (k *lock) Info() Info    { return k.info }
+
+// Context makes the context when it is first asked for: it costs more than a
+// handoff, and not every holder wants it.
+func (k *lock) Context() context.Context {
+	k.mu.Lock()
+	if k.cancel != nil {
+		k.mu.Unlock()
+		return &k.context
+	}
+	ctx, cancel := context.WithCancelCause(k.parent)
+	k.context, k.cancel = lockContext{ctx, k}, cancel
+	cause := k.cause
+	k.mu.Unlock()
+	if cause != nil {
+		cancel(cause) // the loss, or the release, came before
+	}
+	return &k.context
+}
+
+// holder describes k to those who wait for it. The caller holds RedisLocker.mu.
+func (k *lock) holder() *Holder {
+	if k.who == nil {
+		k.who = &Holder{Meta: k.meta, Since: k.since}
+	}
+	return k.who
+}
 
 func (k *lock) Remaining() time.Duration {
 	k.locker.mu.Lock()
@@ -41,18 +67,6 @@ func (k *lock) Remaining() time.Duration {
 		return 0
 	}
 	return k.entry.valid.Remaining(time.Now())
-}
-
-// bind makes the lock's context, in the goroutine of its request.
-func (k *lock) bind(parent context.Context) {
-	ctx, cancel := context.WithCancelCause(parent)
-	k.mu.Lock()
-	k.parent, k.context, k.cancel = parent, lockContext{ctx, k}, cancel
-	cause := k.cause
-	k.mu.Unlock()
-	if cause != nil {
-		cancel(cause)
-	}
 }
 
 // stop cancels the lock's context; the first cause stays. The cancelling, which

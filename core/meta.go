@@ -53,15 +53,15 @@ const (
 	maxMetaTrace     = 64
 )
 
-// encodeMeta returns m and the holder's start as they are stored: a query
+// appendMeta appends m and the holder's start as they are stored: a query
 // string, so that people can read it and newer versions can add to it.
-func encodeMeta(m Meta, since time.Time) string {
-	b := make([]byte, 0, 192)
+func appendMeta(b []byte, m Meta, since time.Time) []byte {
+	start := len(b)
 	add := func(name, value string) {
 		if value == "" {
 			return
 		}
-		if len(b) > 0 {
+		if len(b) > start {
 			b = append(b, '&')
 		}
 		b = append(append(b, name...), '=')
@@ -79,7 +79,7 @@ func encodeMeta(m Meta, since time.Time) string {
 		add("trace", m.TraceParent)
 	}
 	add("since", strconv.FormatInt(since.UnixMilli(), 10))
-	return string(b)
+	return b
 }
 
 // cutName returns as many whole characters of a name as are stored.
@@ -94,7 +94,7 @@ func cutName(s string) string {
 	return s[:n]
 }
 
-// decodeHolder is the inverse of encodeMeta; nil if there is nothing in s that
+// decodeHolder is the inverse of appendMeta; nil if there is nothing in s that
 // it knows. It is lenient: the text is only shown to people. But it is always
 // valid UTF-8, without which an exporter refuses a whole batch of spans
 // (https://protobuf.dev/programming-guides/proto3/#scalar).

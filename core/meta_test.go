@@ -11,6 +11,8 @@ import (
 // character escaped threefold, the longest numbers and the names.
 const maxEncodedMeta = 3*(2*maxMetaName+maxMetaRequestID+maxMetaTrace) + 2*20 + 60
 
+func encodeMeta(m Meta, since time.Time) string { return string(appendMeta(nil, m, since)) }
+
 func TestMetadataSurvivesItsWayThroughRedis(t *testing.T) {
 	since := time.UnixMilli(1_790_000_000_123)
 	for name, m := range map[string]Meta{

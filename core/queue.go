@@ -90,10 +90,15 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	if behind || r.settings.Wait > 0 && r.settings.Wait < backendTimeout {
 		l.limitWait(r)
 	}
-	if q.entry == nil {
-		l.ask(q)
-	} else {
+	switch {
+	case q.entry != nil:
 		l.provide(q.entry, r.start)
+	case r.patient:
+		// It would wait for nothing else: the trip may be its own.
+		e := l.newEntry(q)
+		r.lone = l.room.Begin(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+	default:
+		l.ask(q)
 	}
 	return nil, nil
 }
@@ -113,7 +118,7 @@ func (l *RedisLocker) describe(r *request, q *queue, ahead int) {
 	switch e := q.entry; {
 	case e == nil:
 	case e.life == held:
-		r.info.Blocker = e.lock.who
+		r.info.Blocker = e.lock.holder()
 	default:
 		r.info.Blocker = e.owner
 		r.info.Position += max(0, e.position-1)

@@ -27,103 +27,142 @@ func (l *RedisLocker) newAnswer() *answer {
 // the answer.
 func (k *lock) Release(ctx context.Context) error {
 	l := k.locker
+	if ctx.Err() != nil {
+		return l.releaseUnheard(ctx, k)
+	}
 	a := l.newAnswer()
 	defer a.timer.Stop()
-	switch sent, err := l.release(k, a.err); {
-	case err != nil:
+	sent, lone, err := l.release(k, a.err, patient(ctx))
+	if err != nil || !sent {
 		l.answers.Put(a)
 		return err
-	case !sent:
-		l.answers.Put(a)
-		return nil
 	}
-	var err error
+	if lone != nil {
+		lone.Travel()
+	}
 	select {
 	case err := <-a.err:
 		l.answers.Put(a)
 		return err
 	case <-ctx.Done():
-		err = context.Cause(ctx)
+		return unconfirmed(context.Cause(ctx))
 	case <-a.timer.C:
-		err = fmt.Errorf("%w: %w", ErrBackend, errNoAnswer)
+		return unconfirmed(fmt.Errorf("%w: %w", ErrBackend, errNoAnswer))
 	}
+}
+
+// releaseUnheard is Release for a caller who does not wait for the answer,
+// because its context has ended.
+func (l *RedisLocker) releaseUnheard(ctx context.Context, k *lock) error {
+	sent, _, err := l.release(k, nil, false)
+	if err != nil || !sent {
+		return err
+	}
+	return unconfirmed(context.Cause(ctx))
+}
+
+func unconfirmed(err error) error {
 	return fmt.Errorf("core: the release is not confirmed yet and goes on in the background: %w", err)
 }
 
 // giveBack releases a lock that its request did not live to see.
-func (k *lock) giveBack() { _, _ = k.locker.release(k, make(chan error, 1)) }
+func (k *lock) giveBack() { _, _, _ = k.locker.release(k, nil, false) }
 
 // release passes the lock on inside this process, or sends the lease back, and
 // with it the next in this process's line to stand in the queue. If it was sent,
-// the answer comes over the channel.
-func (l *RedisLocker) release(k *lock, answer chan<- error) (sent bool, err error) {
+// the answer comes over the channel, unless that is nil. The caller has to make
+// the lone trip, if there is one: there is none if the caller is not patient.
+func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone, err error) {
 	l.mu.Lock()
 	if k.released {
 		l.mu.Unlock()
-		return false, ErrReleased
+		return false, nil, ErrReleased
 	}
 	k.released = true
 	now := time.Now()
-	l.holds.observe(now.Sub(k.who.Since))
+	l.holds.observe(now.Sub(k.since))
 	if next := l.successor(k, now); next != nil {
-		l.give(k.entry, next, HandoffLocal, k.who, now)
+		l.give(k.entry, next, HandoffLocal, k.holder(), now)
 		l.provide(k.entry, now)
 	} else {
-		l.sendBack(k, answer)
+		lone = l.sendBack(k, answer, patient, now)
 		sent = true
 	}
 	l.mu.Unlock()
 	k.stop(ErrReleased)
-	return sent, nil
+	return sent, lone, nil
 }
 
 // sendBack gives the lease back to Redis. The caller holds mu.
-func (l *RedisLocker) sendBack(k *lock, answer chan<- error) {
-	e, q, lost := k.entry, k.entry.queue, k.entry.lost
+func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now time.Time) (lone *remote.Lone) {
+	e, q := k.entry, k.entry.queue
+	r := &returning{locker: l, lock: k, lost: e.lost, proven: e.valid.Remaining(now) > 0, answer: answer}
 	l.end(e)
 	// Known until the release is answered: a note that comes meanwhile calls
 	// for no other release, which would make this one find nothing.
 	l.detach(e)
 	q.served = e.served
 
-	var next *entry
 	var requeue remote.Entry
 	if q.entry == nil && q.line.length > 0 {
-		next = l.newEntry(q)
-		l.expectAnswer(next)
+		r.next, r.from = l.newEntry(q), k.holder()
+		l.expectAnswer(r.next)
 		if l.listening {
-			requeue = next.wire
+			requeue = r.next.wire
 		}
 	}
 	l.tidy(q)
 	used, reserved := e.tokens.unused()
-	l.room.Do(remote.Release(q.names, e.wire, used, reserved, requeue), func(a remote.Answer) {
-		answer <- l.released(k, lost, a)
-		if next != nil {
-			l.requeued(next, a, k.who)
-		}
-	})
+	op := remote.Release(q.names, e.wire.ID(), used, reserved, requeue)
+	if patient && r.next == nil {
+		lone = l.room.Begin(op, r.answered)
+	} else {
+		l.room.Do(op, r.answered)
+	}
 	if l.holders--; l.holders == 0 && l.drained != nil {
 		close(l.drained) // only now that the release is in the room
 		l.drained = nil
 	}
+	return lone
 }
 
-// released takes the answer to a release, and returns Release's error.
-func (l *RedisLocker) released(k *lock, lost bool, a remote.Answer) error {
+// returning is a lease on its way back to Redis.
+type returning struct {
+	locker *RedisLocker
+	lock   *lock
+	lost   bool         // before it was released
+	proven bool         // it was proven to be ours when it was released
+	answer chan<- error // for Release's error; nil if nobody waits
+	next   *entry       // queued with it, or nil
+	from   *Holder      // its predecessor
+}
+
+func (r *returning) answered(a remote.Answer) {
+	err := r.outcome(a)
+	if r.answer != nil {
+		r.answer <- err
+	}
+	if r.next != nil {
+		r.locker.requeued(r.next, a, r.from)
+	}
+}
+
+// outcome is Release's error.
+func (r *returning) outcome(a remote.Answer) error {
+	l, e := r.locker, r.lock.entry
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.entries, k.entry.number)
-	if a.Err != nil || k.entry.ghost || k.entry.unread {
-		l.cancel(k.entry) // until it is answered, or the lease has expired
+	delete(l.entries, e.number)
+	if a.Err != nil || e.ghost || e.unread {
+		l.cancel(e) // until it is answered, or the lease has expired
 	}
 	switch {
-	case lost:
+	case r.lost:
 		return ErrLost
 	case a.Err != nil:
 		return fmt.Errorf("%w: the release goes on in the background: %w", ErrBackend, a.Err)
-	case a.Reply.Status != remote.Released:
-		return ErrLost
+	case a.Reply.Status != remote.Released && !(a.Repeated && r.proven):
+		return ErrLost // else its first attempt must have released it
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
 // request is one call of Acquire. It is used again by later ones: see recycle.
@@ -14,6 +15,8 @@ type request struct {
 	key      string
 	settings Settings
 	start    time.Time
+	patient  bool          // can make a lone trip
+	lone     *remote.Lone  // to be made by the request itself
 	ready    chan struct{} // capacity 1: the outcome is there
 	tire     func()        // called when the longest wait is over
 
@@ -88,6 +91,10 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 	if err, cause := l.admit(ctx, r, opts); err != nil {
 		return nil, r.failure(err, cause)
 	}
+	if r.lone != nil {
+		r.lone.Travel()
+		r.lone = nil
+	}
 	return l.await(ctx, r)
 }
 
@@ -114,7 +121,7 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 	if out.err != nil {
 		return nil, r.failure(out.err, out.cause)
 	}
-	out.lock.bind(ctx)
+	out.lock.parent = ctx
 	return out.lock, nil
 }
 
@@ -136,7 +143,14 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	if holds(ctx, l, r.key) {
 		return ErrSelfDeadlock, nil
 	}
+	r.patient = r.settings.Wait >= remote.LonePatience && patient(ctx)
 	return l.join(r)
+}
+
+// patient tells whether ctx leaves time for a lone trip.
+func patient(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > remote.LonePatience
 }
 
 var errNoAnswer = errors.New("core: Redis did not answer in time")

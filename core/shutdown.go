@@ -110,7 +110,7 @@ func (l *RedisLocker) cutOff(ctx context.Context) error {
 	cause := errors.Join(ErrLost, ErrClosed)
 	for _, k := range cut {
 		k.stop(cause)
-		l.room.Do(remote.Release(k.entry.queue.names, k.entry.wire, 0, 0, ""), func(remote.Answer) {})
+		l.room.Do(remote.Release(k.entry.queue.names, k.entry.wire.ID(), 0, 0, ""), func(remote.Answer) {})
 	}
 	close(drained) // only now that the releases are in the room
 	if len(cut) == 0 {

@@ -63,7 +63,7 @@ type Entry string
 // MakeEntry returns the entry for id. The ttl is in whole milliseconds, at
 // most 24 h. tokens is how many fencing tokens are to be reserved with the
 // lease, whoever grants it: at least 1, at most 99,999.
-func MakeEntry(id ID, ttl time.Duration, tokens int, meta string) Entry {
+func MakeEntry[M string | []byte](id ID, ttl time.Duration, tokens int, meta M) Entry {
 	var b strings.Builder
 	b.Grow(metaAt + len(meta))
 	b.WriteByte('0')
@@ -71,7 +71,7 @@ func MakeEntry(id ID, ttl time.Duration, tokens int, meta string) Entry {
 	b.WriteString(string(id))
 	writePadded(&b, int(ttl.Milliseconds()), wantAt-ttlAt)
 	writePadded(&b, max(1, min(tokens, maxTokens)), metaAt-wantAt)
-	b.WriteString(meta)
+	b.Write([]byte(meta))
 	return Entry(b.String())
 }
 
@@ -84,10 +84,6 @@ func writePadded(b *strings.Builder, n, width int) {
 	}
 	b.Write(digits[:width])
 }
-
-// Placeholder returns an entry that stands for id where only the identity
-// counts: in a release on behalf of an entry that is no longer known.
-func Placeholder(id ID) Entry { return MakeEntry(id, time.Millisecond, 1, "") }
 
 // valid tells whether e has the shape of an entry.
 func (e Entry) valid() bool {

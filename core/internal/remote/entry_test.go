@@ -25,9 +25,6 @@ func TestEntryIsFixedWidthTextWithMetadataBehind(t *testing.T) {
 			t.Errorf("%d tokens: %q, want %q", tokens, e[wantAt:], want)
 		}
 	}
-	if id := MakeID(p, 7); Placeholder(id).ID() != id {
-		t.Errorf("placeholder %q, want one for %q", Placeholder(id), id)
-	}
 }
 
 func TestIDIsOfItsProcessOnly(t *testing.T) {

@@ -117,12 +117,12 @@ func TestUnusedTokensGoBackIfTheCounterStillStandsAtTheirEnd(t *testing.T) {
 			if waiting {
 				next := newListening(s).entry("")
 				s.must(remote.Waiting, s.acquire(next))
-				s.must(remote.Released, remote.Release(s.names, e, used, r.Block.Last, ""))
+				s.must(remote.Released, remote.Release(s.names, e.ID(), used, r.Block.Last, ""))
 				s.wantFence(used + 1) // the next owner's
 				s.must(remote.Released, remote.Cancel(s.names, next))
 				continue
 			}
-			s.must(remote.Released, remote.Release(s.names, e, used, r.Block.Last, ""))
+			s.must(remote.Released, remote.Release(s.names, e.ID(), used, r.Block.Last, ""))
 			s.wantFence(used)
 		}
 	})
@@ -134,7 +134,7 @@ func TestUnusedTokensStayIfSomebodyReservedSince(t *testing.T) {
 		e := newProcess(s).entry("")
 		r := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 		since := s.must(remote.Granted, s.acquire(e)) // or for another key of the bucket
-		s.must(remote.Released, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
+		s.must(remote.Released, remote.Release(s.names, e.ID(), r.Block.First, r.Block.Last, ""))
 		s.wantFence(since.Block.Last)
 	})
 }
@@ -147,12 +147,12 @@ func TestTokensGoBackOnlyWithTheLease(t *testing.T) {
 		e := newProcess(s).entry("")
 		r := s.must(remote.Granted, s.acquire(e.Wanting(64)))
 		s.expire()
-		s.must(remote.Missing, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
+		s.must(remote.Missing, remote.Release(s.names, e.ID(), r.Block.First, r.Block.Last, ""))
 		s.wantFence(r.Block.Last)
 		s.rdb.Del(s.Context(), s.fence)
 		s.setFence(r.Block.Last)
 		s.rdb.Set(s.Context(), s.lease, string(newProcess(s).entry("")), ttl)
-		s.must(remote.Lost, remote.Release(s.names, e, r.Block.First, r.Block.Last, ""))
+		s.must(remote.Lost, remote.Release(s.names, e.ID(), r.Block.First, r.Block.Last, ""))
 		s.wantFence(r.Block.Last)
 	})
 }
@@ -227,7 +227,7 @@ func TestCounterThatIsNoneChangesNothing(t *testing.T) {
 				spoil(s)
 				s.wantRefused(s.pass(first, r, newProcess(s).entry("")))
 				// A release that nobody waits for takes none either.
-				s.must(remote.Released, remote.Release(s.names, first, 1, 9, ""))
+				s.must(remote.Released, remote.Release(s.names, first.ID(), 1, 9, ""))
 				s.wantNoLease()
 			})
 		})

@@ -77,6 +77,7 @@ func (r *Room) heard(sent time.Time, err error) {
 	h := &r.health
 	if _, reply := errors.AsType[redis.Error](err); err == nil || reply {
 		h.answered = time.Now()
+		r.took = h.answered.Sub(sent)
 		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
 		return
 	}

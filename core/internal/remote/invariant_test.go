@@ -202,7 +202,7 @@ func (w *walk) stepRelease(p *player) {
 		w.used = max(w.used, used)
 	}
 	own, requeued := w.m.release(p, requeue)
-	r := w.must(own, remote.Release(w.names, p.entry, used, block.Last, entry))
+	r := w.must(own, remote.Release(w.names, p.entry.ID(), used, block.Last, entry))
 	if requeued == 0 {
 		if r.Requeued != nil {
 			w.Errorf("requeued %+v", r.Requeued)

@@ -55,14 +55,14 @@ func TestOutOfMemory(t *testing.T) {
 	t.Run("a release that others wait for is refused whole", func(*testing.T) {
 		s.wantOOM(s.release(owner, r))
 		s.wantOOM(s.pass(owner, r, newProcess(s).entry("")))
-		s.wantOOM(remote.Release(s.names, owner, r.Block.First, r.Block.First+9, ""))
+		s.wantOOM(remote.Release(s.names, owner.ID(), r.Block.First, r.Block.First+9, ""))
 		s.wantOOM(remote.Cancel(s.names, owner))
 		s.wantLease(owner, '1', ttl, 0)
 		s.wantQueue(first, second)
 		p.wantHeard()
 	})
 	t.Run("a release that nobody waits for works", func(*testing.T) {
-		s.must(remote.Released, remote.Release(s.room.Names(free), unwaited, block.First, block.Last, ""))
+		s.must(remote.Released, remote.Release(s.room.Names(free), unwaited.ID(), block.First, block.Last, ""))
 		lease, _, _ := s.room.Names(free).Parts()
 		if n := s.rdb.Exists(t.Context(), lease).Val(); n != 0 {
 			t.Error("the lease is still there")
@@ -97,7 +97,7 @@ func TestReleaseWithoutMemoryWhenTheWaitersHaveGone(t *testing.T) {
 	s.must(remote.Waiting, s.acquire(gone))
 	s.must(remote.Left, remote.Cancel(s.names, gone))
 	s.setMemory("1")
-	s.must(remote.Released, remote.Release(s.names, owner, block.First, block.Last, ""))
+	s.must(remote.Released, remote.Release(s.names, owner.ID(), block.First, block.Last, ""))
 	s.wantNoLease()
 	s.setMemory("0")
 }

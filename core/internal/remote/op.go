@@ -4,9 +4,9 @@ import "strconv"
 
 // Op is one operation on one key.
 type Op struct {
-	kind  string
-	names Names
-	entry Entry
+	kind    string
+	names   Names
+	subject string // the entry; for a release, its identity
 	// args are the operation's own arguments, in the script's order.
 	args [3]string
 	n    int
@@ -23,35 +23,31 @@ func Acquire(k Names, e Entry, wait bool, queueCap int) Op {
 	if wait {
 		c = strconv.Itoa(queueCap)
 	}
-	return Op{kind: "A", names: k, entry: e, args: [3]string{c}, n: 1}
+	return Op{kind: "A", names: k, subject: string(e), args: [3]string{c}, n: 1}
 }
 
-// Release gives the lease back: used is the last token given out, reserved the
+// Release gives the lease back, if the entry of this identity owns it: used is the last token given out, reserved the
 // last that was reserved for the lease. If requeue is not empty it joins the
 // queue in the same operation.
-func Release(k Names, e Entry, used, reserved uint64, requeue Entry) Op {
-	o := Op{kind: "R", names: k, entry: e, args: [3]string{2: string(requeue)}, n: 3}
+func Release(k Names, id ID, used, reserved uint64, requeue Entry) Op {
+	o := Op{kind: "R", names: k, subject: string(id), args: [3]string{2: string(requeue)}, n: 3}
 	if used < reserved {
 		o.args[0], o.args[1] = strconv.FormatUint(used, 10), strconv.FormatUint(reserved, 10)
 	}
 	return o
 }
 
-// ReleaseUnknown releases on behalf of an entry of which only the identity is
-// known: if it owns the lease, the lease is given back.
-func ReleaseUnknown(k Names, id ID) Op { return Release(k, Placeholder(id), 0, 0, "") }
-
 // Renew prolongs the lease. If refreshed is not empty, its metadata replaces
 // the lease's. If tokens is not 0, as many more fencing tokens are reserved.
 func Renew(k Names, e, refreshed Entry, tokens int) Op {
 	return Op{
-		kind: "N", names: k, entry: e,
+		kind: "N", names: k, subject: string(e),
 		args: [3]string{string(refreshed), strconv.Itoa(max(0, min(tokens, maxTokens)))}, n: 2,
 	}
 }
 
 // Cancel gives the entry up, whatever has become of it.
-func Cancel(k Names, e Entry) Op { return Op{kind: "C", names: k, entry: e} }
+func Cancel(k Names, e Entry) Op { return Op{kind: "C", names: k, subject: string(e)} }
 
 // appendKeys appends the Redis keys of o, as the script wants them.
 func (o *Op) appendKeys(args []any) []any {
@@ -60,7 +56,7 @@ func (o *Op) appendKeys(args []any) []any {
 
 // appendArgs appends the name and the arguments of o.
 func (o *Op) appendArgs(args []any) []any {
-	args = append(args, o.kind, string(o.entry))
+	args = append(args, o.kind, o.subject)
 	for _, a := range o.args[:o.n] {
 		args = append(args, a)
 	}

@@ -39,7 +39,7 @@ func TestOnlyTheWholeIdentityReleases(t *testing.T) {
 			}
 			s.must(remote.Lost, remote.Renew(s.names, e, e, 0))
 			s.must(remote.Absent, remote.Cancel(s.names, e))
-			s.must(remote.Lost, remote.ReleaseUnknown(s.names, e.ID()))
+			s.must(remote.Lost, remote.Release(s.names, e.ID(), 0, 0, ""))
 		}
 		s.wantLease(owner, '0', ttl, 0)
 		// The TTL and the metadata are no part of it.
@@ -54,7 +54,7 @@ func TestReleaseByIdentityAlone(t *testing.T) {
 		p := newListening(s)
 		next := p.entry("")
 		ticket := s.must(remote.Waiting, s.acquire(next)).Ticket
-		s.must(remote.Released, remote.ReleaseUnknown(s.names, owner.ID()))
+		s.must(remote.Released, remote.Release(s.names, owner.ID(), 0, 0, ""))
 		s.wantLease(next, '0', ttl, ttl-5*time.Second)
 		s.wantGrant(p, next, ticket, 0, owner.Meta())
 	})
@@ -157,7 +157,7 @@ func TestReleaseOfAnothersLeaseDoesNothing(t *testing.T) {
 		s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
 		before := s.dump()
 		requeue := newProcess(s).entry("")
-		got := s.must(remote.Lost, remote.Release(s.names, first, r.Block.First, r.Block.Last, requeue))
+		got := s.must(remote.Lost, remote.Release(s.names, first.ID(), r.Block.First, r.Block.Last, requeue))
 		if got.Requeued != nil {
 			s.Errorf("requeued %+v", got.Requeued)
 		}

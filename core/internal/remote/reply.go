@@ -84,7 +84,12 @@ type fields struct {
 // into is in the order of the script's tables.
 func (p *fields) reply() Reply {
 	status := p.int()
-	if status < int64(failed) || status > int64(Absent) {
+	switch {
+	case status > int64(Absent):
+		// A token is far above all statuses.
+		b := Block{First: uint64(status), Last: uint64(status)}
+		return Reply{Status: Granted, Block: b}
+	case status < int64(failed):
 		p.bad = true
 		return Reply{}
 	}

@@ -27,6 +27,7 @@ func TestRepliesAreParsed(t *testing.T) {
 		want Reply
 	}{
 		{list(1, 4, 9007199254740991, 2), granted},
+		{int64(9007199254740991), Reply{Status: Granted, Block: Block{9007199254740991, 9007199254740991}}},
 		{onWire, waiting},
 		{list(3, -1, 0, "0x"), Reply{Status: Held, TTL: -time.Millisecond, Owner: "0x"}},
 		{list(4, 8, 1000, ""), Reply{Status: Full, TTL: 8 * time.Millisecond, Queued: 1000}},
@@ -57,7 +58,7 @@ func TestErrorOfAnOperationIsAScriptError(t *testing.T) {
 
 func TestMalformedReplyIsAnError(t *testing.T) {
 	for _, v := range []any{
-		nil, "", 1, "granted", list(), list(nil), list("5"), list(list(5)), int64(-1), int64(11), list(11), 5.0,
+		nil, "", 1, "granted", list(), list(nil), list("5"), list(list(5)), int64(-1), list(11, 1), 5.0,
 		int64(1), list(1), list(1, 1, 2), list(1, 1, 2, 3, 4), list(1, -1, 2, 3), list(1, 3, 2, 0), list(1, 1.5, 2, 3),
 		list(1, "1", 2, 3), list(1, nil, 2, 3), list(1, 1, 2, -3),
 		list(2, 1, "x", 1, 1, ""), list(2, 1, 1, 1, 1), list(2, 1, 1, 1, 1, 1), list(2, -1, 1, 1, 1, ""),

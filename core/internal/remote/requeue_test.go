@@ -9,7 +9,7 @@ import (
 
 // pass releases e's lease and queues next.
 func (s *stage) pass(e remote.Entry, r remote.Reply, next remote.Entry) remote.Op {
-	return remote.Release(s.names, e, r.Block.First, r.Block.Last, next)
+	return remote.Release(s.names, e.ID(), r.Block.First, r.Block.Last, next)
 }
 
 // requeued returns what a release said of the entry that it was to queue.

@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ const (
 	// maxTrips is how many trips are under way while Redis answers. The fewer
 	// there are, the more operations each takes along, and the less they cost;
 	// with two, the server works on one while the other is on its way.
-	maxTrips = 3
+	maxTrips = 2
 	// slowTrip is when a trip's place is given to another: its connection may
 	// be dead, and nobody else's operations should wait for that to be found
 	// out.
@@ -42,6 +43,7 @@ var ErrRoomClosed = errors.New("core: the locker is closed")
 // deadline may be inside one.
 type Room struct {
 	rdb    redis.UniversalClient
+	heeds  bool // rdb ends a call at its context's deadline
 	names  *Keyspace
 	script script
 	group  int // operations in one trip, at the most
@@ -57,7 +59,8 @@ type Room struct {
 	spare   []task   // an empty group, to be used again
 	under   []*trip  // under way, the oldest first
 	kick    *time.Timer
-	kicking bool // kick is set
+	kicking bool          // kick is set
+	took    time.Duration // the last trip that was answered
 	health  health
 	closed  bool
 	idle    chan struct{} // closed when nothing is under way, if someone waits
@@ -67,6 +70,25 @@ type Room struct {
 type task struct {
 	op   Op
 	done func(Answer)
+
+	// Of a lone trip that failed before, if there was one.
+	sent  time.Time
+	fault error
+}
+
+// answer hands on the i-th of the replies to a trip, or its error.
+func (k *task) answer(replies []any, i int, sent time.Time, err error) {
+	a := Answer{Err: err, Sent: sent}
+	if err == nil {
+		a.Reply, a.Err = parseReply(replies[i])
+	}
+	if k.fault != nil {
+		a.Sent, a.Repeated = k.sent, true
+		if errors.Is(a.Err, ErrRoomClosed) {
+			a.Err = k.fault // it was sent, that time
+		}
+	}
+	k.done(a)
 }
 
 // trip is a worker that carries tasks to Redis and back, one group after
@@ -82,6 +104,9 @@ type Answer struct {
 	// Sent is a moment before the operation was first sent: what it granted
 	// began no earlier.
 	Sent time.Time
+	// Repeated is set if the operation was sent twice, because the first had no
+	// answer in time. It may have been done twice.
+	Repeated bool
 }
 
 // NewRoom returns a room whose names start with prefix.
@@ -97,7 +122,9 @@ func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
 		cancel: cancel,
 	}
 	if c, ok := rdb.(interface{ Options() *redis.Options }); ok {
-		if o := c.Options(); o.PoolSize > 0 {
+		o := c.Options()
+		r.heeds = o.ContextTimeoutEnabled
+		if o.PoolSize > 0 {
 			r.limit = min(r.limit, o.PoolSize)
 		}
 	}
@@ -117,7 +144,7 @@ func (r *Room) Do(op Op, done func(Answer)) {
 		go done(Answer{Err: ErrRoomClosed, Sent: time.Now()})
 		return
 	}
-	r.enqueue(task{op, done})
+	r.enqueue(task{op: op, done: done})
 	r.start()
 }
 
@@ -132,15 +159,18 @@ func (r *Room) enqueue(k task) {
 	r.pending[last] = append(r.pending[last], k)
 }
 
-// start starts a trip if there is work for one and room. The caller holds mu.
+// start starts a trip, unless as many as there should be are under way: they
+// will take along what is pending. The caller holds mu.
 func (r *Room) start() {
-	if len(r.pending) == 0 {
-		return
-	}
-	if n := len(r.under); n >= r.trips && (n >= r.limit || n-r.slow() >= r.trips) {
+	if len(r.under) >= r.trips {
 		r.kickLater()
 		return
 	}
+	r.depart()
+}
+
+// depart starts a trip. The caller holds mu.
+func (r *Room) depart() {
 	t := &trip{}
 	r.under = append(r.under, t)
 	go r.travel(t)
@@ -159,7 +189,8 @@ func (r *Room) slow() int {
 	return n
 }
 
-// kickLater has start called again, if nothing else does. The caller holds mu.
+// kickLater has a look taken at what is pending, in case the trips under way are
+// slow. The caller holds mu.
 func (r *Room) kickLater() {
 	switch {
 	case r.kicking:
@@ -176,14 +207,20 @@ func (r *Room) kicked() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.kicking = false
-	r.start()
+	if len(r.pending) == 0 {
+		return
+	}
+	if n := len(r.under); n < r.limit && n-r.slow() < r.trips {
+		r.depart()
+	}
+	r.kickLater()
 }
 
 // travel makes trips until nothing is pending.
 func (r *Room) travel(t *trip) {
 	for {
 		r.mu.Lock()
-		if len(r.pending) == 0 || len(r.under)-r.slow() > r.trips { // a slow one has come back
+		if len(r.pending) == 0 || len(r.under) > r.trips && len(r.under)-r.slow() > r.trips { // slow ones have come back
 			r.end(t)
 			r.mu.Unlock()
 			return
@@ -196,6 +233,11 @@ func (r *Room) travel(t *trip) {
 
 		r.carry(t, tasks)
 
+		if len(tasks) > 1 {
+			// Those who were answered may have more to ask: let them, so that
+			// the next trip takes it along.
+			runtime.Gosched()
+		}
 		clear(tasks)
 		r.mu.Lock()
 		r.spare = tasks[:0]
@@ -221,8 +263,8 @@ func (r *Room) end(t *trip) {
 func (r *Room) carry(t *trip, tasks []task) {
 	sent := t.sent
 	if r.ctx.Err() != nil {
-		for _, k := range tasks {
-			k.done(Answer{Err: ErrRoomClosed, Sent: sent})
+		for i := range tasks {
+			tasks[i].answer(nil, i, sent, ErrRoomClosed)
 		}
 		return
 	}
@@ -231,12 +273,8 @@ func (r *Room) carry(t *trip, tasks []task) {
 	t.sent = time.Time{}
 	r.heard(sent, err)
 	r.mu.Unlock()
-	for i, k := range tasks {
-		a := Answer{Err: err, Sent: sent}
-		if err == nil {
-			a.Reply, a.Err = parseReply(replies[i])
-		}
-		k.done(a)
+	for i := range tasks {
+		tasks[i].answer(replies, i, sent, err)
 	}
 }
 

@@ -328,7 +328,7 @@ func TestDoFromAnAnswer(t *testing.T) {
 	inBubble(t, 1, func(t *testing.T, room *remote.Room, d *delay) {
 		e, done := acquirer(), make(chan remote.Answer)
 		room.Do(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) {
-			room.Do(remote.Release(room.Names("k"), e, a.Reply.Block.First, a.Reply.Block.Last, ""), func(a remote.Answer) { done <- a })
+			room.Do(remote.Release(room.Names("k"), e.ID(), a.Reply.Block.First, a.Reply.Block.Last, ""), func(a remote.Answer) { done <- a })
 		})
 		if a := <-done; a.Err != nil || a.Reply.Status != remote.Released {
 			t.Errorf("%+v", a)

@@ -18,7 +18,7 @@ func TestErrorOfOneOperationLeavesItsNeighboursAlone(t *testing.T) {
 		answers := ok(s.room.Trip(s.Context(),
 			remote.Acquire(s.room.Names("good"), a, true, manyMay),
 			remote.Acquire(s.room.Names("bad"), a, true, manyMay),
-			remote.Release(s.room.Names("bad"), a, 1, 1, b),
+			remote.Release(s.room.Names("bad"), a.ID(), 1, 1, b),
 			remote.Renew(s.room.Names("bad"), a, "", 0),
 			remote.Cancel(s.room.Names("bad"), a),
 			remote.Acquire(s.room.Names("good"), b, true, manyMay),

@@ -111,7 +111,7 @@ func (s *stage) acquire(e remote.Entry) remote.Op { return remote.Acquire(s.name
 
 // release gives back what was granted in r.
 func (s *stage) release(e remote.Entry, r remote.Reply) remote.Op {
-	return remote.Release(s.names, e, r.Block.First, r.Block.Last, "")
+	return remote.Release(s.names, e.ID(), r.Block.First, r.Block.Last, "")
 }
 
 // hold makes a new entry of a process that nobody listens for the owner.

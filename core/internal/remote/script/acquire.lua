@@ -10,7 +10,7 @@
 -- An entry that is in the queue already never finds it full.
 --
 -- main.lua has begun it: owner is the one that it found; false if there was none
--- and entry was written, but others are in line; or the error.
+-- and entry was written, but others are in line; or an error.
 ops.A = function(lease, queue, fence, entry, cap, owner)
   if not owner then
     -- An owner has expired, and those in line go first.

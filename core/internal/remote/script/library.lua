@@ -39,8 +39,8 @@ end
 -- has reserved after it: else the counter runs ahead of the clock, and would
 -- fall when the server loses it. A release does not fail for it.
 local function give_back(fence, used, reserved)
-  if used ~= reserved and redis.pcall('GET', fence) == reserved then
-    redis.pcall('SET', fence, used)
+  if used ~= reserved and try('GET', fence) == reserved then
+    try('SET', fence, used)
   end
 end
 

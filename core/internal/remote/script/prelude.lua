@@ -18,13 +18,11 @@
 -- The invariant that every operation keeps:
 --   lease present and queue not empty  =>  the lease's flag is '1'.
 --
--- A reply is a status, or a table that begins with one. Numbers are sent as
+-- A reply is a status, or a table that begins with one; a grant of one token to
+-- an entry behind which nobody waits is just that token. Numbers are sent as
 -- integers: tokens and tickets are below 2^53, to which Lua's are exact.
 
-local call, pcall_redis, sub = redis.call, redis.pcall, string.sub
-
--- Integers are formatted explicitly: Lua's own would write 1.76e+15.
-local format = string.format
+local call, try, sub, format = redis.call, redis.pcall, string.sub, string.format
 
 -- now is the server's time in microseconds, read at most once per call.
 local clock
@@ -41,21 +39,28 @@ end
 -- falls behind the clock, also above those of a counter that was lost.
 --
 -- Nearly always the clock is ahead, and then one command both reads and sets
--- the counter. If the counter is at its end nothing is changed: the operation
--- fails, and whatever it wrote before must be undone.
-local function reserve(fence, n)
+-- the counter. If the counter is at its end, or is none, it is left as it is and
+-- the operation fails; `written`, or nil, is a lease to be deleted then.
+-- Integers are formatted explicitly: Lua's own would write 1.76e+15.
+local function reserve(fence, n, written)
   local first = now()
   local final = first + (n - 1)
-  local before = call('SET', fence, format('%.0f', final), 'GET')
-  local last = before and tonumber(before) or 0
-  if last >= first then
-    first = last + 1
-    final = last + n
-    if final >= 9007199254740992 then
-      call('SET', fence, before)
-      error('fencing counter ' .. fence .. ' is beyond 2^53')
+  local before = try('SET', fence, format('%.0f', final), 'GET')
+  if not before then return first, final end
+  local failure
+  if type(before) == 'table' then
+    failure = before
+  else
+    local last = tonumber(before) or 0
+    if not (last >= first) then return first, final end -- nor is "nan" ahead
+    first, final = last + 1, last + n
+    if final < 9007199254740992 then
+      call('SET', fence, format('%.0f', final))
+      return first, final
     end
-    call('SET', fence, format('%.0f', final))
+    call('SET', fence, before)
+    failure = 'fencing counter ' .. fence .. ' is beyond 2^53'
   end
-  return first, final
+  if written then call('DEL', written) end
+  error(failure, 0)
 end

@@ -1,6 +1,6 @@
 -- release: the owner gives the lease back; the first in line gets it.
 --   KEYS   lease, queue, fence
---   ARGV   'R', entry, last token used, last token reserved ('' and '' if no
+--   ARGV   'R', identity of the owner, last token used, last token reserved ('' and '' if no
 --          token is left), entry to queue in the same operation or ''
 -- Replies
 --   LOST                     another owns the lease; nothing was done
@@ -12,8 +12,8 @@
 -- process.
 --
 -- main.lua has begun it: owner is the one that it found, or false.
-ops.R = function(lease, queue, fence, entry, used, reserved, requeue, owner)
-  if owner and id(owner) ~= id(entry) then return LOST end
+ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner)
+  if owner and id(owner) ~= identity then return LOST end
   local status, from = MISSING, ''
   if owner then
     status = RELEASED
