@@ -44,7 +44,9 @@ type Lone struct {
 // done takes: done is called by it, or later.
 func (r *Room) Begin(op Op, done func(Answer)) *Lone {
 	r.mu.Lock()
-	if !r.heeds || r.closed || len(r.under) > 0 || r.took > loneTrip || r.health.failures > 0 {
+	// Where several went together, more will come while this one is away.
+	alone := len(r.under) == 0 && r.size <= 1
+	if !r.heeds || r.closed || !alone || r.took > loneTrip || r.health.failures > 0 {
 		r.mu.Unlock()
 		r.Do(op, done)
 		return nil

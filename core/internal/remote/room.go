@@ -16,8 +16,8 @@ const (
 	maxOps = 64
 	// maxTrips is how many trips are under way while Redis answers. The fewer
 	// there are, the more operations each takes along, and the less they cost;
-	// with two, the server works on one while the other is on its way.
-	maxTrips = 2
+	// with three, the server works on one while others are on their way.
+	maxTrips = 3
 	// slowTrip is when a trip's place is given to another: its connection may
 	// be dead, and nobody else's operations should wait for that to be found
 	// out.
@@ -60,7 +60,10 @@ type Room struct {
 	under   []*trip  // under way, the oldest first
 	kick    *time.Timer
 	kicking bool          // kick is set
-	took    time.Duration // the last trip that was answered
+	// Of the last trip: how many operations it had, and, if it was answered, how
+	// long it took.
+	size int
+	took time.Duration
 	health  health
 	closed  bool
 	idle    chan struct{} // closed when nothing is under way, if someone waits
@@ -229,6 +232,7 @@ func (r *Room) travel(t *trip) {
 		r.pending[0] = nil
 		r.pending = r.pending[1:]
 		t.sent = time.Now()
+		r.size = len(tasks)
 		r.mu.Unlock()
 
 		r.carry(t, tasks)
