@@ -59,14 +59,14 @@ type Room struct {
 	spare   []task   // an empty group, to be used again
 	under   []*trip  // under way, the oldest first
 	kick    *time.Timer
-	kicking bool          // kick is set
+	kicking bool // kick is set
 	// Of the last trip: how many operations it had, and, if it was answered, how
 	// long it took.
-	size int
-	took time.Duration
-	health  health
-	closed  bool
-	idle    chan struct{} // closed when nothing is under way, if someone waits
+	size   int
+	took   time.Duration
+	health health
+	closed bool
+	idle   chan struct{} // closed when nothing is under way, if someone waits
 }
 
 // task is an operation and where its answer goes.
