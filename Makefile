@@ -40,7 +40,8 @@ help: ## List the targets
 
 # -vet=off: go vet has run with all its checks. The library's tests run with
 # the race detector; what the examples and benchmarks use of it is tested there,
-# and their own dependencies (SQLite in WebAssembly) are slow under it.
+# and their own dependencies (SQLite in WebAssembly) are slow under it. It
+# allocates, too, so the tests of allocations run again without it.
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1

@@ -19,11 +19,14 @@ type caller struct {
 	keys    []string
 	slots   []*atomic.Uint64
 	section time.Duration
+	slice   time.Duration // of the timeline; zero if there is none
 
 	// What it has seen in the window; read it after run has returned.
 	acquired    int
 	wait, cycle *histogram
 	held        time.Duration // in sections, all together
+	timeline    []int         // acquisitions in each slice of the window
+	cutOff      time.Duration // the wait that the end cut off
 	overlaps    int           // whenever
 	errors      int           // whenever
 	err         error         // the first
@@ -38,6 +41,7 @@ func (c *caller) run(ctx context.Context, l locker, clock func() time.Duration, 
 		unlock, err := l.lock(ctx, c.keys[i])
 		if err != nil {
 			if ctx.Err() != nil {
+				c.cutOff = clock() - asked
 				return
 			}
 			c.failed(err)
@@ -56,12 +60,25 @@ func (c *caller) run(ctx context.Context, l locker, clock func() time.Duration, 
 		done := clock()
 		if got >= w.from && got < w.to {
 			c.acquired++
+			c.count(got - w.from)
 			c.held += held
 			c.wait.record(got - asked)
 			c.cycle.record(done - asked)
 		}
 		asked = done
 	}
+}
+
+// count adds an acquisition to the timeline, if there is one.
+func (c *caller) count(at time.Duration) {
+	if c.slice == 0 {
+		return
+	}
+	i := int(at / c.slice)
+	for len(c.timeline) <= i {
+		c.timeline = append(c.timeline, 0)
+	}
+	c.timeline[i]++
 }
 
 // hold is the critical section; it returns how long it was. That of an empty

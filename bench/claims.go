@@ -73,6 +73,7 @@ func (r *results) claims() []claim {
 	c.row = "distinct keys, 512 goroutines"
 	c.timesBestPeer(crowds, 2)
 	c.tail(crowds, nameLatchkey, 0.5, faster)
+	c.trials()
 	return c.claims
 }
 

@@ -64,6 +64,16 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 			}
 		}
 	}
+	if r.Trials != nil {
+		for name, failure := range r.Trials.Failures {
+			complain("%s: %s", name, failure)
+		}
+		for _, f := range r.Trials.Cuts {
+			if f.Figures.Overlaps > 0 {
+				complain("cuts: %s: two holders of one key were seen, %d times", f.Contender, f.Figures.Overlaps)
+			}
+		}
+	}
 	return code
 }
 

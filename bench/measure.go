@@ -24,7 +24,7 @@ type bench struct {
 // soon as it is done.
 func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*results, error) {
 	scenarios := o.scenarios()
-	if len(scenarios) == 0 {
+	if len(scenarios) == 0 && len(o.trials()) == 0 {
 		return nil, fmt.Errorf("no case matches %q", o.cases)
 	}
 	dir, err := os.MkdirTemp("", "latchkey-bench-")
@@ -58,6 +58,9 @@ func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*resu
 		if err := printCase(stdout, c); err != nil {
 			return nil, err
 		}
+	}
+	if r.Trials, err = b.measureTrials(ctx, stdout, progress); err != nil {
+		return nil, err
 	}
 	r.Claims = r.claims()
 	return r, nil
@@ -93,23 +96,9 @@ func (b *bench) measureCase(ctx context.Context, s scenario, progress io.Writer)
 
 // run is one contender in one scenario, once.
 func (b *bench) run(ctx context.Context, s scenario, c contender) (*figures, error) {
-	if err := b.redis.flush(ctx); err != nil {
-		return nil, err
-	}
-	file := filepath.Join(b.dir, "witness")
-	if err := newWitness(file, s.slots()); err != nil {
-		return nil, err
-	}
-	var jobs []job
-	for i := range s.Processes {
-		jobs = append(jobs, job{
-			Contender: c.name, Scenario: s, Process: i,
-			Addr: b.redis.addr(), Witness: file, Poll: b.options.poll,
-		})
-	}
 	ctx, cancel := context.WithTimeout(ctx, b.options.warmup+b.options.time+workerTimeout)
 	defer cancel()
-	crew, err := hire(ctx, jobs)
+	crew, err := b.hireFor(ctx, s, c, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -133,4 +122,24 @@ func (b *bench) run(ctx context.Context, s scenario, c contender) (*figures, err
 		return nil, errors.Join(err, ctx.Err())
 	}
 	return newFigures(reports, after.since(before), b.options.time), nil
+}
+
+// hireFor hires the workers for a contender in a scenario, on an empty Redis.
+// With a slice that is not zero they count acquisitions in such slices.
+func (b *bench) hireFor(ctx context.Context, s scenario, c contender, slice time.Duration) (*crew, error) {
+	if err := b.redis.flush(ctx); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(b.dir, "witness")
+	if err := newWitness(file, s.slots()); err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for i := range s.Processes {
+		jobs = append(jobs, job{
+			Contender: c.name, Scenario: s, Process: i,
+			Addr: b.redis.addr(), Witness: file, Poll: b.options.poll, Slice: slice,
+		})
+	}
+	return hire(ctx, jobs)
 }

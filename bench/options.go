@@ -18,6 +18,8 @@ type options struct {
 	time, warmup      time.Duration
 	poll              time.Duration
 	rounds            int
+	leases, waiters   int
+	hold, cutting     time.Duration
 	markdown, json    string
 }
 
@@ -36,6 +38,10 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "how long it runs before that")
 	flags.DurationVar(&o.poll, "poll", defaultPoll, "how long the peers that poll wait before they ask again")
 	flags.IntVar(&o.rounds, "rounds", 1, "run the contenders of a case this many times, in turn, and show medians")
+	flags.IntVar(&o.leases, "leases", 100_000, "how many leases the case \"leases\" holds")
+	flags.DurationVar(&o.hold, "hold", time.Minute, "and for how long")
+	flags.IntVar(&o.waiters, "waiters", 10_000, "how many waiters the case \"waiters\" has")
+	flags.DurationVar(&o.cutting, "cuts", 30*time.Second, "for how long the case \"cuts\" cuts subscriptions")
 	flags.StringVar(&o.markdown, "md", "", "write a Markdown `file`")
 	flags.StringVar(&o.json, "json", "", "write a JSON `file`, with all rounds")
 	if err := flags.Parse(args); err != nil {
@@ -48,6 +54,9 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	}
 	if o.time <= 0 || o.warmup <= 0 || o.poll <= 0 {
 		bad("-time, -warmup and -poll must be positive")
+	}
+	if o.leases < 1 || o.waiters < 1 || o.hold <= 0 || o.cutting < 2*cutEvery {
+		bad("-leases, -waiters and -hold must be positive, and -cuts at least %v", 2*cutEvery)
 	}
 	if o.rounds < 1 {
 		bad("-rounds %d is less than one", o.rounds)
@@ -73,6 +82,17 @@ func (o *options) scenarios() []scenario {
 	for _, s := range scenarios() {
 		if o.cases.MatchString(s.Name) {
 			some = append(some, s)
+		}
+	}
+	return some
+}
+
+// trials are those that are asked for.
+func (o *options) trials() []trial {
+	var some []trial
+	for _, t := range trials() {
+		if o.cases.MatchString(t.name) && o.contenders.MatchString(nameLatchkey) {
+			some = append(some, t)
 		}
 	}
 	return some

@@ -156,6 +156,17 @@ func (r *results) writeMarkdown(w io.Writer) error {
 			}
 		}
 	}
+	if r.Trials != nil {
+		for _, t := range r.Trials.Shown {
+			print("\n## %s\n\n", t.title)
+			if err == nil {
+				err = t.table.markdown(w)
+			}
+		}
+		for name, failure := range r.Trials.Failures {
+			print("\n%s failed: %s\n", name, failure)
+		}
+	}
 	return err
 }
 

@@ -5,6 +5,7 @@ type results struct {
 	Machine machine       `json:"machine"`
 	Options string        `json:"options"`
 	Cases   []*caseResult `json:"cases"`
+	Trials  *trialResults `json:"trials,omitempty"`
 	Claims  []claim       `json:"must_show"`
 }
 

@@ -10,8 +10,9 @@ import (
 type scenario struct {
 	Name       string        `json:"name"`
 	Processes  int           `json:"processes"`
-	Goroutines int           `json:"goroutines"` // of each process
-	Hot        bool          `json:"hot"`        // all want one key; else each goroutine has its own
+	Goroutines int           `json:"goroutines"`     // of each process
+	Hot        bool          `json:"hot"`            // all want the same keys; else each goroutine has its own
+	Keys       int           `json:"keys,omitempty"` // how many, if hot; zero is one
 	Section    time.Duration `json:"section_ns"`
 }
 
@@ -24,7 +25,7 @@ func (s scenario) callers() int { return s.Processes * s.Goroutines }
 // slots is how many keys there are.
 func (s scenario) slots() int {
 	if s.Hot {
-		return 1
+		return max(1, s.Keys)
 	}
 	return s.callers() * keysPerCaller
 }

@@ -94,6 +94,12 @@ func digits(v float64) string {
 	}
 }
 
+// bytes is a size.
+func bytes(v float64) string { return count(v) + " B" }
+
+// percent is a share with three digits.
+func percent(v float64) string { return fmt.Sprintf("%.3g %%", 100*v) }
+
 // count is a whole number with its thousands apart.
 func count(v float64) string {
 	text := strconv.FormatInt(int64(math.Round(v)), 10)

@@ -39,6 +39,10 @@ type job struct {
 	Addr      string        `json:"addr"`    // of Redis
 	Witness   string        `json:"witness"` // the file
 	Poll      time.Duration `json:"poll_ns"`
+	// Slice has acquisitions counted in slices of time; zero does not.
+	Slice time.Duration `json:"slice_ns,omitempty"`
+	// Trial is another work than to be a scenario's callers; it needs Addr only.
+	Trial *trialJob `json:"trial,omitempty"`
 }
 
 // schedule is when acquisitions count, by the wall clock: all processes of a
@@ -57,7 +61,9 @@ type workReport struct {
 	CPU      time.Duration `json:"cpu_ns"`
 	Overlaps int           `json:"overlaps"`
 	Errors   int           `json:"errors"`
-	Error    string        `json:"error,omitempty"` // the first
+	Error    string        `json:"error,omitempty"`    // the first
+	Timeline []int         `json:"timeline,omitempty"` // acquisitions in each slice
+	CutOff   time.Duration `json:"cut_off_ns"`         // the longest wait that the end cut off
 }
 
 // ready is a worker's first answer.
@@ -71,6 +77,9 @@ func runWorker(in io.Reader, out io.Writer) error {
 	var j job
 	if err := questions.Decode(&j); err != nil {
 		return err
+	}
+	if j.Trial != nil {
+		return workTrial(j, questions, answers)
 	}
 	c, ok := contenderNamed(j.Contender)
 	if !ok {
@@ -93,15 +102,18 @@ func runWorker(in io.Reader, out io.Writer) error {
 	if err := questions.Decode(&s); err != nil {
 		return err
 	}
-	go func() {
-		_ = questions.Decode(new(struct{})) // blocks until the parent is gone
-		os.Exit(1)
-	}()
+	go endWith(questions)
 	report, err := work(j, s, l, w)
 	if err != nil {
 		return err
 	}
 	return answers.Encode(report)
+}
+
+// endWith ends this process with its parent.
+func endWith(questions *json.Decoder) {
+	_ = questions.Decode(new(struct{})) // blocks until the parent is gone
+	os.Exit(1)
 }
 
 // work runs the callers of one process.
@@ -152,10 +164,11 @@ func (j job) callers(w *witness) []*caller {
 		number := j.Process*j.Scenario.Goroutines + i
 		c := &caller{
 			id: uint64(number) + 1, section: j.Scenario.Section,
-			wait: new(histogram), cycle: new(histogram),
+			wait: new(histogram), cycle: new(histogram), slice: j.Slice,
 		}
 		if j.Scenario.Hot {
-			c.keys, c.slots = []string{"hot"}, []*atomic.Uint64{w.slot(0)}
+			slot := i % j.Scenario.slots()
+			c.keys, c.slots = []string{fmt.Sprintf("hot %d", slot)}, []*atomic.Uint64{w.slot(slot)}
 		} else {
 			for k := range keysPerCaller {
 				slot := number*keysPerCaller + k
@@ -176,6 +189,13 @@ func summary(callers []*caller) *workReport {
 		r.Wait.merge(c.wait)
 		r.Cycle.merge(c.cycle)
 		r.Held += c.held
+		for i, n := range c.timeline {
+			if i == len(r.Timeline) {
+				r.Timeline = append(r.Timeline, 0)
+			}
+			r.Timeline[i] += n
+		}
+		r.CutOff = max(r.CutOff, c.cutOff)
 		r.Overlaps += c.overlaps
 		r.Errors += c.errors
 		if r.Error == "" && c.err != nil {
