@@ -56,8 +56,8 @@ func (c *claimant) leases(f *leaseFigures) {
 	c.add(fmt.Sprintf("goroutines ≤ %d", maxLeaseGoroutines), ran, func() (string, bool) {
 		return fmt.Sprint(f.Goroutines), f.Goroutines <= maxLeaseGoroutines
 	})
-	c.add(fmt.Sprintf("heap of each ≤ %s", bytes(maxLeaseHeap)), ran, func() (string, bool) {
-		return fmt.Sprintf("%s (%s with its context)", bytes(f.HeapEach), bytes(f.HeapContextEach)), f.HeapEach <= maxLeaseHeap
+	c.add(fmt.Sprintf("heap of each ≤ %s", inBytes(maxLeaseHeap)), ran, func() (string, bool) {
+		return fmt.Sprintf("%s (%s with its context)", inBytes(f.HeapEach), inBytes(f.HeapContextEach)), f.HeapEach <= maxLeaseHeap
 	})
 	c.add(fmt.Sprintf("CPU ≤ %s of a core", percent(maxLeaseCPU)), ran, func() (string, bool) {
 		return percent(f.CPU), f.CPU <= maxLeaseCPU
@@ -71,8 +71,8 @@ func (c *claimant) waiters(f *waiterFigures) {
 		f = &waiterFigures{Waiters: 10_000}
 	}
 	c.row = fmt.Sprintf("%s waiters on one key in one process", count(float64(f.Waiters)))
-	c.add(fmt.Sprintf("heap of each, beyond its goroutine ≤ %s", bytes(maxWaiterHeap)), ran, func() (string, bool) {
-		return bytes(f.HeapEach), f.HeapEach <= maxWaiterHeap
+	c.add(fmt.Sprintf("heap of each, beyond its goroutine ≤ %s", inBytes(maxWaiterHeap)), ran, func() (string, bool) {
+		return inBytes(f.HeapEach), f.HeapEach <= maxWaiterHeap
 	})
 	c.add("one entry in Redis", ran, func() (string, bool) { return fmt.Sprint(f.Entries), f.Entries == 1 })
 	c.add(fmt.Sprintf("cancelling all of them ≤ %v", maxCancelling), ran, func() (string, bool) {

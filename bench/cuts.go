@@ -10,7 +10,7 @@ import (
 const (
 	// cutEvery is how long a subscription lives.
 	cutEvery = 100 * time.Millisecond
-	// quiet is how long there are no cuts before them, to compare with.
+	// quiet is how long there are no cuts before them, to compare with, at most.
 	quiet = 3 * time.Second
 	// cutSlice is what throughput is counted in.
 	cutSlice = 10 * time.Millisecond
@@ -61,7 +61,8 @@ func cutTable(r *trialResults) *table {
 
 // cut runs one Locker.
 func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
-	measured := quiet + b.options.cutting
+	before := min(quiet, b.options.cutting)
+	measured := before + b.options.cutting
 	ctx, cancel := context.WithTimeout(ctx, b.options.warmup+measured+workerTimeout)
 	defer cancel()
 	crew, err := b.hireFor(ctx, cutScenario, c, cutSlice)
@@ -74,7 +75,7 @@ func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
 		return nil, err
 	}
 	f := &cutFigures{Contender: c.name}
-	cuts, err := b.cutSubscriptions(ctx, from, measured, &f.Killed)
+	cuts, err := b.cutSubscriptions(ctx, from, before, measured, &f.Killed)
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +83,7 @@ func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	all := timeline{cutSlice, make([]int, measured/cutSlice)}
+	all := timeline{cutSlice, make([]int, measured/cutSlice+1)}
 	for _, r := range reports {
 		f.Longest = max(f.Longest, r.Wait.max, r.CutOff)
 		for i, n := range r.Timeline {
@@ -94,11 +95,11 @@ func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
 	return f, nil
 }
 
-// cutSubscriptions cuts them until the end of the measured time, and returns when
-// that was, since from.
-func (b *bench) cutSubscriptions(ctx context.Context, from time.Time, measured time.Duration, killed *int64) ([]time.Duration, error) {
+// cutSubscriptions cuts them between two times, and returns when that was. All
+// times are since from.
+func (b *bench) cutSubscriptions(ctx context.Context, from time.Time, first, end time.Duration, killed *int64) ([]time.Duration, error) {
 	var cuts []time.Duration
-	for at := quiet; at < measured; at += cutEvery {
+	for at := first; at < end; at += cutEvery {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()

@@ -5,6 +5,12 @@
 //	go run . -case 'hot 4×16' -contender 'latch|redsync' -time 1s
 //	go run . -rounds 3 -md RESULTS.md -json results.json
 //
+// After the comparisons come trials of Latchkey alone (see [trial]): what a
+// handoff allocates, what many leases and many waiters cost one process, and what
+// becomes of waiters whose subscriptions are cut.
+//
+//	go run . -case 'allocations|waiters|leases|cuts' -hold 10s -cuts 5s
+//
 // It starts a redis-server of its own. The callers of a case are goroutines of
 // worker processes, which are this program once more (see [work]): so the CPU
 // time of a contender is its own, and what it leaves behind disturbs nobody.

@@ -24,8 +24,8 @@ type leaseFigures struct {
 	Hold   time.Duration `json:"hold_ns"`
 	// Goroutines are the most that Latchkey and its client had meanwhile.
 	Goroutines int `json:"goroutines"`
-	// HeapEach is for one lease, HeapContextEach after its context has been asked
-	// for, both in bytes. The key and the reference to the lock are the caller's.
+	// HeapEach is for one lease, HeapContextEach with its context in use, both in
+	// bytes. The key and the reference to the lock are the caller's.
 	HeapEach        float64       `json:"heap_bytes_each"`
 	HeapContextEach float64       `json:"heap_bytes_with_context_each"`
 	CPU             float64       `json:"cpu_cores"` // while they were held
@@ -51,7 +51,7 @@ func leaseTable(r *trialResults) *table {
 	return &table{
 		head: []string{"", "goroutines", "heap each", "with its context", "CPU", "lost", "taking all", "giving all back", "errors"},
 		rows: [][]string{{
-			nameLatchkey, fmt.Sprint(f.Goroutines), bytes(f.HeapEach), bytes(f.HeapContextEach), percent(f.CPU) + " of a core",
+			nameLatchkey, fmt.Sprint(f.Goroutines), inBytes(f.HeapEach), inBytes(f.HeapContextEach), percent(f.CPU) + " of a core",
 			fmt.Sprint(f.Lost), short(f.Taking), short(f.Giving), fmt.Sprint(f.Errors),
 		}},
 	}
@@ -76,10 +76,12 @@ func workLeases(n int, hold time.Duration, addr string) (*leaseFigures, error) {
 	if err := readyToTake(l, n); err != nil {
 		return nil, err
 	}
+	parent, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	before := settledMemory()
 	start := time.Now()
 	if err := inParallel(n, func(i int) (err error) {
-		locks[i], err = l.Acquire(context.Background(), keys[i])
+		locks[i], err = l.Acquire(parent, keys[i])
 		return err
 	}); err != nil {
 		return nil, err
@@ -87,7 +89,7 @@ func workLeases(n int, hold time.Duration, addr string) (*leaseFigures, error) {
 	f.Taking = time.Since(start)
 	f.HeapEach = float64(settledMemory().since(before).heap) / float64(n)
 	for _, k := range locks {
-		k.Context()
+		k.Context().Done()
 	}
 	f.HeapContextEach = float64(settledMemory().since(before).heap) / float64(n)
 

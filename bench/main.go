@@ -65,8 +65,8 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 		}
 	}
 	if r.Trials != nil {
-		for name, failure := range r.Trials.Failures {
-			complain("%s: %s", name, failure)
+		for _, f := range r.Trials.Failures {
+			complain("%s: %s", f.Trial, f.Error)
 		}
 		for _, f := range r.Trials.Cuts {
 			if f.Figures.Overlaps > 0 {

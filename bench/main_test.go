@@ -37,7 +37,8 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
 	var stdout, stderr strings.Builder
-	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms)$", "-time", "150ms", "-warmup", "100ms",
+	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "150ms", "-warmup", "100ms",
+		"-leases", "500", "-hold", "200ms", "-waiters", "200", "-cuts", "400ms",
 		"-json", file, "-md", filepath.Join(dir, "results.md")}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
@@ -52,6 +53,9 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	}
 	if len(r.Cases) != 3 {
 		t.Fatalf("%d cases; want 3", len(r.Cases))
+	}
+	if err := r.Trials.plausible(); err != nil {
+		t.Error(err)
 	}
 	for _, c := range r.Cases {
 		for _, want := range contenders() {
@@ -80,6 +84,29 @@ func plausible(f *figures, c contender) error {
 		return fmt.Errorf("no CPU time")
 	case c.kind != reference && (f.Commands == 0 || f.Trips == 0):
 		return fmt.Errorf("%v commands, %v trips", f.Commands, f.Trips)
+	}
+	return nil
+}
+
+// plausible says what a trial cannot have found.
+func (r *trialResults) plausible() error {
+	switch l, w := r.Leases, r.Waiters; {
+	case l == nil || w == nil || len(r.Allocations) != len(requestKinds()) || len(r.Cuts) != 2 || len(r.Failures) > 0:
+		return fmt.Errorf("not every trial has run: %+v", *r)
+	case l.Leases != 500 || l.Lost > 0 || l.Errors > 0 || l.Goroutines == 0 || l.HeapEach <= 0 || l.HeapContextEach <= l.HeapEach:
+		return fmt.Errorf("leases: %+v", *l)
+	case w.Waiters != 200 || w.Entries != 1 || w.Wrong > 0 || w.HeapEach <= 0 || w.Cancelling == 0 || w.leftovers() != "nothing":
+		return fmt.Errorf("waiters: %+v", *w)
+	}
+	for _, f := range r.Allocations {
+		if f.Each < 1 || f.Local < 0.5 {
+			return fmt.Errorf("allocations: %+v", f)
+		}
+	}
+	for _, f := range r.Cuts {
+		if f.Figures.Acquired == 0 || f.Figures.Overlaps > 0 || f.Figures.Errors > 0 || f.Cuts == 0 || f.Killed == 0 || f.Quiet == 0 || f.Longest == 0 {
+			return fmt.Errorf("cuts: %+v, %+v", *f, *f.Figures)
+		}
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	}
 	cases := pattern("case", "names such as \"hot 4×16 1ms\" or \"distinct 64\"")
 	contenders := pattern("contender", "names such as \"latchkey\" or \"redsync\"")
-	flags.DurationVar(&o.time, "time", 2*time.Second, "how long each contender is measured in each case")
+	flags.DurationVar(&o.time, "time", 1200*time.Millisecond, "how long each contender is measured in each case")
 	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "how long it runs before that")
 	flags.DurationVar(&o.poll, "poll", defaultPoll, "how long the peers that poll wait before they ask again")
 	flags.IntVar(&o.rounds, "rounds", 1, "run the contenders of a case this many times, in turn, and show medians")

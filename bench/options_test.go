@@ -11,13 +11,18 @@ func TestOptions(t *testing.T) {
 		args []string
 		want string // in the complaint; empty: none
 	}{
-		"none":                 {args: nil},
-		"all":                  {args: []string{"-case", "hot", "-contender", "x", "-time", "1s", "-warmup", "1ms", "-poll", "2ms", "-rounds", "3", "-md", "a", "-json", "b"}},
+		"none": {args: nil},
+		"all": {args: []string{"-case", "hot", "-contender", "x", "-time", "1s", "-warmup", "1ms", "-poll", "2ms", "-rounds", "3", "-md", "a", "-json", "b",
+			"-leases", "1", "-hold", "1s", "-waiters", "1", "-cuts", "1s"}},
 		"no such flag":         {[]string{"-nonsense"}, "nonsense"},
 		"a broken expression":  {[]string{"-case", "("}, "-case"},
 		"a broken contender":   {[]string{"-contender", "["}, "-contender"},
 		"no rounds":            {[]string{"-rounds", "0"}, "-rounds"},
 		"no time":              {[]string{"-time", "0"}, "-time"},
+		"no leases":            {[]string{"-leases", "0"}, "-leases"},
+		"no waiters":           {[]string{"-waiters", "0"}, "-waiters"},
+		"no holding":           {[]string{"-hold", "0"}, "-hold"},
+		"fewer than two cuts":  {[]string{"-cuts", "199ms"}, "-cuts"},
 		"an argument too many": {[]string{"hot"}, `"hot"`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -36,11 +41,19 @@ func TestTheDefaultRunTakesLessThanFiveMinutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Starting and ending the processes took a quarter of a second.
-	const besides = 500 * time.Millisecond
+	const besides = 300 * time.Millisecond
 	var all time.Duration
 	for _, s := range o.scenarios() {
 		for range o.contendersFor(s) {
 			all += o.warmup + o.time + besides
+		}
+	}
+	// What else is not only a matter of waiting took half of these.
+	const takingAndGivingBack, allocations, waiters = 15 * time.Second, 5 * time.Second, 5 * time.Second
+	all += allocations + waiters + o.hold + takingAndGivingBack
+	for _, c := range o.contendersFor(cutScenario) {
+		if c.kind == ours {
+			all += o.warmup + quiet + o.cutting + besides
 		}
 	}
 	if all > 5*time.Minute {
@@ -66,6 +79,9 @@ func TestCasesAndContendersAreSelectedByName(t *testing.T) {
 	}
 	if got := names(some[0]); got != "latchkey redislock mutex" {
 		t.Errorf("contenders = %s", got)
+	}
+	if trials := o.trials(); len(trials) != 0 {
+		t.Errorf("%d trials; want none of another name", len(trials))
 	}
 	if got := names(distinct(1)); got != "latchkey redislock" {
 		t.Errorf("contenders for keys of their own = %s; want no mutex", got)

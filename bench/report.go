@@ -126,6 +126,11 @@ is watched for a second holder: overlaps.
 The best peer is the one with the most acquisitions per second in that case. A variant is a peer made faster at a price,
 and is not the best peer: "recipe, lazy" polls each 20 ms, so that who has had the lock mostly has it again; "redislock,
 pipelined" sends through go-redis's AutoPipeliner, whose calls do not end with their context while Redis hangs.
+
+Allocations are heap objects of the whole process for each acquisition, and are judged as go test -benchmem has them,
+rounded down: beside a handoff's own, which are a whole number, there are those of renewals and of a lease that found
+nobody in line. The heap of a lease or a waiter is that of live objects after garbage collection, without the caller's own
+keys, references and, for waiters, what as many goroutines have that are blocked in a select of two cases.
 `
 
 // writeMarkdown writes everything as a document.
@@ -163,8 +168,8 @@ func (r *results) writeMarkdown(w io.Writer) error {
 				err = t.table.markdown(w)
 			}
 		}
-		for name, failure := range r.Trials.Failures {
-			print("\n%s failed: %s\n", name, failure)
+		for _, f := range r.Trials.Failures {
+			print("\n%s failed: %s\n", f.Trial, f.Error)
 		}
 	}
 	return err

@@ -94,8 +94,8 @@ func digits(v float64) string {
 	}
 }
 
-// bytes is a size.
-func bytes(v float64) string { return count(v) + " B" }
+// inBytes is a size.
+func inBytes(v float64) string { return count(v) + " B" }
 
 // percent is a share with three digits.
 func percent(v float64) string { return fmt.Sprintf("%.3g %%", 100*v) }

@@ -42,8 +42,13 @@ type trialResults struct {
 	Cuts        []*cutFigures       `json:"cuts,omitempty"`
 	// Shown are the trials that have run, with their tables, Failures why others
 	// have not.
-	Shown    []shownTrial      `json:"-"`
-	Failures map[string]string `json:"failures,omitempty"` // by the trial's name
+	Shown    []shownTrial   `json:"-"`
+	Failures []trialFailure `json:"failures,omitempty"`
+}
+
+type trialFailure struct {
+	Trial string `json:"trial"`
+	Error string `json:"error"`
 }
 
 type shownTrial struct {
@@ -61,10 +66,7 @@ func (b *bench) measureTrials(ctx context.Context, stdout, progress io.Writer) (
 		}
 		if err != nil {
 			fmt.Fprintf(progress, "%s: %v\n", t.name, err)
-			if r.Failures == nil {
-				r.Failures = make(map[string]string)
-			}
-			r.Failures[t.name] = err.Error()
+			r.Failures = append(r.Failures, trialFailure{t.name, err.Error()})
 			continue
 		}
 		shown := shownTrial{t.name, t.title(b.options), t.table(r)}

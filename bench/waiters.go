@@ -57,8 +57,8 @@ func waiterTable(r *trialResults) *table {
 	return &table{
 		head: []string{"", "heap each", "stack each", "entries in Redis", "cancelling all", "bare goroutines'", "other outcomes", "left", "heap left each"},
 		rows: [][]string{{
-			nameLatchkey, bytes(f.HeapEach), bytes(f.StackEach), fmt.Sprint(f.Entries), short(f.Cancelling), short(f.Bare),
-			fmt.Sprint(f.Wrong), f.leftovers(), bytes(f.HeapLeft),
+			nameLatchkey, inBytes(f.HeapEach), inBytes(f.StackEach), fmt.Sprint(f.Entries), short(f.Cancelling), short(f.Bare),
+			fmt.Sprint(f.Wrong), f.leftovers(), inBytes(f.HeapLeft),
 		}},
 	}
 }
@@ -129,7 +129,7 @@ func workWaiters(n int, addr string) (*waiterFigures, error) {
 	if err != nil {
 		return nil, err
 	}
-	each := func(bytes int64) float64 { return float64(bytes) / float64(n) }
+	each := func(all int64) float64 { return float64(all) / float64(n) }
 	f.HeapEach, f.StackEach = each(ofWaiters.heap-ofBare.heap), each(ofWaiters.stack-ofBare.stack)
 	f.Cancelling, f.Bare, f.Wrong = w.cancelling, b.cancelling, w.wrong
 
