@@ -38,8 +38,9 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
 func (b *bubble) locker(opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
 	rdb := redis.NewClient(&redis.Options{
-		Addr:   "127.0.0.1:6379", // never dialled
-		Dialer: func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
+		Addr:       "127.0.0.1:6379", // never dialled
+		MaxRetries: -1,               // what the path loses is lost
+		Dialer:     func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
 	})
 	p := &path{}
 	rdb.AddHook(p)
@@ -107,7 +108,7 @@ func (p *path) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 func (p *path) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
-		whole, ok := cmd.(*redis.Cmd)
+		whole, ok := cmd.(interface{ SetVal(any) })
 		if !ok || cmd.Name() != "evalsha" {
 			return next(ctx, cmd)
 		}

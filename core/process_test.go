@@ -87,11 +87,26 @@ func (p *process) signal(t *testing.T, s syscall.Signal) {
 	}
 }
 
+// awaitStop returns when a process that was sent SIGSTOP has stopped.
+func (p *process) awaitStop(t *testing.T) {
+	t.Helper()
+	var status syscall.WaitStatus
+	for !status.Stopped() {
+		if _, err := syscall.Wait4(p.Process.Pid, &status, syscall.WUNTRACED, nil); err != nil && err != syscall.EINTR {
+			t.Fatal(err)
+		}
+	}
+}
+
 // child is the main function of a helper process.
 func child(role, addr string) error {
 	goroutines := runtime.NumGoroutine()
 	rdb := redis.NewClient(&redis.Options{Addr: addr})
-	l, err := core.New(rdb, core.TTL(time.Second))
+	ttl := time.Second
+	if role == "contend" {
+		ttl = 10 * time.Second // no machine is so busy that a lease is lost
+	}
+	l, err := core.New(rdb, core.TTL(ttl))
 	if err != nil {
 		return err
 	}
@@ -332,6 +347,7 @@ func TestAWaiterThatIsStoppedBeyondItsGrantDoesNotRunUnderIt(t *testing.T) {
 	waiter.says(t, "begins")
 	eventually(t, "the child waits", waitsInRedis(t, rdb, 1))
 	waiter.signal(t, syscall.SIGSTOP)
+	waiter.awaitStop(t) // it runs on for a moment, and could still take the grant
 	if err := first.Release(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -1,11 +1,8 @@
 package remote
 
 import (
-	"errors"
 	"fmt"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -75,7 +72,7 @@ func (r *Room) Down() error {
 // mu.
 func (r *Room) heard(sent time.Time, err error) {
 	h := &r.health
-	if _, reply := errors.AsType[redis.Error](err); err == nil || reply {
+	if err == nil || refused(err) {
 		h.answered = time.Now()
 		r.took = h.answered.Sub(sent)
 		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0

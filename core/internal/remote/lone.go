@@ -2,10 +2,7 @@ package remote
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -66,15 +63,16 @@ func (l *Lone) Travel() {
 	defer cancel()
 	sent := l.trip.sent
 	replies, err := r.script.run(ctx, r.rdb, r.names.prefix, []task{l.task})
-	_, answered := errors.AsType[redis.Error](err)
-	answered = answered || err == nil
+	answered := err == nil || refused(err) && !passes(err)
 
 	r.mu.Lock()
 	if answered {
 		r.heard(sent, err)
 	} else {
 		r.took = loneTimeout // until a trip tells better
-		l.task.sent, l.task.fault = sent, err
+		if !refused(err) {
+			l.task.failed(sent, err)
+		}
 		r.enqueue(l.task)
 	}
 	r.end(l.trip)

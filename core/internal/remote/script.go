@@ -42,8 +42,8 @@ func newScript() script {
 
 // run carries tasks out in one call, and returns a reply for each.
 //
-// It is one ordinary command of the caller's client, with all its hooks, limits
-// and retries.
+// It is one command of the caller's client, with all its hooks and limits, but
+// is sent once: see once.
 func (s script) run(ctx context.Context, rdb redis.UniversalClient, prefix string, tasks []task) ([]any, error) {
 	args := make([]any, 3, 4+8*len(tasks))
 	args[0], args[1], args[2] = "evalsha", s.sha, 3*len(tasks)
@@ -54,12 +54,12 @@ func (s script) run(ctx context.Context, rdb redis.UniversalClient, prefix strin
 	for i := range tasks {
 		args = tasks[i].op.appendArgs(args)
 	}
-	cmd := redis.NewCmd(ctx, args...)
+	cmd := once{redis.NewCmd(ctx, args...)}
 	err := rdb.Process(ctx, cmd)
 	if redis.HasErrorPrefix(err, "NOSCRIPT") {
 		// The server was restarted, or is new after a failover.
 		args[0], args[1] = "eval", s.source
-		cmd = redis.NewCmd(ctx, args...)
+		cmd = once{redis.NewCmd(ctx, args...)}
 		err = rdb.Process(ctx, cmd)
 	}
 	if err != nil {

@@ -1,0 +1,74 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// once is a command that the client does not repeat by itself. A trip whose
+// answer was lost may have been made, and only who repeats it knows that what
+// the second answer says is not all that happened: a release that finds the
+// lease gone, for one, has most likely given it back the first time.
+type once struct{ *redis.Cmd }
+
+// NoRetry is asked by the client.
+func (once) NoRetry() bool { return true }
+
+// repeats is how often a trip is made again that had no answer, and after what
+// pause: as the client's options say, which it would else do itself.
+type repeats struct {
+	most     int
+	min, max time.Duration
+}
+
+// repeatsOf returns what the client's options say; go-redis's defaults if they
+// cannot be read.
+func repeatsOf(rdb redis.UniversalClient) repeats {
+	if c, ok := rdb.(interface{ Options() *redis.Options }); ok {
+		o := c.Options() // with the defaults filled in
+		return repeats{o.MaxRetries, o.MinRetryBackoff, o.MaxRetryBackoff}
+	}
+	return repeats{3, 10 * time.Millisecond, time.Second}
+}
+
+// again waits before attempt number n, from 1, after err; false if there is to
+// be none.
+func (p repeats) again(ctx context.Context, n int, err error) bool {
+	if err == nil || n > p.most || ctx.Err() != nil || errors.Is(err, redis.ErrClosed) || !passes(err) {
+		return false
+	}
+	pause := min(p.max, p.min<<min(n-1, 16))
+	if pause > 0 {
+		pause = pause/2 + rand.N(pause/2+1)
+	}
+	select {
+	case <-time.After(pause):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// refused tells whether err is the server's answer: nothing was done.
+func refused(err error) bool {
+	_, reply := errors.AsType[redis.Error](err)
+	return reply
+}
+
+// passes tells whether an error may not come again: one of the network, or an
+// answer by which a server says that it cannot serve for now.
+func passes(err error) bool {
+	if !refused(err) {
+		return true
+	}
+	for _, prefix := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ERR max number of clients"} {
+		if redis.HasErrorPrefix(err, prefix) {
+			return true
+		}
+	}
+	return false
+}
