@@ -37,7 +37,7 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
 	var stdout, stderr strings.Builder
-	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "150ms", "-warmup", "100ms",
+	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "250ms", "-warmup", "200ms",
 		"-leases", "500", "-hold", "200ms", "-waiters", "200", "-cuts", "400ms",
 		"-json", file, "-md", filepath.Join(dir, "results.md")}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
@@ -57,14 +57,23 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	if err := r.Trials.plausible(); err != nil {
 		t.Error(err)
 	}
-	for _, c := range r.Cases {
-		for _, want := range contenders() {
+	for _, want := range contenders() {
+		acquired := 0
+		for _, c := range r.Cases {
 			if !want.fits(c.Scenario) {
 				continue
 			}
-			if err := plausible(r.of(c.Scenario.Name, want.name), want); err != nil {
+			f := r.of(c.Scenario.Name, want.name)
+			if err := plausible(f, want); err != nil {
 				t.Errorf("%s, %s: %v", c.Scenario.Name, want.name, err)
+			} else {
+				acquired += f.Acquired
 			}
+		}
+		// In one case alone it may be nothing: 64 callers who poll on a busy
+		// machine can keep the holder from giving the key back.
+		if acquired == 0 {
+			t.Errorf("%s acquired nothing", want.name)
 		}
 	}
 }
@@ -74,10 +83,12 @@ func plausible(f *figures, c contender) error {
 	switch {
 	case f == nil:
 		return fmt.Errorf("no figures")
-	case f.Acquired == 0 || f.Rate == 0:
-		return fmt.Errorf("nothing was acquired")
 	case f.Overlaps > 0 || f.Errors > 0:
 		return fmt.Errorf("%d overlaps, %d errors: %s", f.Overlaps, f.Errors, f.Error)
+	case f.Acquired == 0 && c.kind != ours:
+		return nil
+	case f.Acquired == 0 || f.Rate == 0:
+		return fmt.Errorf("nothing was acquired")
 	case f.WaitP50 > f.WaitP99 || f.WaitP99 > f.WaitMax || f.WaitMax == 0 || f.CycleP50 == 0:
 		return fmt.Errorf("waits of %v, %v, %v", f.WaitP50, f.WaitP99, f.WaitMax)
 	case f.CPU == 0 && c.kind != reference:
