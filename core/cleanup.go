@@ -36,7 +36,7 @@ type cleanup struct {
 func (l *RedisLocker) cancel(e *entry) {
 	(&cleanup{
 		locker: l, op: remote.Cancel(e.queue.names, e.wire), until: time.Now().Add(e.ttl),
-		thorough: e.unread, shared: e.ticket != 0 || e.lock != nil,
+		thorough: e.unread, shared: e.waited != nil && e.waited.ticket != 0 || e.lock != nil,
 		// A lease of hours is not worth a command every second.
 		maxPause: min(max(minMaxCleanupPause, e.ttl/10), maxMaxCleanupPause),
 	}).run()
@@ -48,6 +48,9 @@ func (l *RedisLocker) disown(key string, id remote.ID) {
 	l.room.Do(remote.Release(l.room.Names(key), id, 0, 0, ""), func(remote.Answer) {})
 }
 
+// Due runs it again.
+func (c *cleanup) Due() { c.run() }
+
 func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }
 
 func (c *cleanup) answered(a remote.Answer) {
@@ -56,5 +59,5 @@ func (c *cleanup) answered(a remote.Answer) {
 		return
 	}
 	c.pause = min(max(minCleanupPause, 2*c.pause), c.maxPause)
-	c.locker.work.Set(&c.alarm, time.Now().Add(c.pause), c.run)
+	c.locker.work.Set(&c.alarm, time.Now().Add(c.pause), c)
 }

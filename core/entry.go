@@ -32,19 +32,26 @@ const (
 
 // entry is what stands in Redis for this process's line for one key: first in
 // the queue there, then as the lease. Its fields are guarded by RedisLocker.mu.
+//
+// A process may have a hundred thousand of them, so what only some need is apart.
 type entry struct {
 	queue  *queue
 	number uint64 // unique in this process
 	wire   remote.Entry
-	meta   Meta // in wire
+	meta   *Meta // in wire
 	ttl    time.Duration
 	wait   bool // may join the queue in Redis
 	life   life
+	// ghost is set if an acquire was answered, or a grant came, after the release
+	// had been sent: it may have been done after the release, too.
+	ghost bool
+	// unread is set if an acquire had no answer: it may be done yet, at any
+	// time, and after the end of the entry would leave a lease to nobody.
+	unread bool
 
 	// alarm is the next poll, or the next renewal once it is held; it is on
-	// RedisLocker.work, and calls due.
+	// RedisLocker.work.
 	alarm clockwork.Alarm
-	due   func()
 
 	// What was sent and answered. unanswered is when the oldest question that
 	// has no answer yet was sent, zero if there is none.
@@ -53,23 +60,29 @@ type entry struct {
 	fault      error // of the last attempt, if it failed
 	inFlight   int
 
-	// The last answer while it waited, and when that was asked.
+	// What is known of its wait; nil before it has to wait.
+	waited *waited
+
+	lease
+}
+
+// waited is what an entry knows that has been kept waiting, from the last answer.
+type waited struct {
 	ticket     uint64
-	ticketSent time.Time
+	ticketSent time.Time // when that answer was asked for
 	position   int
-	owner      *Holder       // who is in the way, when last heard of
+	owner      *Holder       // who is in the way
 	ownerTTL   time.Duration // and what remained of its lease
 	pollPause  time.Duration // the pause after an error, doubling
 	parked     time.Time     // since when it only awaits the subscription
+}
 
-	// ghost is set if an acquire was answered, or a grant came, after the release
-	// had been sent: it may have been done after the release, too.
-	ghost bool
-	// unread is set if an acquire had no answer: it may be done yet, at any
-	// time, and after the end of the entry would leave a lease to nobody.
-	unread bool
-
-	lease
+// known is what is known of e's wait, to be added to. The caller holds mu.
+func (e *entry) known() *waited {
+	if e.waited == nil {
+		e.waited = &waited{}
+	}
+	return e.waited
 }
 
 // newEntry puts an entry in place for the head of q's line. The caller holds mu
@@ -79,19 +92,18 @@ func (l *RedisLocker) newEntry(q *queue) *entry {
 	l.counter++
 	id, tokens := remote.MakeID(l.process, l.counter), l.tokensFor(q)
 	e := &entry{
-		queue: q, number: l.counter, meta: s.Meta, ttl: s.TTL, wait: s.waits(),
-		wire: makeEntry(id, s.TTL, tokens, s.Meta, time.Now()),
+		queue: q, number: l.counter, meta: l.shared(&s.Meta, nil), ttl: s.TTL, wait: s.waits(),
+		wire: makeEntry(id, s.TTL, tokens, &s.Meta, time.Now()),
 	}
-	e.due = func() { l.due(e) }
 	q.entry = e
 	l.entries[e.number] = e
 	return e
 }
 
 // makeEntry is an entry with m and the holder's start as its metadata.
-func makeEntry(id remote.ID, ttl time.Duration, tokens int, m Meta, since time.Time) remote.Entry {
+func makeEntry(id remote.ID, ttl time.Duration, tokens int, m *Meta, since time.Time) remote.Entry {
 	var buf [256]byte
-	return remote.MakeEntry(id, ttl, tokens, appendMeta(buf[:0], m, since))
+	return remote.MakeEntry(id, ttl, tokens, appendMeta(buf[:0], *m, since))
 }
 
 // serves tells whether e, which stood in Redis for another, may go on for r: its
@@ -112,8 +124,9 @@ func (e *entry) silence() error {
 	return nil
 }
 
-// due does what e's alarm was set for.
-func (l *RedisLocker) due(e *entry) {
+// Due does what e's alarm was set for.
+func (e *entry) Due() {
+	l := e.queue.locker
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch e.life {
@@ -225,7 +238,10 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 // tell who passed the lease on, if it was granted in answer to a release. The
 // caller holds mu; e is not retired.
 func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff Handoff, from *Holder) {
-	e.unanswered, e.fault, e.pollPause = time.Time{}, nil, 0
+	e.unanswered, e.fault = time.Time{}, nil
+	if e.waited != nil {
+		e.waited.pollPause = 0
+	}
 	q := e.queue
 	if e.life == held {
 		// The grant came first. What was asked before it may say that we wait;
@@ -240,8 +256,9 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 		e.others = r.Queued > 0
 		l.grant(e, r.Block, sent, handoff, from)
 	case remote.Waiting:
-		e.life, e.parked = waiting, time.Time{}
-		e.ticket, e.ticketSent = r.Ticket, sent
+		e.life = waiting
+		w := e.known()
+		w.ticket, w.ticketSent, w.parked = r.Ticket, sent, time.Time{}
 		l.blocked(e, r)
 		l.pollLater(e, r)
 	case remote.Held:
@@ -257,8 +274,8 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 			l.send(e) // since asking, the subscription was confirmed
 			return
 		}
-		if e.parked.IsZero() {
-			e.parked = time.Now()
+		if w := e.known(); w.parked.IsZero() {
+			w.parked = time.Now()
 		}
 		l.pollLater(e, r)
 	case remote.Full:
@@ -277,17 +294,18 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 // blocked notes who is in the way, for those in line to tell. The caller holds
 // mu.
 func (l *RedisLocker) blocked(e *entry, r remote.Reply) {
-	e.owner, e.ownerTTL, e.position = holderOf(r.Owner), r.TTL, r.Queued+1
+	w := e.known()
+	w.owner, w.ownerTTL, w.position = holderOf(r.Owner), r.TTL, r.Queued+1
 	if r.Status == remote.Waiting {
-		e.position = r.Position
+		w.position = r.Position
 	}
 	if h := e.queue.head(); !h.info.Contended {
-		h.info.Contended, h.info.Position = true, e.position
+		h.info.Contended, h.info.Position = true, w.position
 		l.limitWait(h)
 	}
 	for req := e.queue.head(); req != nil; req = req.next {
 		if req.info.Blocker == nil {
-			req.info.Blocker = e.owner
+			req.info.Blocker = w.owner
 		}
 	}
 }
@@ -310,8 +328,8 @@ func (l *RedisLocker) granted(g remote.Grant) {
 		// the entry queued again under another ticket. Only an answer with
 		// this very ticket proves that the grant came later.
 		since := e.firstSend
-		if g.Ticket == e.ticket {
-			since = e.ticketSent
+		if w := e.waited; w != nil && g.Ticket == w.ticket {
+			since = w.ticketSent
 		}
 		e.others = g.Queued > 0
 		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))

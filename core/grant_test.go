@@ -31,7 +31,7 @@ func (b *bubble) waiter(l *RedisLocker, ttl time.Duration) (*lock, *result, *ent
 func lastAnswer(l *RedisLocker, e *entry) (time.Time, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return e.ticketSent, e.ticket
+	return e.waited.ticketSent, e.waited.ticket
 }
 
 // A grant proves that the lease began after the last request that was answered
@@ -91,7 +91,7 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 			return call()
 		})
 		l.mu.Lock()
-		e.ticketSent = time.Now().Add(-9 * time.Second)
+		e.waited.ticketSent = time.Now().Add(-9 * time.Second)
 		l.mu.Unlock()
 		_, ticket := lastAnswer(l, e)
 		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})

@@ -34,13 +34,17 @@ const (
 func (l *RedisLocker) retryHint(q *queue) time.Duration {
 	hint := l.holds.average * time.Duration(1+q.line.length)
 	if e := q.entry; e != nil {
-		hint += l.holds.average * time.Duration(max(0, e.position-1))
+		w := e.waited
+		if w == nil {
+			w = &waited{}
+		}
+		hint += l.holds.average * time.Duration(max(0, w.position-1))
 		switch {
 		case hint != 0:
 		case e.life == held:
 			hint = e.valid.Remaining(time.Now())
 		default:
-			hint = max(0, e.ownerTTL) // negative if it has no expiry
+			hint = max(0, w.ownerTTL) // negative if it has no expiry
 		}
 	}
 	if hint == 0 {

@@ -17,21 +17,35 @@ type lease struct {
 	lock   *lock // the present holder's, or the last one's
 	valid  clockwork.Validity
 	begun  time.Time // when it was granted
-	others bool      // another process waits, or did
-	served int       // holders so far
 	tokens tokens
+	served int  // holders so far
+	others bool // another process waits, or did
 	// lost is set once and for all: by the deadline, by a renewal's answer, or
 	// at the Locker's end.
 	lost bool
 	// overdue is set when MaxHold is over: the lease is not renewed any more.
 	overdue  bool
-	renewing int
+	renewing int8
 
-	// On RedisLocker.deadlines.
-	deadline, maxHold clockwork.Alarm
-	overstayed        func()    // what maxHold calls; nil until it is needed
-	holdEnd           time.Time // when maxHold is due
+	deadline clockwork.Alarm // on RedisLocker.deadlines
+	maxHold  *maxHold        // nil until a holder has one
 }
+
+// lapse is the end of an entry's validity, as a task.
+type lapse entry
+
+// Due ends the lease, if it was not prolonged.
+func (e *lapse) Due() { e.queue.locker.checkDeadline((*entry)(e)) }
+
+// maxHold is the end of the present holder's time.
+type maxHold struct {
+	entry *entry
+	at    time.Time       // zero if the holder has none
+	alarm clockwork.Alarm // on RedisLocker.deadlines
+}
+
+// Due ends the holder's time.
+func (m *maxHold) Due() { m.entry.queue.locker.overstay(m) }
 
 // extend takes a proof that the lease was ours when asked at sent. What has
 // lapsed stays lapsed: between then and now another may have held the lock.
@@ -47,20 +61,18 @@ func (l *RedisLocker) begin(e *entry, b remote.Block, v clockwork.Validity, now 
 	e.tokens.start(b)
 	l.holders++
 	renewAt := v.From().Add(e.ttl / 3)
-	if e.meta != e.queue.head().settings.Meta {
+	if *e.meta != e.queue.head().settings.Meta {
 		renewAt = now // the lease still names one who gave up
 	}
-	l.work.Set(&e.alarm, renewAt, e.due)
-	l.deadlines.Set(&e.deadline, v.End(), func() { l.checkDeadline(e) })
+	l.work.Set(&e.alarm, renewAt, e)
+	l.deadlines.Set(&e.deadline, v.End(), (*lapse)(e))
 }
 
 // end stops the clockwork of a lease. The caller holds mu.
 func (l *RedisLocker) end(e *entry) {
 	l.work.Clear(&e.alarm)
 	l.deadlines.Clear(&e.deadline)
-	if !e.holdEnd.IsZero() {
-		l.deadlines.Clear(&e.maxHold)
-	}
+	l.limitHold(e, 0, time.Time{})
 }
 
 // sendRenewal renews the lease now, and again a third of the TTL later whether
@@ -70,12 +82,12 @@ func (l *RedisLocker) sendRenewal(e *entry, tokens int) {
 	if e.life != held || e.lost || e.overdue {
 		return
 	}
-	l.work.Set(&e.alarm, time.Now().Add(e.ttl/3), e.due)
+	l.work.Set(&e.alarm, time.Now().Add(e.ttl/3), e)
 	if e.renewing == maxRenewals {
 		return
 	}
 	var refreshed remote.Entry
-	if k := e.lock; e.meta != k.meta {
+	if k := e.lock; *e.meta != *k.meta {
 		e.meta = k.meta
 		refreshed = makeEntry(e.wire.ID(), e.ttl, 1, k.meta, k.since)
 	}
@@ -102,7 +114,7 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	switch {
 	case a.Err != nil:
 		if !e.overdue {
-			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e.due)
+			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
 		}
 	case a.Reply.Status == remote.Renewed:
 		e.extend(a.Sent)
@@ -129,7 +141,7 @@ func (l *RedisLocker) checkDeadline(e *entry) {
 	}
 	now := time.Now()
 	if left := e.valid.Remaining(now); left > 0 {
-		l.deadlines.Set(&e.deadline, now.Add(left), func() { l.checkDeadline(e) })
+		l.deadlines.Set(&e.deadline, now.Add(left), (*lapse)(e))
 		l.mu.Unlock()
 		return
 	}
@@ -151,27 +163,30 @@ func (l *RedisLocker) lose(e *entry) *lock {
 	return e.lock
 }
 
-// limitHold bounds the present holder's time, not the lease's. The caller holds
-// mu.
-func (l *RedisLocker) limitHold(e *entry, maxHold time.Duration, now time.Time) {
+// limitHold bounds the present holder's time, not the lease's; with zero it has
+// no bound. The caller holds mu.
+func (l *RedisLocker) limitHold(e *entry, d time.Duration, now time.Time) {
+	m := e.maxHold
 	switch {
-	case maxHold > 0:
-		if e.overstayed == nil {
-			e.overstayed = func() { l.overstay(e) }
+	case d > 0:
+		if m == nil {
+			m = &maxHold{entry: e}
+			e.maxHold = m
 		}
-		e.holdEnd = now.Add(maxHold)
-		l.deadlines.Set(&e.maxHold, e.holdEnd, e.overstayed)
-	case !e.holdEnd.IsZero():
-		e.holdEnd = time.Time{}
-		l.deadlines.Clear(&e.maxHold)
+		m.at = now.Add(d)
+		l.deadlines.Set(&m.alarm, m.at, m)
+	case m != nil && !m.at.IsZero():
+		m.at = time.Time{}
+		l.deadlines.Clear(&m.alarm)
 	}
 }
 
 // overstay ends a holder's time. The lease is left to expire: until then the
 // holder may come to an end without anybody else in.
-func (l *RedisLocker) overstay(e *entry) {
+func (l *RedisLocker) overstay(m *maxHold) {
 	l.mu.Lock()
-	if e.life != held || e.lost || e.holdEnd.IsZero() || time.Now().Before(e.holdEnd) {
+	e := m.entry
+	if e.life != held || e.lost || m.at.IsZero() || time.Now().Before(m.at) {
 		l.mu.Unlock() // it may have been set for the last holder
 		return
 	}

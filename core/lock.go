@@ -13,7 +13,7 @@ type lock struct {
 	key    string
 	token  uint64
 	info   Info
-	meta   Meta
+	meta   *Meta
 	since  time.Time
 	parent context.Context // of its context; set before the lock is handed out
 
@@ -55,7 +55,7 @@ func (k *lock) Context() context.Context {
 // holder describes k to those who wait for it. The caller holds RedisLocker.mu.
 func (k *lock) holder() *Holder {
 	if k.who == nil {
-		k.who = &Holder{Meta: k.meta, Since: k.since}
+		k.who = &Holder{Meta: *k.meta, Since: k.since}
 	}
 	return k.who
 }

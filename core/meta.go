@@ -45,6 +45,19 @@ func (m Meta) over(o Meta) Meta {
 	return m
 }
 
+// shared returns what m points to, for keeps: the Locker's own or like, if it is
+// the same.
+func (l *RedisLocker) shared(m, like *Meta) *Meta {
+	switch {
+	case *m == l.settings.Meta:
+		return &l.settings.Meta
+	case like != nil && *m == *like:
+		return like
+	}
+	kept := *m
+	return &kept
+}
+
 // Caps of what is stored. Names that are longer are cut; a request ID or a
 // trace context that is longer is left out, because a part of one is no use.
 const (

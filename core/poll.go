@@ -23,7 +23,7 @@ const (
 
 // setPoll has e looked at again at the given time. The caller holds mu.
 func (l *RedisLocker) setPoll(e *entry, at time.Time) {
-	l.work.Set(&e.alarm, at, e.due)
+	l.work.Set(&e.alarm, at, e)
 }
 
 // pollLater plans the next poll from the answer to the last: when the lease
@@ -42,8 +42,9 @@ func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
 // pollAfterError plans the next poll after one that failed. The caller holds
 // mu.
 func (l *RedisLocker) pollAfterError(e *entry) {
-	e.pollPause = min(max(minPollPause, 2*e.pollPause), maxPollPause)
-	l.setPoll(e, time.Now().Add(e.pollPause))
+	w := e.known()
+	w.pollPause = min(max(minPollPause, 2*w.pollPause), maxPollPause)
+	l.setPoll(e, time.Now().Add(w.pollPause))
 }
 
 // look polls for an entry that has not heard for long enough, or gives up if
@@ -54,13 +55,22 @@ func (l *RedisLocker) look(e *entry) {
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
 		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
-	case !l.listening && l.deafness != nil && !e.parked.IsZero() && now.Sub(e.parked) >= backendTimeout:
+	case !l.listening && l.deafness != nil && e.parkedFor(now) >= backendTimeout:
 		// Acquires are answered, the subscription is not: a missing ACL right,
 		// perhaps. Without it nobody may stand in line.
 		l.giveUp(e, l.deafness)
 	case e.inFlight == 0:
 		l.send(e)
 	}
+}
+
+// parkedFor is for how long e has only awaited the subscription. The caller holds
+// mu.
+func (e *entry) parkedFor(now time.Time) time.Duration {
+	if e.waited == nil || e.waited.parked.IsZero() {
+		return 0
+	}
+	return now.Sub(e.waited.parked)
 }
 
 // listen sees to it that this process hears of grants. The caller holds mu.

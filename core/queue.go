@@ -8,9 +8,10 @@ import (
 // order of their arrival. Only one of them, the head, is in Redis, through the
 // queue's entry; thousands of local waiters cost Redis no more than one.
 type queue struct {
-	key   string
-	names remote.Names // of key, in Redis
-	line  line
+	locker *RedisLocker
+	key    string
+	names  remote.Names // of key, in Redis
+	line   line
 	// entry stands in Redis for the head of the line, or is the lease of the
 	// present holder. It is nil while nobody asks, and is never retired: what
 	// is given up is taken out at once.
@@ -60,7 +61,7 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	}
 	q := l.queues[r.key]
 	if q == nil {
-		q = &queue{key: r.key, names: l.room.Names(r.key)}
+		q = &queue{locker: l, key: r.key, names: l.room.Names(r.key)}
 	}
 	ahead := q.line.length
 	behind := ahead > 0 || q.entry != nil
@@ -107,7 +108,7 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 func (l *RedisLocker) limitWait(r *request) {
 	if !r.limited && r.settings.Wait > 0 {
 		r.limited = true
-		l.deadlines.Set(&r.patience, r.start.Add(r.settings.Wait), r.tire)
+		l.deadlines.Set(&r.patience, r.start.Add(r.settings.Wait), r)
 	}
 }
 
@@ -120,8 +121,10 @@ func (l *RedisLocker) describe(r *request, q *queue, ahead int) {
 	case e.life == held:
 		r.info.Blocker = e.lock.holder()
 	default:
-		r.info.Blocker = e.owner
-		r.info.Position += max(0, e.position-1)
+		if w := e.waited; w != nil {
+			r.info.Blocker = w.owner
+			r.info.Position += max(0, w.position-1)
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ type request struct {
 	patient  bool          // can make a lone trip
 	lone     *remote.Lone  // to be made by the request itself
 	ready    chan struct{} // capacity 1: the outcome is there
-	tire     func()        // called when the longest wait is over
+	locker   *RedisLocker
 
 	// Below: guarded by RedisLocker.mu until ready has been sent.
 	queue      *queue // nil when not in line
@@ -38,15 +38,17 @@ type outcome struct {
 func (l *RedisLocker) newRequest(key string, start time.Time) *request {
 	r, _ := l.requests.Get().(*request)
 	if r == nil {
-		r = &request{ready: make(chan struct{}, 1)}
-		r.tire = func() {
-			l.mu.Lock()
-			defer l.mu.Unlock()
-			l.leave(r)
-		}
+		r = &request{locker: l, ready: make(chan struct{}, 1)}
 	}
 	r.key, r.start, r.settings = key, start, l.settings
 	return r
+}
+
+// Due ends a wait that has been as long as it may.
+func (r *request) Due() {
+	r.locker.mu.Lock()
+	defer r.locker.mu.Unlock()
+	r.locker.leave(r)
 }
 
 // recycle keeps r for another call, once its outcome has been read, unless

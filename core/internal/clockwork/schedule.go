@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Schedule calls functions at their times, one after another, from one
-// goroutine and with one timer, however many are due: neither is needed for
-// each lease. A function must not block.
+// Schedule calls tasks at their times, one after another, from one goroutine
+// and with one timer, however many are due: neither is needed for each lease.
+// A task must not block.
 type Schedule struct {
 	mu     sync.Mutex
 	due    dueHeap
@@ -19,16 +19,20 @@ type Schedule struct {
 	done   chan struct{}
 }
 
+// Task is what an Alarm is set for. It is an interface, not a function, so that a
+// lease needs no closure for each of its alarms.
+type Task interface{ Due() }
+
 // Alarm is one place in a Schedule. The zero Alarm is ready to use with one
 // Schedule; it must not be copied.
 type Alarm struct {
 	at    time.Time
-	f     func()
-	index int  // in the heap, from 1; 0 if not set
-	fired bool // f was called, or is being called, since the last Set
+	task  Task
+	index int32 // in the heap, from 1; 0 if not set
+	fired bool  // task was called, or is being called, since the last Set
 }
 
-// Rests tells whether nothing will call a's function any more, and nothing is
+// Rests tells whether nothing will call a's task any more, and nothing is
 // calling it. Only for who is the last to set and clear it.
 func (a *Alarm) Rests() bool { return a.index == 0 && !a.fired }
 
@@ -39,19 +43,19 @@ func NewSchedule() *Schedule {
 	return s
 }
 
-// Set has f called at the time at, or at once if that has passed. It replaces
+// Set has task called at the time at, or at once if that has passed. It replaces
 // what a was set to before. After Close it does nothing.
-func (s *Schedule) Set(a *Alarm, at time.Time, f func()) {
+func (s *Schedule) Set(a *Alarm, at time.Time, task Task) {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return
 	}
-	a.at, a.f, a.fired = at, f, false
+	a.at, a.task, a.fired = at, task, false
 	if a.index == 0 {
 		heap.Push(&s.due, a)
 	} else {
-		heap.Fix(&s.due, a.index-1)
+		heap.Fix(&s.due, int(a.index-1))
 	}
 	// Nearly all alarms are later than one that was there before, if only one
 	// that was cleared since; then nobody need be woken.
@@ -68,17 +72,17 @@ func (s *Schedule) Set(a *Alarm, at time.Time, f func()) {
 	}
 }
 
-// Clear takes a off the schedule. Its function may be running just now.
+// Clear takes a off the schedule. Its task may be running just now.
 func (s *Schedule) Clear(a *Alarm) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a.index != 0 {
-		heap.Remove(&s.due, a.index-1)
+		heap.Remove(&s.due, int(a.index-1))
 	}
 }
 
 // Close ends the schedule; what is still on it is not called. It returns when
-// the goroutine has ended, and must not be called from a scheduled function.
+// the goroutine has ended, and must not be called from a task.
 func (s *Schedule) Close() {
 	s.mu.Lock()
 	if !s.closed {
@@ -105,10 +109,10 @@ func (s *Schedule) run() {
 			a := s.due[0]
 			if wait = a.at.Sub(now); wait <= 0 {
 				heap.Remove(&s.due, 0)
-				f := a.f
+				task := a.task
 				a.fired = true
 				s.mu.Unlock()
-				f()
+				task.Due()
 				continue
 			}
 		}
@@ -131,13 +135,13 @@ func (h dueHeap) Less(i, j int) bool { return h[i].at.Before(h[j].at) }
 
 func (h dueHeap) Swap(i, j int) {
 	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i+1, j+1
+	h[i].index, h[j].index = int32(i+1), int32(j+1)
 }
 
 func (h *dueHeap) Push(x any) {
 	a := x.(*Alarm)
 	*h = append(*h, a)
-	a.index = len(*h)
+	a.index = int32(len(*h))
 }
 
 func (h *dueHeap) Pop() any {

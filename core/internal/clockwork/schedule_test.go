@@ -23,6 +23,13 @@ func inBubble(t *testing.T, test func(t *testing.T, s *clockwork.Schedule)) {
 	})
 }
 
+// task is a function as a task.
+type task func()
+
+func (f task) Due() { f() }
+
+func set(s *clockwork.Schedule, a *clockwork.Alarm, at time.Time, f func()) { s.Set(a, at, task(f)) }
+
 func TestFunctionsAreCalledAtTheirTimesInOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *clockwork.Schedule) {
 		start := time.Now()
@@ -30,7 +37,7 @@ func TestFunctionsAreCalledAtTheirTimesInOrder(t *testing.T) {
 		alarms := make([]clockwork.Alarm, 6)
 		for i, after := range []time.Duration{5, 1, 3, 2, 4, 100_000} {
 			after *= time.Second
-			s.Set(&alarms[i], start.Add(after), func() {
+			set(s, &alarms[i], start.Add(after), func() {
 				if got := time.Since(start); got != after {
 					t.Errorf("called after %v, want %v", got, after)
 				}
@@ -50,7 +57,7 @@ func TestWhatIsDueIsCalledAtOnce(t *testing.T) {
 		start := time.Now()
 		for _, at := range []time.Time{start, start.Add(-time.Hour), {}} {
 			called := make(chan struct{})
-			s.Set(new(clockwork.Alarm), at, func() { close(called) })
+			set(s, new(clockwork.Alarm), at, func() { close(called) })
 			<-called
 			if waited := time.Since(start); waited != 0 {
 				t.Errorf("due at %v, called after %v", at, waited)
@@ -66,9 +73,9 @@ func TestSetReplacesWhatWasSet(t *testing.T) {
 				start := time.Now()
 				var a, other clockwork.Alarm
 				var calls []time.Duration
-				s.Set(&other, start.Add(90*time.Minute), func() {})
-				s.Set(&a, start.Add(times[0]*time.Hour), func() { t.Error("what was replaced is called") })
-				s.Set(&a, start.Add(times[1]*time.Hour), func() { calls = append(calls, time.Since(start)) })
+				set(s, &other, start.Add(90*time.Minute), func() {})
+				set(s, &a, start.Add(times[0]*time.Hour), func() { t.Error("what was replaced is called") })
+				set(s, &a, start.Add(times[1]*time.Hour), func() { calls = append(calls, time.Since(start)) })
 				time.Sleep(3 * time.Hour)
 				synctest.Wait()
 				if len(calls) != 1 || calls[0] != times[1]*time.Hour {
@@ -85,7 +92,7 @@ func TestClearedAlarmIsNotCalled(t *testing.T) {
 		alarms := make([]clockwork.Alarm, 5)
 		var called []int
 		for i := range alarms {
-			s.Set(&alarms[i], start.Add(time.Duration(i+1)*time.Second), func() { called = append(called, i) })
+			set(s, &alarms[i], start.Add(time.Duration(i+1)*time.Second), func() { called = append(called, i) })
 		}
 		s.Clear(&alarms[0]) // the next
 		s.Clear(&alarms[2])
@@ -98,7 +105,7 @@ func TestClearedAlarmIsNotCalled(t *testing.T) {
 			t.Errorf("called %v, want 1 and 3", called)
 		}
 		s.Clear(&alarms[1]) // it has been called
-		s.Set(&alarms[0], time.Now().Add(time.Second), func() { called = nil })
+		set(s, &alarms[0], time.Now().Add(time.Second), func() { called = nil })
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if called != nil {
@@ -116,13 +123,13 @@ func TestFunctionMaySetAndClear(t *testing.T) {
 		again = func() {
 			calls = append(calls, time.Since(start))
 			if len(calls) < 4 {
-				s.Set(&a, time.Now().Add(time.Second), again) // itself
+				set(s, &a, time.Now().Add(time.Second), again) // itself
 			} else {
 				s.Clear(&b)
 			}
 		}
-		s.Set(&a, start.Add(time.Second), again)
-		s.Set(&b, start.Add(10*time.Second), func() { t.Error("what was cleared is called") })
+		set(s, &a, start.Add(time.Second), again)
+		set(s, &b, start.Add(10*time.Second), func() { t.Error("what was cleared is called") })
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if want := []time.Duration{time.Second, 2 * time.Second, 3 * time.Second, 4 * time.Second}; !slices.Equal(calls, want) {
@@ -136,7 +143,7 @@ func TestFunctionsAreCalledOneAfterAnother(t *testing.T) {
 		var inside atomic.Int32
 		alarms := make([]clockwork.Alarm, 20)
 		for i := range alarms {
-			s.Set(&alarms[i], time.Now(), func() {
+			set(s, &alarms[i], time.Now(), func() {
 				if inside.Add(1) != 1 {
 					t.Error("two at once")
 				}
@@ -153,19 +160,19 @@ func TestCloseEndsWithoutCallingTheRest(t *testing.T) {
 		var a, b, c clockwork.Alarm
 		fail := func() { t.Error("called after Close") }
 		running, ended := make(chan struct{}), false
-		s.Set(&a, time.Now(), func() {
+		set(s, &a, time.Now(), func() {
 			close(running)
 			time.Sleep(time.Second)
 			ended = true
 		})
 		<-running
-		s.Set(&b, time.Now(), fail) // due, but it has to wait for a
-		s.Set(&c, time.Now().Add(time.Hour), fail)
+		set(s, &b, time.Now(), fail) // due, but it has to wait for a
+		set(s, &c, time.Now().Add(time.Hour), fail)
 		s.Close()
 		if !ended {
 			t.Error("Close has not waited for the function that was running")
 		}
-		s.Set(&a, time.Now(), fail)
+		set(s, &a, time.Now(), fail)
 		s.Clear(&c)
 		s.Close()
 		time.Sleep(2 * time.Hour)
@@ -192,7 +199,7 @@ func TestTenThousandAlarmsNeedOneGoroutine(t *testing.T) {
 		at := make([]time.Duration, 0, n)
 		for _, i := range rand.New(rand.NewPCG(1, 2)).Perm(n) {
 			after := time.Duration(i) * time.Millisecond
-			s.Set(&alarms[i], start.Add(after), func() { at = append(at, time.Since(start)) })
+			set(s, &alarms[i], start.Add(after), func() { at = append(at, time.Since(start)) })
 		}
 		if more := runtime.NumGoroutine() - before; more > 0 {
 			t.Errorf("%d goroutines more", more)
@@ -229,7 +236,7 @@ func TestManyMaySetAndClearAtOnce(t *testing.T) {
 					continue
 				}
 				sets.Add(1)
-				s.Set(a, time.Now().Add(time.Duration(r.IntN(200)-100)*time.Microsecond), func() { calls.Add(1) })
+				set(s, a, time.Now().Add(time.Duration(r.IntN(200)-100)*time.Microsecond), func() { calls.Add(1) })
 			}
 		})
 	}
@@ -238,7 +245,7 @@ func TestManyMaySetAndClearAtOnce(t *testing.T) {
 		s.Clear(&alarms[i])
 	}
 	marker := make(chan struct{})
-	s.Set(new(clockwork.Alarm), time.Time{}, func() { close(marker) })
+	set(s, new(clockwork.Alarm), time.Time{}, func() { close(marker) })
 	<-marker // whatever was being called has returned
 	n := calls.Load()
 	if n == 0 || n > sets.Load() {
