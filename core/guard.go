@@ -132,7 +132,8 @@ func (g *Guard) release(ctx context.Context, lock Lock, opts []AcquireOption) {
 	// Its answer changes nothing for the caller: a lost lease was noticed
 	// above, and an unanswered release goes on in the background.
 	if !g.awaits(opts) {
-		ctx = ended
+		_ = lock.Release(ended)
+		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, releaseAwait)
 	defer cancel()
