@@ -34,10 +34,14 @@
 //     [Lock.Context] is cancelled with cause [ErrLost]. What it does with that is
 //     up to it; hence the fencing token.
 //   - The line of one process is first come, first served. Processes take turns
-//     in the order in which they joined. A waiter whose process is gone is
+//     in the order in which they joined; a turn is a [Tenure], in which a process
+//     serves as many of its own line as it can, each under a fencing token of its
+//     own. With Tenure(0) a turn is one request. A waiter whose process is gone is
 //     skipped.
 //   - A caller whose context ends returns at once, whatever Redis or its client
-//     does. Nothing waits without a bound, nothing queues without a cap.
+//     does. (With a client that heeds its context's deadline, see "What it costs",
+//     one caller may return up to 30 ms late, when Redis has just fallen silent.)
+//     Nothing waits without a bound, nothing queues without a cap.
 //   - A release does not depend on the caller's context, and is repeated until it
 //     is answered or the lease must have expired. A request that was cancelled,
 //     panicked or gave up leaves nothing behind.
@@ -94,6 +98,12 @@
 // has got through, or for a TTL, others may find the key held. A guard denies the
 // request, unless [OnBackendError]([FailOpen]) lets it run without a lock.
 //
+// An outage does not make every request wait for a timeout: after two calls to
+// Redis in a row have failed, or when it has answered nothing for 1 s, whoever
+// would have to ask for a free key is told ErrBackend at once, without being
+// sent. A probe, at first after 100 ms and then each second, finds out when Redis
+// is back; so does any renewal or poll.
+//
 // A holder goes on while Redis is away: renewals are repeated until the lease has
 // lapsed, one TTL after the last that was answered. Then the cause of its context
 // is [ErrLost]. With [MaxHold] it is [ErrMaxHold] when the time is over; the lease
@@ -112,11 +122,14 @@
 //	P:{hh}:fence    string   the last fencing token of the bucket; stays
 //	P:w:process     channel  where a process hears that it was granted a lock
 //
-// A lease is readable: after 58 characters of identity and TTL, the holder's
-// [Meta] is a query string. Keys and metadata are stored in the clear. The user
-// needs EVAL, EVALSHA, SUBSCRIBE and PING, the commands that the scripts call, and
-// these keys and channels. It is tested on a single server of Redis 7. A Sentinel
-// client is accepted, and Valkey has the same commands, but neither is tested yet.
+// A lease is readable: after 63 characters of identity and terms, the [Meta] of a
+// holder is a query string. When a lease is passed on inside a process the next
+// renewal says so: others read who held it a third of the TTL ago at most. Keys
+// and metadata are stored in the clear. The user needs EVAL, EVALSHA, SUBSCRIBE and
+// PING, the commands that the scripts call, and these keys and channels. Redis 7.0
+// or newer is needed (SET with NX and GET together). It is tested on a single
+// server of Redis 7.0. A Sentinel client is accepted, and Valkey has the same
+// commands, but neither is tested yet.
 //
 // # What it costs
 //
@@ -124,17 +137,29 @@
 //	                     (a guard does not wait for it, unless with Wait(0))
 //	held by another      1 to get in line; the release of the holder before
 //	process              grants it, by a message
-//	held in this         none: the release of the holder before asks for the
-//	process              next in line, in the same round trip
-//	a holder             1 renewal per third of its TTL
+//	held in this         none: the holder before passes the lease on, without
+//	process              Redis, for as long as the tenure lasts; then the release
+//	                     gets the next in line a place, in the same round trip
+//	a lease              1 renewal per third of its TTL, and 1 for some thousand
+//	                     holders more, which brings their tokens
 //	a process in line    1 poll per key when the lease in the way would expire,
 //	                     at least every third of the TTL or 5 s
 //	a process            1 connection for its subscription, from its first wait on
 //
 // However many requests of one process wait for a key, they are one entry in
-// Redis. A Locker has two goroutines of its own, a few for its subscription and
-// for calls under way, and no timer or goroutine per lock. The first use of the
-// scripts on a server costs one more round trip.
+// Redis. What is asked at the same time, for any keys, travels together: up to 64
+// operations are one script call, which costs Redis far less than as many calls.
+// An uncontended acquire and release are five commands within the script. A Locker
+// has two goroutines of its own, a few for its subscription and for calls under
+// way, and no timer or goroutine per lock. The first use of the scripts on a server
+// costs one more round trip.
+//
+// Give the client redis.Options.ContextTimeoutEnabled. Then an operation that is
+// alone is sent by its caller's own goroutine, where that is known to be safe;
+// else by another, which doubles the latency of a lone request to a Redis nearby.
+// The client's hooks, limits and pool are respected; what it would retry by itself
+// the Locker repeats, as often and after the same pauses, because a release that is
+// repeated must know it.
 //
 // # Defaults
 //
@@ -142,7 +167,8 @@
 //	TTL         10 s         10 s         10 ms to 24 h, renewed at a third
 //	Wait        30 s         5 s          0 to 24 h
 //	MaxWaiters  1,000        100          per key and process
-//	MaxHold     no bound     5 min
+//	MaxHold     no bound     5 min                 per holder
+//	Tenure      10 ms        10 ms        0 to 1 min, of New
 //	Prefix      "latchkey"                64 bytes, no braces or line breaks
 //
 // Options go over each other: those of [New], then those of [NewGuard], then

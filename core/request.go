@@ -89,15 +89,18 @@ func (r *request) failure(err, cause error) error {
 // happens in answer to that.
 func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOption) (Lock, error) {
 	r := l.newRequest(key, time.Now())
-	defer l.recycle(r)
 	if err, cause := l.admit(ctx, r, opts); err != nil {
-		return nil, r.failure(err, cause)
+		err = r.failure(err, cause)
+		l.recycle(r)
+		return nil, err
 	}
 	if r.lone != nil {
 		r.lone.Travel()
 		r.lone = nil
 	}
-	return l.await(ctx, r)
+	lock, err := l.await(ctx, r)
+	l.recycle(r) // not deferred: should ctx panic, r may be in line yet
+	return lock, err
 }
 
 // await returns when r has its outcome, or leaves when ctx ends.
@@ -145,7 +148,8 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	if holds(ctx, l, r.key) {
 		return ErrSelfDeadlock, nil
 	}
-	r.patient = r.settings.Wait >= remote.LonePatience && patient(ctx)
+	wait := r.settings.Wait
+	r.patient = (wait == 0 || wait >= remote.LonePatience) && patient(ctx)
 	return l.join(r)
 }
 

@@ -43,7 +43,9 @@ func (r *Room) Begin(op Op, done func(Answer)) *Lone {
 	r.mu.Lock()
 	// Where several went together, more will come while this one is away.
 	alone := len(r.under) == 0 && r.size <= 1
-	if !r.heeds || r.closed || !alone || r.took > loneTrip || r.health.failures > 0 {
+	// Before the first trip nothing is known, and there may be no connection.
+	fast := !r.health.answered.IsZero() && r.took <= loneTrip && r.health.failures == 0
+	if !r.heeds || r.closed || !alone || !fast {
 		r.mu.Unlock()
 		r.Do(op, done)
 		return nil
