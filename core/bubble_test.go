@@ -37,12 +37,25 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
 // locker returns a Locker and the path of its operations to Redis.
 func (b *bubble) locker(opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
+	return b.lockerOn(false, opts...)
+}
+
+// heeding returns a Locker whose client ends a call at its context's deadline,
+// so that it makes lone trips.
+func (b *bubble) heeding(opts ...Option) (*RedisLocker, *path) {
+	b.t.Helper()
+	return b.lockerOn(true, opts...)
+}
+
+func (b *bubble) lockerOn(heeds bool, opts ...Option) (*RedisLocker, *path) {
+	b.t.Helper()
 	rdb := redis.NewClient(&redis.Options{
-		Addr:       "127.0.0.1:6379", // never dialled
-		MaxRetries: -1,               // what the path loses is lost
-		Dialer:     func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
+		Addr:                  "127.0.0.1:6379", // never dialled
+		MaxRetries:            -1,               // what the path loses is lost
+		Dialer:                func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
+		ContextTimeoutEnabled: heeds,
 	})
-	p := &path{}
+	p := &path{heeds: heeds}
 	rdb.AddHook(p)
 	l, err := New(rdb, opts...)
 	if err != nil {
@@ -68,6 +81,7 @@ func (b *bubble) lease(key string) string {
 
 // path lets a test delay, drop or count operations on their way.
 type path struct {
+	heeds  bool // as the client: a call ends at its context's deadline
 	mu     sync.Mutex
 	around func(op operation, call func() error) error
 	seen   []operation
@@ -78,6 +92,7 @@ type operation struct {
 	kind  string
 	entry remote.Entry
 	at    time.Time
+	lone  bool // its caller waits for it no longer than the call's deadline
 }
 
 // via has f decide what happens to each operation from now on; nil lets them
@@ -133,6 +148,11 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 	one := redis.NewCmd(ctx, args...)
 	call := func() error { return next(ctx, one) }
 	op := operation{kind: "probe", at: time.Now()}
+	deadline, bounded := ctx.Deadline()
+	if op.lone = bounded && p.heeds; op.lone {
+		// What is in a socket when the caller goes away is done all the same.
+		ctx = context.WithoutCancel(ctx)
+	}
 	if len(args) > 7 {
 		op.kind, op.entry = args[7].(string), remote.Entry(args[8].(string))
 	}
@@ -140,13 +160,21 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 	p.seen = append(p.seen, op)
 	around := p.around
 	p.mu.Unlock()
-	err := error(nil)
-	if around != nil {
-		err = around(op, call)
-	} else {
-		err = call()
+	if around == nil {
+		around = func(_ operation, call func() error) error { return call() }
 	}
-	if err != nil {
+	if op.lone {
+		done := make(chan error, 1)
+		go func() { done <- around(op, call) }()
+		select {
+		case err := <-done:
+			if err != nil {
+				return nil, err
+			}
+		case <-time.After(time.Until(deadline)):
+			return nil, context.DeadlineExceeded
+		}
+	} else if err := around(op, call); err != nil {
 		return nil, err
 	}
 	return one.Slice()

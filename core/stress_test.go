@@ -19,9 +19,10 @@ import (
 // TestNothingGoesWrongWhateverIsLostLateOrRepeated lets several processes
 // contend while operations are delayed, lost before or after they are done, and
 // done a second time much later; while subscriptions are cut or stopped with
-// grants in their sockets; while callers leave, and Lockers are shut down. Nobody may hold beside
-// another's proven validity, tokens rise, nobody waits for a key that is free,
-// and at the end nothing is left.
+// grants in their sockets; while callers leave, and Lockers are shut down. The
+// processes have tenures of all lengths, and some make lone trips. Nobody may
+// hold beside another's proven validity, tokens rise, nobody waits for a key that
+// is free, and at the end nothing is left.
 func TestNothingGoesWrongWhateverIsLostLateOrRepeated(t *testing.T) {
 	for seed := range stressSeeds {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -42,7 +43,10 @@ const (
 	stressPatience = time.Minute
 )
 
-var stressTTLs = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+var (
+	stressTTLs    = []time.Duration{200 * time.Millisecond, 500 * time.Millisecond, time.Second}
+	stressTenures = []time.Duration{0, time.Millisecond, 30 * time.Millisecond, MaxTenure}
+)
 
 type stress struct {
 	t    *testing.T
@@ -52,8 +56,11 @@ type stress struct {
 	mu   sync.Mutex // rand.Rand is not safe for concurrent use
 	rand *rand.Rand
 
+	lockers  int // made so far
 	sections [stressKeys]stressSection
 	granted  atomic.Int64
+	local    atomic.Int64 // of them, without a word to Redis
+	lone     atomic.Int64 // trips
 }
 
 func newStress(t *testing.T, b *bubble, seed uint64) *stress {
@@ -84,6 +91,10 @@ func (s *stress) run() {
 	if n := s.granted.Load(); n < stressLockers*stressCallers*stressRounds/4 {
 		t.Errorf("only %d grants: the faults leave nothing to be seen", n)
 	}
+	if local, lone := s.local.Load(), s.lone.Load(); local == 0 || lone == 0 {
+		t.Errorf("%d local handoffs, %d lone trips: there is nothing to be seen", local, lone)
+	}
+	t.Logf("%d grants, %d of them local; %d lone trips", s.granted.Load(), s.local.Load(), s.lone.Load())
 
 	s.calm.Store(true)
 	// What is late arrives, what is nobody's expires: the last is a queue in which
@@ -131,9 +142,11 @@ func (s *stress) mortal() *RedisLocker {
 func (s *stress) call(l *RedisLocker) error {
 	n := s.below(stressKeys)
 	opts := []AcquireOption{
-		TTL(stressTTLs[s.below(len(stressTTLs))]),
 		Wait(stressPatience),
 		WithMeta(Meta{RequestID: fmt.Sprint(s.below(1000))}),
+	}
+	if s.below(4) == 0 { // than most of its process
+		opts = append(opts, TTL(stressTTLs[s.below(len(stressTTLs))]))
 	}
 	if s.below(5) == 0 {
 		opts = append(opts, Wait(0))
@@ -153,6 +166,9 @@ func (s *stress) call(l *RedisLocker) error {
 	}
 	s.granted.Add(1)
 	k := held.(*lock)
+	if k.Info().Handoff == HandoffLocal {
+		s.local.Add(1)
+	}
 	stay := s.upTo(20 * time.Millisecond)
 	if s.below(10) == 0 {
 		stay = s.upTo(1500 * time.Millisecond) // across renewals
@@ -227,12 +243,15 @@ func (s *stress) upTo(d time.Duration) time.Duration {
 // locker returns a Locker whose way to Redis has faults.
 func (s *stress) locker() *RedisLocker {
 	s.t.Helper()
+	s.lockers++
+	heeds := s.lockers%2 == 0
 	client := func(dial func() (net.Conn, error)) *redis.Client {
 		c := redis.NewClient(&redis.Options{
-			Addr:       "127.0.0.1:6379", // never dialled
-			PoolSize:   32,
-			MaxRetries: -1, // the faults are its retries
-			Dialer:     func(context.Context, string, string) (net.Conn, error) { return dial() },
+			Addr:                  "127.0.0.1:6379", // never dialled
+			PoolSize:              32,
+			MaxRetries:            -1, // the faults are its retries
+			ContextTimeoutEnabled: heeds,
+			Dialer:                func(context.Context, string, string) (net.Conn, error) { return dial() },
 		})
 		s.t.Cleanup(func() { c.Close() })
 		return c
@@ -242,8 +261,13 @@ func (s *stress) locker() *RedisLocker {
 		c, err := s.b.srv.Dial()
 		return &faultyConn{Conn: c, stress: s}, err
 	})
-	rdb.AddHook(faultyPath{s, again})
-	l, err := New(rdb)
+	path := faultyPath{stress: s, again: again, way: 2 * time.Millisecond}
+	if heeds {
+		path.way = 500 * time.Microsecond // a slow Redis would have no lone trips
+	}
+	rdb.AddHook(path)
+	l, err := New(rdb,
+		Tenure(stressTenures[s.below(len(stressTenures))]), TTL(stressTTLs[s.below(len(stressTTLs))]))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -255,6 +279,7 @@ func (s *stress) locker() *RedisLocker {
 type faultyPath struct {
 	stress *stress
 	again  *redis.Client
+	way    time.Duration // to Redis, at the most
 }
 
 func (p faultyPath) DialHook(next redis.DialHook) redis.DialHook { return next }
@@ -262,42 +287,66 @@ func (p faultyPath) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Pr
 	return next
 }
 
+// ProcessHook ends a call that has a deadline at that, as a client does that
+// heeds it. What was sent is on its way all the same.
 func (p faultyPath) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if name := cmd.Name(); name != "evalsha" && name != "eval" || p.stress.calm.Load() {
 			return next(ctx, cmd)
 		}
-		lost := func() error {
-			cmd.SetErr(io.ErrUnexpectedEOF)
-			return io.ErrUnexpectedEOF
+		deadline, ok := ctx.Deadline()
+		if !ok {
+			return p.travel(ctx, cmd, next)
 		}
-		late := func() {
-			time.Sleep(p.stress.upTo(2 * time.Second))
-			p.again.Do(context.WithoutCancel(ctx), cmd.Args()...)
+		p.stress.lone.Add(1)
+		ctx = context.WithoutCancel(ctx)
+		sent := redis.NewCmd(ctx, cmd.Args()...)
+		done := make(chan error, 1)
+		go func() { done <- p.travel(ctx, sent, next) }()
+		select {
+		case err := <-done:
+			cmd.SetErr(err)
+			if err == nil {
+				cmd.(interface{ SetVal(any) }).SetVal(sent.Val())
+			}
+		case <-time.After(time.Until(deadline)):
+			cmd.SetErr(context.DeadlineExceeded)
 		}
-		time.Sleep(p.stress.upTo(2 * time.Millisecond))
-		switch p.stress.below(40) {
-		case 0:
-			return lost()
-		case 1:
-			_ = next(ctx, cmd)
-			return lost()
-		case 2: // lost on this side only: it is still to be done
-			go late()
-			return lost()
-		case 3: // as if the client had repeated it inside, and the first arrived last
-			go late()
-		case 4:
-			time.Sleep(p.stress.upTo(700 * time.Millisecond))
-		case 5:
-			err := next(ctx, cmd)
-			time.Sleep(p.stress.upTo(700 * time.Millisecond))
-			return err
-		}
+		return cmd.Err()
+	}
+}
+
+func (p faultyPath) travel(ctx context.Context, cmd redis.Cmder, next redis.ProcessHook) error {
+	lost := func() error {
+		cmd.SetErr(io.ErrUnexpectedEOF)
+		return io.ErrUnexpectedEOF
+	}
+	late := func() {
+		time.Sleep(p.stress.upTo(2 * time.Second))
+		p.again.Do(context.WithoutCancel(ctx), cmd.Args()...)
+	}
+	time.Sleep(p.stress.upTo(p.way))
+	switch p.stress.below(40) {
+	case 0:
+		return lost()
+	case 1:
+		_ = next(ctx, cmd)
+		return lost()
+	case 2: // lost on this side only: it is still to be done
+		go late()
+		return lost()
+	case 3: // as if the client had repeated it inside, and the first arrived last
+		go late()
+	case 4:
+		time.Sleep(p.stress.upTo(700 * time.Millisecond))
+	case 5:
 		err := next(ctx, cmd)
-		time.Sleep(p.stress.upTo(time.Millisecond))
+		time.Sleep(p.stress.upTo(700 * time.Millisecond))
 		return err
 	}
+	err := next(ctx, cmd)
+	time.Sleep(p.stress.upTo(p.way / 2))
+	return err
 }
 
 // faultyConn cuts and stops subscriptions. What the server has sent is kept for

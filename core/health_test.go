@@ -1,0 +1,267 @@
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// outages are ways for Redis to be away.
+var outages = map[string]func(operation, func() error) error{
+	"refuses connections": func(operation, func() error) error { return syscall.ECONNREFUSED },
+	"is silent":           func(operation, func() error) error { time.Sleep(5 * time.Second); return io.EOF },
+}
+
+// inOutage brings l to know that Redis is away.
+func inOutage(t *testing.T, l *RedisLocker, p *path, outage func(operation, func() error) error) {
+	t.Helper()
+	p.via(outage)
+	for i := range 2 {
+		if _, err := l.Acquire(t.Context(), fmt.Sprint("found out ", i), TTL(MinTTL)); !errors.Is(err, ErrBackend) {
+			t.Fatalf("Acquire: %v, want ErrBackend", err)
+		}
+	}
+	elapse(time.Second)
+}
+
+// wantDown fails the test unless an acquire is refused at once and without asking
+// Redis.
+func wantDown(t *testing.T, l Locker, p *path, key string, opts ...AcquireOption) {
+	t.Helper()
+	asked, start := p.count("A"), time.Now()
+	_, err := l.Acquire(t.Context(), key, opts...)
+	var ae *AcquireError
+	if !errors.Is(err, ErrBackend) || !errors.As(err, &ae) {
+		t.Fatalf("Acquire: %v, want ErrBackend", err)
+	}
+	if down, ok := errors.AsType[*remote.DownError](ae.Cause); !ok || down.Since.IsZero() {
+		t.Errorf("cause %v, want a *remote.DownError", ae.Cause)
+	}
+	if ae.Info.RetryAfter <= 0 || ae.Info.RetryAfter > 2*time.Second {
+		t.Errorf("retry after %v", ae.Info.RetryAfter)
+	}
+	if time.Since(start) != 0 || p.count("A") != asked {
+		t.Errorf("told after %v, with %d operations", time.Since(start), p.count("A")-asked)
+	}
+}
+
+func TestAnOutageIsToldAtOnceAndIsOverSoonAfterItsEnd(t *testing.T) {
+	for name, outage := range outages {
+		for _, heeds := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, heeds deadlines %v", name, heeds), func(t *testing.T) {
+				inBubble(t, func(t *testing.T, b *bubble) {
+					l, p := b.lockerOn(heeds)
+					free(t, get(t, l, "k"))
+					inOutage(t, l, p, outage)
+					for range 100 { // 10 s
+						wantDown(t, l, p, "k")
+						wantDown(t, l, p, "k", Wait(0))
+						elapse(100 * time.Millisecond)
+					}
+					// What is under way is answered, as by a server that was stopped
+					// and goes on.
+					if name == "is silent" {
+						elapse(5 * time.Second)
+					}
+					back := time.Now()
+					p.via(nil)
+					for {
+						start := time.Now()
+						k, err := l.Acquire(t.Context(), "k")
+						if err == nil {
+							free(t, k.(*lock))
+							break
+						}
+						if d := time.Since(start); d > 0 {
+							t.Errorf("an acquire was refused after %v", d)
+						}
+						elapse(10 * time.Millisecond)
+						if time.Since(back) > time.Minute {
+							t.Fatal("never")
+						}
+					}
+					most := maxProbe
+					if name == "is silent" {
+						most += 5 * time.Second // the probe that was under way
+					}
+					if d := time.Since(back); d > most {
+						t.Errorf("recovered after %v, want %v", d, most)
+					}
+					probes := p.count("probe")
+					elapse(time.Minute)
+					if n := p.count("probe"); n != probes {
+						t.Errorf("%d probes of a Redis that is back", n-probes)
+					}
+				})
+			})
+		}
+	}
+}
+
+// maxProbe is the longest time between two probes.
+const maxProbe = time.Second
+
+// One failure is no outage: it may be a connection that had died unnoticed.
+func TestOneFailureIsNoOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		free(t, get(t, l, "k"))
+		first := true
+		p.via(func(_ operation, call func() error) error {
+			if first {
+				first = false
+				return io.EOF
+			}
+			return call()
+		})
+		if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, ErrBackend) || !errors.Is(err, io.EOF) {
+			t.Fatalf("Acquire: %v, want ErrBackend", err)
+		}
+		free(t, get(t, l, "k"))
+		if n := p.count("probe"); n != 0 {
+			t.Errorf("%d probes", n)
+		}
+	})
+}
+
+// An error of the server is an answer.
+func TestAnErrorOfTheServerIsNoOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		free(t, get(t, l, "k"))
+		b.srv.SetError("LOADING Redis is loading the dataset in memory")
+		for range 10 {
+			_, err := l.Acquire(t.Context(), "k", TTL(MinTTL))
+			if _, down := errors.AsType[*remote.DownError](err); down || !errors.Is(err, ErrBackend) {
+				t.Fatalf("Acquire: %v, want ErrBackend with the server's own error", err)
+			}
+		}
+		b.srv.SetError("")
+		free(t, get(t, l, "k"))
+		if n := p.count("probe"); n != 0 {
+			t.Errorf("%d probes", n)
+		}
+	})
+}
+
+// Silence is found out by nobody's failing: a single request is under way.
+func TestASilenceOfASecondIsAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		free(t, get(t, l, "k"))
+		p.via(outages["is silent"])
+		r := begin(t.Context(), l, "k")
+		elapse(999 * time.Millisecond)
+		if err := l.room.Down(); err != nil {
+			t.Errorf("after 999ms: %v", err)
+		}
+		elapse(2 * time.Millisecond)
+		wantDown(t, l, p, "another")
+		elapse(time.Second)
+		if !r.done() || !errors.Is(r.err, ErrBackend) {
+			t.Errorf("%+v", r)
+		}
+		p.via(nil)
+		elapse(time.Minute)
+		free(t, get(t, l, "k"))
+	})
+}
+
+func TestOneProbeAtATimeAndFewOfThem(t *testing.T) {
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker()
+				free(t, get(t, l, "k"))
+				var mu sync.Mutex
+				now, most := 0, 0
+				inOutage(t, l, p, func(op operation, call func() error) error {
+					if op.kind != "probe" {
+						return outage(op, call)
+					}
+					mu.Lock()
+					now++
+					most = max(most, now)
+					mu.Unlock()
+					err := outage(op, call)
+					mu.Lock()
+					now--
+					mu.Unlock()
+					return err
+				})
+				elapse(5 * time.Second)
+				before := p.count("probe")
+				elapse(time.Minute)
+				n := p.count("probe") - before
+				if most != 1 || n > 60 || n < 9 {
+					t.Errorf("%d probes at once, %d in a minute", most, n)
+				}
+				if err := l.Close(); err != nil {
+					t.Error(err)
+				}
+				before = p.count("probe")
+				elapse(time.Minute)
+				if n := p.count("probe") - before; n > 0 {
+					t.Errorf("%d probes after Close", n)
+				}
+			})
+		})
+	}
+}
+
+// While the lease is proven, its process needs no Redis to pass it on.
+func TestAHolderHandsOnAlsoInAnOutage(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(30 * time.Second))
+		v := &visits{t: t}
+		k := get(t, l, "k")
+		reserve(l, k.entry, 100)
+		v.line(l, "x", 3, 100*time.Millisecond)
+		inOutage(t, l, p, outages["refuses connections"])
+		wantDown(t, l, p, "free")
+		v.line(l, "x", 3, 100*time.Millisecond) // may come still
+		free(t, k)
+		time.Sleep(550 * time.Millisecond)
+		wantDown(t, l, p, "free")
+		p.via(nil)
+		v.rising()
+		if len(v.all) != 6 || p.count("R") != 1 {
+			t.Errorf("%d holders, %d releases", len(v.all), p.count("R"))
+		}
+		elapse(time.Minute)
+	})
+}
+
+// Whoever is in line when the lease is lost in an outage learns of it.
+func TestTheLineOfALeaseThatIsLostInAnOutageIsTold(t *testing.T) {
+	for name, outage := range outages {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker(TTL(3 * time.Second))
+				k := get(t, l, "k")
+				next := begin(t.Context(), l, "k")
+				synctest.Wait()
+				p.via(outage)
+				<-k.Context().Done()
+				elapse(backendTimeout)
+				if !next.done() || !errors.Is(next.err, ErrBackend) {
+					t.Errorf("next: %+v, want ErrBackend", next)
+				}
+				p.via(nil)
+				if err := k.Release(context.WithoutCancel(t.Context())); !errors.Is(err, ErrLost) {
+					t.Errorf("Release: %v", err)
+				}
+				elapse(time.Minute)
+				free(t, get(t, l, "k"))
+			})
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// With a client that heeds deadlines, operations travel in the callers'
+// goroutines.
+func TestWithRedisStoppedACallerOfAHeedingClientIsHardlyLate(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(&redis.Options{ContextTimeoutEnabled: true}))
+	var late []time.Duration
+	for range 3 { // the machine may be late, too: the best tells
+		eventually(t, "Redis answers", func() bool {
+			lock, err := l.Acquire(t.Context(), "warm")
+			return err == nil && lock.Release(t.Context()) == nil
+		})
+		srv.Stop()
+		ctx, cancel := context.WithCancel(t.Context())
+		start := time.Now()
+		time.AfterFunc(time.Millisecond, cancel)
+		_, err := l.Acquire(ctx, "k")
+		late = append(late, time.Since(start)-time.Millisecond)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("Acquire: %v, want context.Canceled", err)
+		}
+		srv.Continue()
+	}
+	t.Logf("late by %v", late)
+	if d := slices.Min(late); d > 30*time.Millisecond {
+		t.Errorf("returned %v after its cancellation", d)
+	}
+	// What was sent and given up is undone.
+	lock := must[core.Lock](t)(l.Acquire(t.Context(), "k", core.Wait(5*time.Second)))
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What is sent when Redis stops is done when it goes on, the second attempt with
+// the first.
+func TestAnOperationThatIsMadeTwiceIsDoneOnce(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(&redis.Options{ContextTimeoutEnabled: true}))
+	other := newLocker(t, srv.Client(nil))
+	var last uint64
+	for i := range 5 {
+		eventually(t, "Redis answers", func() bool {
+			lock, err := l.Acquire(t.Context(), "warm")
+			return err == nil && lock.Release(t.Context()) == nil
+		})
+		srv.Stop()
+		time.AfterFunc(100*time.Millisecond, srv.Continue)
+		start := time.Now()
+		lock, err := l.Acquire(t.Context(), "k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(start); lock.Remaining() > 10*time.Second-took {
+			t.Errorf("%v remaining of 10s, %v after the first attempt", lock.Remaining(), took)
+		}
+		if _, err := other.TryAcquire(t.Context(), "k"); !errors.Is(err, core.ErrHeld) {
+			t.Errorf("another: %v, want ErrHeld", err)
+		}
+		srv.Stop()
+		time.AfterFunc(100*time.Millisecond, srv.Continue)
+		if err := lock.Release(t.Context()); err != nil {
+			t.Errorf("%d: Release: %v", i, err)
+		}
+		next := must[core.Lock](t)(other.Acquire(t.Context(), "k"))
+		if lock.Token() <= last || next.Token() <= lock.Token() {
+			t.Errorf("tokens %d, %d, %d", last, lock.Token(), next.Token())
+		}
+		last = next.Token()
+		if err := next.Release(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	onlyFences(t, srv.Client(nil))
+}
+
+func TestWithRedisStoppedAcquiresFailAtOnceUntilItGoesOn(t *testing.T) {
+	srv := locktest.StartRedis(t)
+	l := newLocker(t, srv.Client(nil))
+	warmUp(t, l)
+	srv.Stop()
+	if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, core.ErrBackend) {
+		t.Errorf("the first: %v, want ErrBackend", err)
+	}
+	for i := range 20 {
+		start := time.Now()
+		_, err := l.Acquire(t.Context(), fmt.Sprint("k", i))
+		if d := time.Since(start); !errors.Is(err, core.ErrBackend) || d > 200*time.Millisecond {
+			t.Errorf("%v after %v, want ErrBackend at once", err, d)
+		}
+	}
+	srv.Continue()
+	back := time.Now()
+	eventually(t, "it is back", func() bool {
+		start := time.Now()
+		lock, err := l.Acquire(t.Context(), "again")
+		if d := time.Since(start); d > 500*time.Millisecond {
+			t.Errorf("a caller waited for %v", d)
+		}
+		return err == nil && lock.Release(t.Context()) == nil
+	})
+	if d := time.Since(back); d > 3*time.Second {
+		t.Errorf("back after %v", d)
+	}
+}
