@@ -155,6 +155,9 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 	}
 	if len(args) > 7 {
 		op.kind, op.entry = args[7].(string), remote.Entry(args[8].(string))
+		if op.kind == "D" { // a release in few words
+			op.kind = "R"
+		}
 	}
 	p.mu.Lock()
 	p.seen = append(p.seen, op)
@@ -190,7 +193,7 @@ func apart(args []any) [][]any {
 	keys, rest := args[3:3+3*n], args[4+3*n:]
 	var alone [][]any
 	for i := range n {
-		size := 1 + map[string]int{"A": 2, "R": 4, "N": 3, "C": 1}[rest[0].(string)]
+		size := 1 + map[string]int{"A": 2, "R": 4, "D": 1, "N": 3, "C": 1}[rest[0].(string)]
 		one := append([]any{args[0], args[1], 3}, keys[3*i:3*i+3]...)
 		one = append(one, args[3+3*n]) // the prefix
 		alone = append(alone, append(one, rest[:size]...))

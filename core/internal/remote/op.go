@@ -30,6 +30,9 @@ func Acquire(k Names, e Entry, wait bool, queueCap int) Op {
 // last that was reserved for the lease. If requeue is not empty it joins the
 // queue in the same operation.
 func Release(k Names, id ID, used, reserved uint64, requeue Entry) Op {
+	if used >= reserved && requeue == "" {
+		return Op{kind: "D", names: k, subject: string(id)}
+	}
 	o := Op{kind: "R", names: k, subject: string(id), args: [3]string{2: string(requeue)}, n: 3}
 	if used < reserved {
 		o.args[0], o.args[1] = strconv.FormatUint(used, 10), strconv.FormatUint(reserved, 10)

@@ -6,7 +6,7 @@ local function rest(kind)
 end
 
 -- How many arguments an operation has, with its name.
-local SIZE = {A = 3, R = 5, N = 4, C = 2}
+local SIZE = {A = 3, R = 5, D = 2, N = 4, C = 2}
 
 -- Each operation runs on its own: an error of one is its reply, and leaves its
 -- neighbours alone. So run stops at an error, and is called again for those that
@@ -14,6 +14,10 @@ local SIZE = {A = 3, R = 5, N = 4, C = 2}
 -- (It is a table because miniredis's Lua loses a function's assignments to an
 -- outer local when an error ends it.)
 local replies, reached = {}, {0, 2} -- operations begun, the next one's place in ARGV
+
+-- The last time to live, as entries have it and as a command takes it: without
+-- the zeros before it. The entries of one call mostly have the same.
+local padded, px
 
 local function run()
   local n, i, a = #ARGV, reached[1], reached[2]
@@ -28,7 +32,9 @@ local function run()
       -- Taken if nobody holds the key and nobody waits for it; else acquire.lua
       -- goes on from what was found. One command finds the owner or, if there is
       -- none, writes the entry.
-      local owner = try('SET', lease, entry, 'NX', 'GET', 'PX', format('%d', sub(entry, 51, 58)))
+      local ttl = sub(entry, 51, 58)
+      if ttl ~= padded then padded, px = ttl, format('%d', ttl) end
+      local owner = try('SET', lease, entry, 'NX', 'GET', 'PX', px)
       if owner or call('EXISTS', queue) == 1 then
         reply = rest('A')(lease, queue, fence, entry, ARGV[a - 1], owner)
       else
@@ -36,15 +42,18 @@ local function run()
         reply = first
         if first ~= last then reply = {1, first, last, 0} end -- GRANTED
       end
-    elseif kind == 'R' then
-      -- Given back if nobody waits for it; else release.lua goes on.
-      local owner, used, requeue = call('GET', lease), ARGV[a - 3], ARGV[a - 1]
-      if owner and used == '' and requeue == '' and sub(owner, 1, 1) == '0' and sub(owner, 3, 50) == entry then
+    elseif kind == 'D' then
+      -- A release that gives no tokens back and queues nobody. Done if nobody
+      -- waits; else release.lua goes on.
+      local owner = call('GET', lease)
+      if owner and sub(owner, 1, 1) == '0' and sub(owner, 3, 50) == entry then
         call('DEL', lease)
         reply = 5 -- RELEASED
       else
-        reply = rest('R')(lease, queue, fence, entry, used, ARGV[a - 2], requeue, owner)
+        reply = rest('R')(lease, queue, fence, entry, '', '', '', owner)
       end
+    elseif kind == 'R' then
+      reply = rest('R')(lease, queue, fence, entry, ARGV[a - 3], ARGV[a - 2], ARGV[a - 1], call('GET', lease))
     elseif kind == 'N' then
       reply = rest('N')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
     else -- 'C'

@@ -24,14 +24,17 @@
 
 local call, try, sub, format = redis.call, redis.pcall, string.sub, string.format
 
--- now is the server's time in microseconds, read at most once per call.
-local clock
+-- now is the server's time in microseconds, read at most once per call, as a
+-- number and as text. Integers are formatted explicitly: Lua's own would write
+-- 1.76e+15.
+local clock, clock_text
 local function now()
   if not clock then
     local t = call('TIME')
     clock = t[1] * 1000000 + t[2]
+    clock_text = format('%.0f', clock)
   end
-  return clock
+  return clock, clock_text
 end
 
 -- reserve takes n fencing tokens and returns the first and the last. They are
@@ -41,11 +44,11 @@ end
 -- Nearly always the clock is ahead, and then one command both reads and sets
 -- the counter. If the counter is at its end, or is none, it is left as it is and
 -- the operation fails; `written`, or nil, is a lease to be deleted then.
--- Integers are formatted explicitly: Lua's own would write 1.76e+15.
 local function reserve(fence, n, written)
-  local first = now()
+  local first, text = now()
   local final = first + (n - 1)
-  local before = try('SET', fence, format('%.0f', final), 'GET')
+  if n > 1 then text = format('%.0f', final) end
+  local before = try('SET', fence, text, 'GET')
   if not before then return first, final end
   local failure
   if type(before) == 'table' then

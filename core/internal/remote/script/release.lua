@@ -1,7 +1,9 @@
 -- release: the owner gives the lease back; the first in line gets it.
 --   KEYS   lease, queue, fence
---   ARGV   'R', identity of the owner, last token used, last token reserved ('' and '' if no
---          token is left), entry to queue in the same operation or ''
+--   ARGV   'R', identity of the owner, last token used, last token reserved (''
+--          and '' if none is to be given back), entry to queue in the same
+--          operation or ''
+--   or     'D', identity of the owner
 -- Replies
 --   LOST                     another owns the lease; nothing was done
 --   RELEASED                 it was ours and is given back
