@@ -254,8 +254,12 @@ func TestALostContentionNoteIsMadeUpFor(t *testing.T) {
 				warm(t, l)
 				warm(t, other)
 				v := &visits{t: t}
+				k := get(t, l, "k")
+				reserve(l, k.entry, 100) // else renewals for more would tell
 				v.line(l, "h", 20, time.Second)
 				elapse(100 * time.Millisecond)
+				free(t, k)
+				synctest.Wait()
 				if tt.most < maxPollInterval {
 					deafen(l)
 				}
@@ -390,6 +394,26 @@ func TestMaxHoldIsEachHoldersOwn(t *testing.T) {
 			t.Errorf("%d releases, want that of the last", n)
 		}
 	})
+}
+
+// The alarm may be on its way when its holder releases.
+func TestAnAlarmThatWasSetForTheLastHolderStopsNobody(t *testing.T) {
+	for _, own := range []time.Duration{0, time.Hour} {
+		inBubble(t, func(t *testing.T, b *bubble) {
+			l, _ := b.locker()
+			k := get(t, l, "k", MaxHold(time.Second))
+			next := begin(t.Context(), l, "k", MaxHold(own))
+			synctest.Wait()
+			alarm := k.entry.maxHold
+			free(t, k)
+			synctest.Wait()
+			l.overstay(alarm)
+			if next.lock.Context().Err() != nil {
+				t.Errorf("MaxHold(%v): %v", own, context.Cause(next.lock.Context()))
+			}
+			free(t, next.lock)
+		})
+	}
 }
 
 // The lease of one who overstayed is left to expire: it is nobody else's to pass

@@ -126,3 +126,34 @@ func TestARequestStartsAfresh(t *testing.T) {
 		free(t, k)
 	})
 }
+
+// Its function may be running still, and would end another's wait.
+func TestARequestWhoseAlarmWentOffIsNotUsedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		r := l.newRequest("k", time.Now())
+		l.deadlines.Set(&r.patience, time.Now(), r)
+		elapse(time.Millisecond)
+		l.recycle(r)
+		for range 100 {
+			if l.newRequest("k", time.Now()) == r {
+				t.Fatal("it is")
+			}
+		}
+	})
+}
+
+func TestAShortWaitEndsInTimeAlsoWhileRedisIsSilent(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		free(t, get(t, l, "k"))
+		p.via(outages["is silent"])
+		start := time.Now()
+		_, err := l.Acquire(t.Context(), "k", Wait(50*time.Millisecond))
+		if !errors.Is(err, ErrBackend) || time.Since(start) != 50*time.Millisecond {
+			t.Errorf("%v after %v, want ErrBackend after 50ms", err, time.Since(start))
+		}
+		p.via(nil)
+		elapse(time.Minute)
+	})
+}
