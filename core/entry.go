@@ -165,6 +165,7 @@ func (l *RedisLocker) heard(e *entry, a remote.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
+	e.unread = e.unread || a.Repeated // the first attempt may be done yet
 	l.answered(e, a)
 }
 
@@ -205,7 +206,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 	case a.Err != nil:
 		e.unread = true
 		l.cancel(e)
-	case a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting:
+	case a.Repeated, a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting:
 		l.cancel(e)
 	}
 }

@@ -38,17 +38,15 @@ func (k *lock) Info() Info    { return k.info }
 // handoff, and not every holder wants it.
 func (k *lock) Context() context.Context {
 	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.cancel != nil {
-		k.mu.Unlock()
 		return &k.context
 	}
 	ctx, cancel := context.WithCancelCause(k.parent)
-	k.context, k.cancel = lockContext{ctx, k}, cancel
-	cause := k.cause
-	k.mu.Unlock()
-	if cause != nil {
-		cancel(cause) // the loss, or the release, came before
+	if k.cause != nil {
+		cancel(k.cause) // the loss, or the release, came before
 	}
+	k.context, k.cancel = lockContext{ctx, k}, cancel
 	return &k.context
 }
 
@@ -82,8 +80,8 @@ func (k *lock) stop(cause error) {
 	if cancel != nil {
 		cancel(cause)
 	}
-	if first && watcher != nil {
-		watcher.stopped(cause)
+	if first && watcher != nil && stopError(cause) != nil {
+		go watcher.stopped(cause) // its code is not ours, and deadlines are waiting
 	}
 }
 

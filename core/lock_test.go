@@ -105,19 +105,21 @@ func (e *ends) stopped(cause error) {
 
 func TestTheEndOfAHoldIsToldOnceWhicheverComesFirst(t *testing.T) {
 	for range 500 {
-		k, w := &lock{parent: t.Context()}, &ends{}
-		var all sync.WaitGroup
-		all.Go(func() { k.watch(w) })
-		all.Go(func() { k.stop(ErrLost) })
-		all.Go(func() { k.Context() })
-		all.Wait()
-		k.stop(ErrReleased)
-		if n := w.n.Load(); n != 1 || w.cause.Load() != ErrLost {
-			t.Fatalf("told %d times, %v", n, w.cause.Load())
-		}
-		if cause := context.Cause(k.Context()); cause != ErrLost {
-			t.Fatalf("cause %v", cause)
-		}
+		synctest.Test(t, func(t *testing.T) {
+			k, w := &lock{parent: context.Background()}, &ends{}
+			go k.watch(w)
+			go k.stop(ErrLost)
+			go k.Context()
+			synctest.Wait()
+			k.stop(ErrReleased)
+			synctest.Wait()
+			if n := w.n.Load(); n != 1 || w.cause.Load() != ErrLost {
+				t.Fatalf("told %d times, %v", n, w.cause.Load())
+			}
+			if cause := context.Cause(k.Context()); cause != ErrLost {
+				t.Fatalf("cause %v", cause)
+			}
+		})
 	}
 }
 
@@ -169,6 +171,32 @@ func TestALossInATenureIsToldToEachHoldersObserverOnce(t *testing.T) {
 		elapse(time.Minute)
 		if n := len(r.released()); n != 3 {
 			t.Errorf("%d ends of 3 holds", n)
+		}
+	})
+}
+
+func TestContextAfterReleaseIsCancelledForAll(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		var bad atomic.Int32
+		for range 3000 {
+			k := get(t, l, "k")
+			free(t, k)
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			for range 4 {
+				wg.Go(func() {
+					<-start
+					if k.Context().Err() == nil {
+						bad.Add(1)
+					}
+				})
+			}
+			close(start)
+			wg.Wait()
+		}
+		if n := bad.Load(); n > 0 {
+			t.Errorf("%d got a context that was not cancelled", n)
 		}
 	})
 }

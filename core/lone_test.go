@@ -387,3 +387,35 @@ func TestThoseBehindALoneTripAreServedInOrder(t *testing.T) {
 		elapse(time.Minute)
 	})
 }
+
+// The first attempt may be done after the release: a lease to nobody.
+func TestALoneAcquireThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.heeding(TTL(time.Hour))
+		free(t, get(t, l, "k"))
+		p.firstOf("A", func(call func() error) error { time.Sleep(300 * time.Millisecond); return call() })
+		free(t, get(t, l, "k"))
+		elapse(5 * time.Second)
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is left to nobody: %q", got)
+		}
+	})
+}
+
+func TestAShutdownDuringALoneTripWithoutAnswerLeavesNothing(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.heeding(TTL(time.Hour))
+		free(t, get(t, l, "k"))
+		free(t, get(t, l, "k"))
+		p.firstOf("A", func(call func() error) error { _ = call(); time.Sleep(20 * time.Millisecond); return io.EOF })
+		r := begin(t.Context(), l, "k")
+		elapse(time.Millisecond)
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		elapse(time.Second)
+		if !r.done() || !errors.Is(r.err, ErrClosed) || b.lease("k") != "" {
+			t.Errorf("%+v, lease %q", r, b.lease("k"))
+		}
+	})
+}

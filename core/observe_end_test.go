@@ -259,3 +259,37 @@ func TestAnObserverThatPanicsDoesNotKeepTheLock(t *testing.T) {
 		}
 	})
 }
+
+type blockingObserver struct {
+	NopObserver
+	block chan struct{}
+}
+
+func (o blockingObserver) Released(context.Context, Attempt, HoldResult) { <-o.block }
+
+func TestASlowObserverDoesNotDelayOthersDeadlines(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		o := blockingObserver{block: make(chan struct{})}
+		l, p := b.locker(WithObserver(o), TTL(3*time.Second))
+		k1, err := l.Acquire(t.Context(), "k1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		k2, err := l.Acquire(t.Context(), "k2")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.via(severed)
+		elapse(4 * time.Second)
+		if k1.Context().Err() == nil {
+			t.Error("k1 not lost")
+		}
+		if k2.Context().Err() == nil {
+			t.Error("k2 not lost")
+		}
+		close(o.block)
+		p.via(nil)
+		elapse(time.Minute)
+	})
+}

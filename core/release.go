@@ -23,6 +23,12 @@ func (l *RedisLocker) newAnswer() *answer {
 	return &answer{make(chan error, 1), time.NewTimer(backendTimeout)}
 }
 
+// keepAnswer keeps a for another release. Nothing will come over it.
+func (l *RedisLocker) keepAnswer(a *answer) {
+	a.timer.Stop()
+	l.answers.Put(a)
+}
+
 // Release passes the lock on to the next in line, or sends it back and waits for
 // the answer.
 func (k *lock) Release(ctx context.Context) error {
@@ -31,10 +37,9 @@ func (k *lock) Release(ctx context.Context) error {
 		return l.releaseUnheard(ctx, k)
 	}
 	a := l.newAnswer()
-	defer a.timer.Stop()
 	sent, lone, err := l.release(k, a.err, patient(ctx))
 	if err != nil || !sent {
-		l.answers.Put(a)
+		l.keepAnswer(a)
 		return err
 	}
 	if lone != nil {
@@ -42,9 +47,10 @@ func (k *lock) Release(ctx context.Context) error {
 	}
 	select {
 	case err := <-a.err:
-		l.answers.Put(a)
+		l.keepAnswer(a)
 		return err
 	case <-ctx.Done():
+		a.timer.Stop()
 		return unconfirmed(context.Cause(ctx))
 	case <-a.timer.C:
 		return unconfirmed(fmt.Errorf("%w: %w", ErrBackend, errNoAnswer))
@@ -173,11 +179,12 @@ func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
-	e.unread = e.unread || a.Err != nil // the release may be done yet, and queue it
+	// The release, or its first attempt, may be done yet, and queue it.
+	e.unread = e.unread || a.Err != nil || a.Repeated
 	r := a.Reply.Requeued
 	switch {
 	case e.life == retired && r != nil:
-		l.answeredLate(e, remote.Answer{Reply: *r, Sent: a.Sent})
+		l.answeredLate(e, remote.Answer{Reply: *r, Sent: a.Sent, Repeated: a.Repeated})
 	case e.life == retired:
 		l.answeredLate(e, a)
 	case a.Err == nil && r != nil:

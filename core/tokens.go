@@ -11,6 +11,9 @@ const (
 	// million handoffs a second, which is also the pace of the clock that the
 	// tokens follow, they last for 8 ms.
 	maxTokens = 8192
+	// minTokens is the least that is asked for once more than one is needed: a
+	// line is seldom over after one more. What is not used goes back.
+	minTokens = 8
 	// tokenLead is how long before the last token is used, at the present pace,
 	// more are asked for: a few round trips.
 	tokenLead = 5 * time.Millisecond
@@ -28,12 +31,14 @@ type tokens struct {
 // start takes the block that came with the lease.
 func (t *tokens) start(b remote.Block) { t.block, t.used = b, b.First-1 }
 
-// add takes a block that was reserved after all that are there. If there is one
-// in reserve already, the new one stays unused.
+// add takes a block that was reserved after all that are there. There must be
+// none in reserve.
 func (t *tokens) add(b remote.Block) {
-	if t.next == (remote.Block{}) {
-		t.next = b
+	if t.used == t.block.Last {
+		t.start(b)
+		return
 	}
+	t.next = b
 }
 
 // left is how many are left.
@@ -78,15 +83,15 @@ func (l *RedisLocker) tokensFor(q *queue) int {
 // provide sees to it that a lease with others in line behind its holder does not
 // run out of tokens. The caller holds mu.
 func (l *RedisLocker) provide(e *entry, now time.Time) {
-	if e.life != held || e.tokens.asked || l.ends(e, now) {
+	if e.life != held || e.tokens.asked || e.tokens.next != (remote.Block{}) || l.ends(e, now) {
 		return
 	}
 	left, elapsed := e.tokens.left(), now.Sub(e.begun)
 	switch {
 	case left == 0:
-		l.sendRenewal(e, max(l.tokensFor(e.queue), e.served))
+		l.sendRenewal(e, max(l.tokensFor(e.queue), e.served, minTokens))
 	case time.Duration(left)*elapsed < time.Duration(e.served)*tokenLead:
 		// For four times as long as that at the present pace.
-		l.sendRenewal(e, max(e.queue.line.length, int(min(4*tokenLead*time.Duration(e.served)/max(elapsed, 1), maxTokens))))
+		l.sendRenewal(e, max(e.queue.line.length, minTokens, int(min(4*tokenLead*time.Duration(e.served)/max(elapsed, 1), maxTokens))))
 	}
 }

@@ -251,3 +251,25 @@ func TestALeaseComesWithTokensForTheLine(t *testing.T) {
 		}
 	})
 }
+
+func TestTokensAreNotAskedForAndThrownAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		b.setFence("k", farAhead)
+		l, p := b.locker()
+		v := &visits{t: t}
+		k := get(t, l, "k")
+		for range 100 { // all within 5 ms of the grant
+			v.line(l, "x", 1, 20*time.Microsecond)
+			time.Sleep(50 * time.Microsecond)
+		}
+		if n := p.count("N"); n > 3 {
+			t.Errorf("%d renewals for tokens, %d left", n, func() int { r := blocks(l); return r.left() }())
+		}
+		free(t, k)
+		last := v.rising()[99].token
+		elapse(time.Millisecond)
+		if at := b.fence("k"); at > last+1000 {
+			t.Errorf("the counter is %d ahead of the last token", at-last)
+		}
+	})
+}

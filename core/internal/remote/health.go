@@ -15,6 +15,7 @@ const (
 
 	minProbePause = 100 * time.Millisecond
 	maxProbePause = time.Second
+	maxProbes     = 3 // under way, when they hang
 )
 
 // health follows whether Redis answers, so that in an outage nobody who needs an
@@ -29,7 +30,8 @@ type health struct {
 	fault    error     // of the last of them
 	since    time.Time // since when it counts as down; zero if it does not
 	probe    *time.Timer
-	probing  bool          // a probe is under way
+	probing  int           // probes under way
+	probed   time.Time     // when the last one was sent
 	pause    time.Duration // before the next probe; zero if none is planned
 }
 
@@ -58,12 +60,13 @@ func (r *Room) Down() error {
 		return &DownError{h.since, h.fault}
 	}
 	for _, t := range r.under {
-		if t.sent.IsZero() || h.answered.After(t.sent) {
+		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence {
 			continue
 		}
-		if time.Since(t.sent) > silence {
-			return &DownError{Since: t.sent}
-		}
+		// It may be that connection alone. A probe, on another, will tell those
+		// who come next.
+		r.sendProbe()
+		return &DownError{Since: t.sent}
 	}
 	return nil
 }
@@ -78,8 +81,8 @@ func (r *Room) heard(sent time.Time, err error) {
 		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
 		return
 	}
-	if r.ctx.Err() != nil {
-		return // not Redis's fault
+	if r.ctx.Err() != nil || h.answered.After(sent) {
+		return // not Redis's fault, or it has answered since
 	}
 	h.failures++
 	h.fault = err
@@ -95,14 +98,14 @@ func (r *Room) heard(sent time.Time, err error) {
 // probeLater plans a probe after the pause. The caller holds mu.
 func (r *Room) probeLater() {
 	if r.health.probe == nil {
-		r.health.probe = time.AfterFunc(r.health.pause, r.sendProbe)
+		r.health.probe = time.AfterFunc(r.health.pause, r.probeAgain)
 		return
 	}
 	r.health.probe.Reset(r.health.pause)
 }
 
-// sendProbe asks whether Redis is back, and goes on asking until it is.
-func (r *Room) sendProbe() {
+// probeAgain asks whether Redis is back, and goes on asking until it is.
+func (r *Room) probeAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.health.pause == 0 || r.closed {
@@ -110,16 +113,26 @@ func (r *Room) sendProbe() {
 	}
 	r.health.pause = min(2*r.health.pause, maxProbePause)
 	r.probeLater()
-	if r.health.probing || len(r.under) >= r.limit {
-		return // what is under way asks, too
+	r.sendProbe()
+}
+
+// sendProbe sends a probe, unless one is under way that may be answered yet. One
+// that hangs, on a connection that is dead, does not keep others from being sent.
+// The caller holds mu.
+func (r *Room) sendProbe() {
+	h := &r.health
+	hangs := time.Since(h.probed) >= silence
+	if h.probing > 0 && !hangs || h.probing == maxProbes || len(r.under) >= r.limit {
+		return
 	}
-	r.health.probing = true
-	t := &trip{sent: time.Now()}
+	h.probing++
+	h.probed = time.Now()
+	t := &trip{sent: h.probed}
 	r.under = append(r.under, t)
 	go func() {
 		r.carry(t, nil)
 		r.mu.Lock()
-		r.health.probing = false
+		r.health.probing--
 		r.mu.Unlock()
 		r.travel(t)
 	}()

@@ -68,6 +68,7 @@ func (l *Lone) Travel() {
 	answered := err == nil || refused(err) && !passes(err)
 
 	r.mu.Lock()
+	l.trip.sent = time.Time{}
 	if answered {
 		r.heard(sent, err)
 	} else {
@@ -77,12 +78,18 @@ func (l *Lone) Travel() {
 		}
 		r.enqueue(l.task)
 	}
-	r.end(l.trip)
-	if len(r.pending) > 0 && len(r.under) < r.trips {
-		r.depart()
-	}
 	r.mu.Unlock()
 	if answered {
 		l.task.answer(replies, 0, sent, err)
 	}
+
+	// Under way until here, so that who waits for the end of all trips waits for
+	// what the answer, or its absence, has called for.
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.pending) > 0 {
+		go r.travel(l.trip)
+		return
+	}
+	r.end(l.trip)
 }

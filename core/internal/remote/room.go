@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"runtime"
 	"sync"
 	"time"
 
@@ -14,16 +13,12 @@ const (
 	// maxOps is how many operations travel in one trip at the most: a script
 	// runs alone, and everybody else's commands wait for its end.
 	maxOps = 64
-	// maxTrips is how many trips are under way while Redis answers: with two,
-	// the server works on one while the other is on its way.
-	maxTrips = 2
-	// In a crowd, when more than crowd operations travelled together, what is
-	// pending waits for those under way to come back, but no longer than pace,
-	// and goes with what their answers call for, unless it fills a trip of its
-	// own. The fewer trips there are, the less each operation costs; this was
-	// measured to be worth a tenth of the throughput of 64 callers.
-	crowd = 4
-	pace  = 500 * time.Microsecond
+	// maxTrips is how many trips are under way while Redis answers. The fewer
+	// there are, the more operations each takes along, and the less they cost;
+	// with three, the server works on one while others are on their way. (To hold
+	// back what is pending until those under way have come back, so that it goes
+	// with what their answers call for, was measured to gain nothing.)
+	maxTrips = 3
 	// slowTrip is when a trip's place is given to another: its connection may
 	// be dead, and nobody else's operations should wait for that to be found
 	// out.
@@ -66,7 +61,7 @@ type Room struct {
 	spare   [][]task // empty groups, to be used again
 	under   []*trip  // under way, the oldest first
 	kick    *time.Timer
-	kicking time.Duration // what kick was set to; zero if it is not
+	kicking bool // kick is set
 	// Of the last trip: how many operations it had, and, if it was answered, how
 	// long it took.
 	size   int
@@ -191,16 +186,11 @@ func (r *Room) recycle(group []task) {
 // start starts a trip, or leaves what is pending to those under way. The caller
 // holds mu.
 func (r *Room) start() {
-	n := len(r.under)
-	full := len(r.pending[0]) == r.group
-	switch {
-	case n == 0, n < r.trips && (full || r.size <= crowd):
-		r.depart()
-	case n < r.trips:
-		r.kickLater(pace)
-	default:
-		r.kickLater(slowTrip)
+	if len(r.under) >= r.trips {
+		r.kickLater()
+		return
 	}
+	r.depart()
 }
 
 // depart starts a trip. The caller holds mu.
@@ -223,31 +213,31 @@ func (r *Room) slow() int {
 	return n
 }
 
-// kickLater has a look taken at what is pending, in case the trips under way
-// take their time. The caller holds mu.
-func (r *Room) kickLater(after time.Duration) {
-	if r.kicking != 0 && r.kicking <= after {
+// kickLater has a look taken at what is pending, in case the trips under way are
+// slow. The caller holds mu.
+func (r *Room) kickLater() {
+	switch {
+	case r.kicking:
 		return
+	case r.kick == nil:
+		r.kick = time.AfterFunc(slowTrip, r.kicked)
+	default:
+		r.kick.Reset(slowTrip)
 	}
-	if r.kick == nil {
-		r.kick = time.AfterFunc(after, r.kicked)
-	} else {
-		r.kick.Reset(after)
-	}
-	r.kicking = after
+	r.kicking = true
 }
 
 func (r *Room) kicked() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.kicking = 0
+	r.kicking = false
 	if len(r.pending) == 0 {
 		return
 	}
 	if n := len(r.under); n < r.limit && n-r.slow() < r.trips {
 		r.depart()
 	}
-	r.kickLater(slowTrip)
+	r.kickLater()
 }
 
 // travel makes trips until nothing is pending.
@@ -268,11 +258,6 @@ func (r *Room) travel(t *trip) {
 
 		r.carry(t, tasks)
 
-		if len(tasks) > 1 {
-			// Those who were answered may have more to ask: let them, so that
-			// the next trip takes it along.
-			runtime.Gosched()
-		}
 		r.mu.Lock()
 		r.recycle(tasks)
 		r.mu.Unlock()
