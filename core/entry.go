@@ -75,6 +75,8 @@ type waited struct {
 	ownerTTL   time.Duration // and what remained of its lease
 	pollPause  time.Duration // the pause after an error, doubling
 	parked     time.Time     // since when it only awaits the subscription
+	lapsed     time.Time     // since when all that was granted came too late
+	again      bool          // to be asked again: a grant may have been missed
 }
 
 // known is what is known of e's wait, to be added to. The caller holds mu.
@@ -217,10 +219,11 @@ func (l *RedisLocker) failed(e *entry, err error) {
 	e.fault, e.unread = err, true
 	switch {
 	case e.life == held:
-	case e.life == asking:
+	case e.life == asking && !e.queue.head().info.Contended:
 		l.giveUp(e, err)
 	default:
-		l.pollAfterError(e) // until the outage is a long one: see look
+		// Those in line live through an outage, unless it is a long one: see look.
+		l.pollAfterError(e)
 	}
 }
 
@@ -260,6 +263,12 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 		e.life = waiting
 		w := e.known()
 		w.ticket, w.ticketSent, w.parked = r.Ticket, sent, time.Time{}
+		if w.again {
+			w.again = false
+			l.blocked(e, r)
+			l.send(e)
+			return
+		}
 		l.blocked(e, r)
 		l.pollLater(e, r)
 	case remote.Held:
@@ -267,6 +276,9 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 		if !e.wait {
 			l.refuse(q.head(), q.head().refusal(), nil)
 			l.forget(e) // it is nowhere in Redis
+			if e.unread {
+				l.cancel(e) // but may yet be
+			}
 			l.advance(q)
 			return
 		}
@@ -357,7 +369,16 @@ func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff H
 	valid := clockwork.Since(since, e.ttl)
 	if valid.Remaining(now) <= 0 {
 		// It is ours, but was under way for so long that this is not proven any
-		// more. Nothing runs under it; asked again, the server says how it is.
+		// more. Nothing runs under it; asked again, the server says how it is. But
+		// not for ever: Redis may always be slower than so short a lease lasts.
+		w := e.known()
+		switch {
+		case w.lapsed.IsZero():
+			w.lapsed = now
+		case now.Sub(w.lapsed) >= backendTimeout:
+			l.giveUp(e, errLapsed)
+			return
+		}
 		if e.inFlight == 0 {
 			l.send(e)
 		}

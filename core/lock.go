@@ -135,6 +135,17 @@ func holds(ctx context.Context, l *RedisLocker, key string) bool {
 	}
 }
 
+// governs tells whether ctx descends from k's own context.
+func (k *lock) governs(ctx context.Context) bool {
+	for {
+		held, ok := ctx.Value(heldContextKey{}).(*lock)
+		if !ok || held == k {
+			return ok
+		}
+		ctx = held.parent
+	}
+}
+
 func (k *lock) isReleased() bool {
 	k.locker.mu.Lock()
 	defer k.locker.mu.Unlock()

@@ -200,3 +200,29 @@ func TestContextAfterReleaseIsCancelledForAll(t *testing.T) {
 		}
 	})
 }
+
+// A function may release its lock early, with the context that it runs under: its
+// own end, which the release brings about, is not the caller's.
+func TestALockCanBeReleasedWithItsOwnContext(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		r := &recorder{}
+		l, _ := b.locker(WithObserver(r))
+		for range 20 {
+			err := l.Do(t.Context(), "k", func(ctx context.Context) error {
+				k, _ := FromContext(ctx)
+				child, cancel := context.WithCancel(ctx)
+				defer cancel()
+				return k.Release(child)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if got := len(r.ends); got != 20 {
+			t.Errorf("the observer heard of %d releases, want 20", got)
+		}
+	})
+}

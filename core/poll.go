@@ -44,7 +44,11 @@ func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
 func (l *RedisLocker) pollAfterError(e *entry) {
 	w := e.known()
 	w.pollPause = min(max(minPollPause, 2*w.pollPause), maxPollPause)
-	l.setPoll(e, time.Now().Add(w.pollPause))
+	at := time.Now().Add(w.pollPause)
+	if end := e.unanswered.Add(backendTimeout); !e.unanswered.IsZero() && end.Before(at) {
+		at = end
+	}
+	l.setPoll(e, at)
 }
 
 // look polls for an entry that has not heard for long enough, or gives up if
@@ -97,6 +101,8 @@ func (l *RedisLocker) hears() {
 			l.sendRenewal(e, 0)
 		case (e.life == asking || e.life == waiting) && e.inFlight == 0:
 			l.send(e)
+		case e.life == waiting:
+			e.known().again = true // its poll may have been done before
 		}
 	}
 }

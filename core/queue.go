@@ -70,6 +70,9 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		switch {
 		case r.settings.Wait == 0:
 			r.info.RetryAfter = l.retryHint(q)
+			if e := q.entry; e != nil && e.life != held && e.silence() != nil {
+				return ErrBackend, e.silence() // nobody is known to hold it
+			}
 			return ErrHeld, nil
 		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
 			r.info.RetryAfter = l.retryHint(q)

@@ -45,11 +45,15 @@ func (k *lock) Release(ctx context.Context) error {
 	if lone != nil {
 		lone.Travel()
 	}
+	done := ctx.Done()
+	if k.governs(ctx) {
+		done = nil // the lock's own context has just ended, by this release
+	}
 	select {
 	case err := <-a.err:
 		l.keepAnswer(a)
 		return err
-	case <-ctx.Done():
+	case <-done:
 		a.timer.Stop()
 		return unconfirmed(context.Cause(ctx))
 	case <-a.timer.C:

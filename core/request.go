@@ -159,4 +159,7 @@ func patient(ctx context.Context) bool {
 	return !ok || time.Until(deadline) > remote.LonePatience
 }
 
-var errNoAnswer = errors.New("core: Redis did not answer in time")
+var (
+	errNoAnswer = errors.New("core: Redis did not answer in time")
+	errLapsed   = errors.New("core: Redis answers more slowly than the lease lasts: the TTL is too short")
+)

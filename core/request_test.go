@@ -157,3 +157,28 @@ func TestAShortWaitEndsInTimeAlsoWhileRedisIsSilent(t *testing.T) {
 		elapse(time.Minute)
 	})
 }
+
+// A lease that is always shorter than its grant's way is no reason to ask for
+// ever.
+func TestNobodyWaitsForeverForALeaseThatIsTooShort(t *testing.T) {
+	for _, wait := range []time.Duration{0, 30 * time.Second} {
+		inBubble(t, func(t *testing.T, b *bubble) {
+			l, p := b.locker()
+			p.via(func(op operation, call func() error) error {
+				err := call()
+				time.Sleep(20 * time.Millisecond)
+				return err
+			})
+			start := time.Now()
+			_, err := l.Acquire(t.Context(), "k", TTL(MinTTL), Wait(wait))
+			if !errors.Is(err, ErrBackend) || !errors.Is(err, errLapsed) {
+				t.Errorf("Wait(%v): %v", wait, err)
+			}
+			if d := time.Since(start); d > backendTimeout+time.Second {
+				t.Errorf("Wait(%v): told after %v", wait, d)
+			}
+			p.via(nil)
+			elapse(time.Second)
+		})
+	}
+}

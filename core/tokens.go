@@ -90,8 +90,9 @@ func (l *RedisLocker) provide(e *entry, now time.Time) {
 	switch {
 	case left == 0:
 		l.sendRenewal(e, max(l.tokensFor(e.queue), e.served, minTokens))
-	case time.Duration(left)*elapsed < time.Duration(e.served)*tokenLead:
+	case float64(left)*elapsed.Seconds() < float64(e.served)*tokenLead.Seconds():
 		// For four times as long as that at the present pace.
-		l.sendRenewal(e, max(e.queue.line.length, minTokens, int(min(4*tokenLead*time.Duration(e.served)/max(elapsed, 1), maxTokens))))
+		more := 4 * tokenLead.Seconds() * float64(e.served) / max(elapsed.Seconds(), 1e-9)
+		l.sendRenewal(e, max(e.queue.line.length, minTokens, int(min(more, maxTokens))))
 	}
 }

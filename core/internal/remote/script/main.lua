@@ -26,7 +26,7 @@ local function run()
     local kind, lease, queue, fence, entry = ARGV[a], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 1]
     local reply
     i = i + 1
-    a = a + SIZE[kind]
+    a = a + (SIZE[kind] or n) -- none is unknown; but this must end
     reached[1], reached[2] = i, a
     if kind == 'A' then
       -- Taken if nobody holds the key and nobody waits for it; else acquire.lua
