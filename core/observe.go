@@ -98,7 +98,6 @@ type observedLock struct {
 	context  observedContext
 	since    time.Time
 	stop     func() bool // nil if the lock itself tells of its end
-	released atomic.Bool // Release was called
 	told     atomic.Bool
 }
 
@@ -128,11 +127,13 @@ func (l *observedLock) Release(ctx context.Context) error {
 	if l.stop != nil {
 		l.stop()
 	}
-	if !l.released.CompareAndSwap(false, true) {
-		return l.Lock.Release(ctx) // the first call tells, once it knows how the hold ended
-	}
 	held, lapsed := time.Since(l.since), l.Lock.Remaining() <= 0
 	err := l.Lock.Release(ctx)
+	// Not errors.Is: the first call's error has ctx's cause in it, which may be
+	// the release of another lock.
+	if err == ErrReleased {
+		return err // the first call tells, once it knows how the hold ended
+	}
 	// A loss may have come since stop: the first cause is the one that stays.
 	// But it is not there if the request's own context ended before.
 	end := stopCause(l.Lock.Context())
