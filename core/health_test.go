@@ -336,3 +336,22 @@ func TestAProbeThatHangsDoesNotDelayTheRecovery(t *testing.T) {
 		elapse(time.Minute)
 	})
 }
+
+// The first in line has had no answer: whether anybody holds the key is not known.
+func TestAKeyThatRedisIsSilentAboutIsNotHeld(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		free(t, get(t, l, "k"))
+		p.via(outages["is silent"])
+		first := begin(t.Context(), l, "k")
+		elapse(slowAnswer + time.Millisecond)
+		if _, err := l.TryAcquire(t.Context(), "k"); !errors.Is(err, ErrBackend) || errors.Is(err, ErrHeld) {
+			t.Errorf("%v, want ErrBackend", err)
+		}
+		p.via(nil)
+		elapse(time.Minute)
+		if !first.done() {
+			t.Error("the first was not told")
+		}
+	})
+}
