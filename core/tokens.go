@@ -89,10 +89,10 @@ func (l *RedisLocker) provide(e *entry, now time.Time) {
 	left, elapsed := e.tokens.left(), now.Sub(e.begun)
 	switch {
 	case left == 0:
-		l.sendRenewal(e, max(l.tokensFor(e.queue), e.served, minTokens))
+		l.sendRenewal(e, min(max(l.tokensFor(e.queue), e.served, minTokens), maxTokens))
 	case float64(left)*elapsed.Seconds() < float64(e.served)*tokenLead.Seconds():
 		// For four times as long as that at the present pace.
 		more := 4 * tokenLead.Seconds() * float64(e.served) / max(elapsed.Seconds(), 1e-9)
-		l.sendRenewal(e, max(e.queue.line.length, minTokens, int(min(more, maxTokens))))
+		l.sendRenewal(e, int(min(max(more, float64(e.queue.line.length), minTokens), maxTokens)))
 	}
 }

@@ -1,0 +1,74 @@
+package core
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// granted takes a grant that was published by another's release.
+func (l *RedisLocker) granted(g remote.Grant) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.lookup(g.ID)
+	switch {
+	case e == nil:
+		l.disown(g.Key, g.ID) // rule 1
+	case e.queue.key != g.Key || e.life == held:
+	case e.life == retired:
+		e.ghost = true // its release is under way
+	default:
+		// Not from the arrival of the message: the process may have been
+		// stopped with it in its socket. Nor from the last answered request:
+		// between this grant and that answer the lease may have expired, and
+		// the entry queued again under another ticket. Only an answer with
+		// this very ticket proves that the grant came later.
+		since := e.firstSend
+		if w := e.waited; w != nil && g.Ticket == w.ticket {
+			since = w.ticketSent
+		}
+		e.others = g.Queued > 0
+		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))
+	}
+}
+
+// contended takes a note that another waits for a lease of ours.
+func (l *RedisLocker) contended(n remote.Note) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.lookup(n.ID)
+	if e == nil {
+		l.disown(n.Key, n.ID) // rule 1
+		return
+	}
+	e.others = true
+}
+
+// grant makes e held, valid for its time to live since the given moment, and
+// gives the lock to the head of the line. The caller holds mu; e is asking or
+// waiting.
+func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff Handoff, from *Holder) {
+	now := time.Now()
+	valid := clockwork.Since(since, e.ttl)
+	if valid.Remaining(now) <= 0 {
+		// It is ours, but was under way for so long that this is not proven any
+		// more. Nothing runs under it; asked again, the server says how it is. But
+		// not for ever: Redis may always be slower than so short a lease lasts.
+		w := e.known()
+		switch {
+		case w.lapsed.IsZero():
+			w.lapsed = now
+		case now.Sub(w.lapsed) >= backendTimeout:
+			l.giveUp(e, errLapsed)
+			return
+		}
+		if e.inFlight == 0 {
+			l.send(e)
+		}
+		return
+	}
+	e.life = held
+	l.begin(e, b, valid, now)
+	l.give(e, e.queue.head(), handoff, from, now)
+}
