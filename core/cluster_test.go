@@ -67,7 +67,6 @@ func onlyFencesInCluster(t *testing.T, c *redis.ClusterClient) {
 }
 
 func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
-	t.Parallel()
 	c := locktest.StartCluster(t, 3, 0)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)
@@ -89,7 +88,6 @@ func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
 }
 
 func TestClusterFailoverLeavesNobodyWaiting(t *testing.T) {
-	t.Parallel() // it mostly waits for elections
 	c := locktest.StartCluster(t, 3, 1)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)

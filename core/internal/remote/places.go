@@ -33,7 +33,7 @@ type places struct {
 	room    *Room
 	rdb     clusterClient
 	names   *Keyspace
-	courier courier
+	courier *courier
 	to      [buckets]atomic.Pointer[lane] // nil: not looked for yet
 
 	mu        sync.Mutex
@@ -54,7 +54,7 @@ type detours struct {
 
 func newPlaces(room *Room, rdb clusterClient) *places {
 	return &places{
-		room: room, rdb: rdb, names: room.names, courier: courier{newScript(clusterWords), room.names, room.ack},
+		room: room, rdb: rdb, names: room.names, courier: newCourier(room.names, room.ack),
 		lanes: make(map[*redis.Client]*lane), listeners: make(map[*Listener]struct{}),
 	}
 }
@@ -141,7 +141,7 @@ func (p *places) locate(bucket byte) (*lane, error) {
 func (p *places) lane(node *redis.Client) *lane {
 	l := p.lanes[node]
 	if l == nil {
-		l = newLane(p.room, node, p.courier.pipelined)
+		l = newLane(p.room, node, p.courier.toNode)
 		l.repeats.most = 0 // the next attempt may have to go elsewhere
 		l.detour, l.fails = p.detour, p.survey
 		p.lanes[node] = l
@@ -153,7 +153,7 @@ func (p *places) lane(node *redis.Client) *lane {
 // yet. Sent is when it was sent to that node.
 func (p *places) detour(k *task, sent time.Time) bool {
 	err, d := k.err, &k.detours
-	moved := redirects(err)
+	moved := redirects(err) || errors.Is(err, errMoves)
 	if p.room.ctx.Err() != nil || refused(err) && !passes(err) && !moved {
 		return false
 	}
@@ -162,7 +162,7 @@ func (p *places) detour(k *task, sent time.Time) bool {
 	}
 	if !refused(err) && !errors.Is(err, redis.ErrClosed) { // of a node that has left the cluster
 		k.failed(sent, err)
-		if !errors.Is(err, errMigrates) {
+		if !moved && !errors.Is(err, errStrict) && !errors.Is(err, errDown) {
 			d.unanswered++
 		}
 	}
@@ -191,8 +191,8 @@ func (p *places) detour(k *task, sent time.Time) bool {
 func (p *places) follow(k task) {
 	sent := time.Now()
 	tasks := []task{k}
-	_ = p.courier.one(p.room.ctx, p.rdb, p.names.channels(Ear(k.op.names.bucket)), tasks) // it is in the task
-	migrating(tasks)
+	_ = p.courier.together(p.room.ctx, p.rdb, tasks) // an error is in the task
+	p.courier.clusterErrors(tasks)
 	if k := &tasks[0]; k.err == nil || !p.detour(k, sent) {
 		k.answer(sent)
 	}
