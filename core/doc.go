@@ -125,11 +125,41 @@
 // A lease is readable: after 63 characters of identity and terms, the [Meta] of a
 // holder is a query string. When a lease is passed on inside a process the next
 // renewal says so: others read who held it a third of the TTL ago at most. Keys
-// and metadata are stored in the clear. The user needs EVAL, EVALSHA, SUBSCRIBE and
-// PING, the commands that the scripts call, and these keys and channels. Redis 7.0
-// or newer is needed (SET with NX and GET together). It is tested on a single
-// server of Redis 7.0. A Sentinel client is accepted, and Valkey has the same
-// commands, but neither is tested yet.
+// and metadata are stored in the clear. Redis 7.0 or newer is needed (SET with NX
+// and GET together). It is tested on a single server of Redis 7.0. A Sentinel
+// client is accepted, and Valkey has the same commands, but neither is tested yet.
+//
+// # Rights
+//
+// This is all that the user of the locks needs, where P is latchkey, on a server
+// by itself and on those that Sentinels watch:
+//
+//	ACL SETUSER locks on >password resetkeys resetchannels -@all
+//	    +eval +evalsha +ping +info +time
+//	    +del +exists +get +pexpire +pttl +set +setrange
+//	    +zadd +zcard +zrange +zrank +zrem +zscore
+//	    +publish +pubsub|numsub +subscribe ~latchkey:* &latchkey:*
+//
+// The Sentinels have users of their own (redis.FailoverOptions.SentinelUsername):
+//
+//	ACL SETUSER finder on >password resetkeys resetchannels -@all
+//	    +ping +sentinel|get-master-addr-by-name +sentinel|sentinels
+//	    +subscribe &+switch-master &+replica-reconf-done
+//
+// On each server of a cluster:
+//
+//	ACL SETUSER locks on >password resetkeys resetchannels -@all
+//	    +eval +evalsha +ping +info +time
+//	    +del +exists +get +pexpire +pttl +set +setrange
+//	    +zadd +zcard +zrange +zrank +zrem +zscore
+//	    +spublish +pubsub|shardnumsub +ssubscribe ~latchkey:* &latchkey:*
+//	    +cluster|slots
+//
+// INFO is for [RedisLocker.Check] alone. The client's own options may need more:
+// a database other than 0 +select, a ClientName +client|setname. What go-redis
+// tries else when it connects (CLIENT SETINFO, CLIENT MAINT_NOTIFICATIONS) may be
+// refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
+// disables it keep that out of the server's ACL LOG.
 //
 // # What it costs
 //

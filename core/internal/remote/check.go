@@ -1,0 +1,168 @@
+package remote
+
+import (
+	"context"
+	"crypto/rand"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// FaultKind is what sort of thing is wrong with a server.
+type FaultKind string
+
+// The kinds of faults.
+const (
+	FaultUnreachable FaultKind = "unreachable"
+	FaultVersion     FaultKind = "version"
+	FaultEviction    FaultKind = "eviction"
+	FaultReplica     FaultKind = "replica"
+	FaultCluster     FaultKind = "cluster"
+	FaultRights      FaultKind = "rights"
+	FaultRefused     FaultKind = "refused"
+	FaultUnchecked   FaultKind = "unchecked"
+)
+
+// Fault is something about a server that locks cannot live with.
+type Fault struct {
+	Kind                    FaultKind
+	Server                  string
+	Problem, Effect, Remedy string
+	Rights                  []string // those that are missing
+	Err                     error    // what the client or the server said
+}
+
+// router is a client of a cluster: it knows where a key is.
+type router interface {
+	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
+}
+
+// Check asks every server that would hold leases whether they can live there,
+// and returns what is wrong. It returns when ctx ends; then, and when the room
+// closes, those that have not answered count as unreachable.
+//
+// All calls are made by goroutines of its own, which it waits for unless ctx
+// ends: those that are stuck in the client then end with the client's own
+// timeouts.
+func (r *Room) Check(ctx context.Context) []Fault {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(ErrRoomClosed) })()
+
+	type census struct {
+		servers []*server
+		fault   *Fault
+	}
+	counted := make(chan census, 1)
+	go func() {
+		servers, fault := r.servers(ctx)
+		counted <- census{servers, fault}
+	}()
+	var all census
+	select {
+	case all = <-counted:
+	case <-ctx.Done():
+		return []Fault{unreachable(r.name(r.rdb), context.Cause(ctx))}
+	}
+	if all.fault != nil {
+		return []Fault{*all.fault}
+	}
+
+	type report struct {
+		of     int
+		faults []Fault
+	}
+	reports := make(chan report, len(all.servers))
+	for i, s := range all.servers {
+		go func() {
+			s.check(ctx)
+			reports <- report{i, s.faults}
+		}()
+	}
+	byServer := make([][]Fault, len(all.servers))
+	pending := make(map[int]*server, len(all.servers))
+	for i, s := range all.servers {
+		pending[i] = s
+	}
+	for len(pending) > 0 && ctx.Err() == nil {
+		select {
+		case rep := <-reports:
+			byServer[rep.of] = rep.faults
+			delete(pending, rep.of)
+		case <-ctx.Done():
+		}
+	}
+	for i, s := range pending {
+		byServer[i] = []Fault{unreachable(s.name, context.Cause(ctx))}
+	}
+	var faults []Fault
+	for _, f := range byServer {
+		faults = append(faults, f...)
+	}
+	return faults
+}
+
+// servers returns those that hold leases: each with a bucket that is there.
+func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
+	cluster, ok := r.rdb.(router)
+	if !ok {
+		return []*server{r.server(r.rdb, 0, false)}, nil
+	}
+	var servers []*server
+	seen := map[string]bool{}
+	for i := range buckets {
+		master, err := cluster.MasterForKey(ctx, r.names.bases[i].fence)
+		if err != nil {
+			f := r.noCluster(err)
+			return nil, &f
+		}
+		if addr := master.Options().Addr; !seen[addr] {
+			seen[addr] = true
+			servers = append(servers, r.server(master, i, true))
+		}
+	}
+	return servers, nil
+}
+
+func (r *Room) server(rdb redis.UniversalClient, bucket int, cluster bool) *server {
+	b := r.names.bases[bucket]
+	nobody := "check-" + rand.Text() // never a user's, whatever the keys are
+	channel := r.names.prefix + ":w:" + nobody
+	if cluster {
+		channel = b.fence[:len(b.fence)-len("fence")] + "w:" + nobody
+	}
+	return &server{
+		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix,
+		keys: []string{b.lease + nobody, b.queue + nobody, b.fence}, channel: channel, sharded: cluster,
+	}
+}
+
+// name is what people call a server.
+func (r *Room) name(rdb redis.UniversalClient) string {
+	if _, ok := rdb.(router); ok {
+		return "the cluster"
+	}
+	c, ok := rdb.(interface{ Options() *redis.Options })
+	switch {
+	case !ok:
+		return "redis"
+	case c.Options().Addr == "FailoverClient": // what go-redis puts there
+		return "the Sentinels' master"
+	}
+	return c.Options().Addr
+}
+
+// user is who the client logs in as; a placeholder if it only finds out then.
+func user(rdb redis.UniversalClient) string {
+	c, ok := rdb.(interface{ Options() *redis.Options })
+	if !ok {
+		return "<user>"
+	}
+	o := c.Options()
+	switch {
+	case o.CredentialsProvider != nil, o.CredentialsProviderContext != nil, o.StreamingCredentialsProvider != nil:
+		return "<user>"
+	case o.Username == "":
+		return "default"
+	}
+	return o.Username
+}
