@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -165,4 +166,41 @@ func user(rdb redis.UniversalClient) string {
 		return "default"
 	}
 	return o.Username
+}
+
+func unreachable(server string, err error) Fault {
+	return Fault{
+		Kind:    FaultUnreachable,
+		Server:  server,
+		Problem: fmt.Sprintf("it could not be asked: %v", err),
+		Effect:  "nothing is known of it; until it answers, every Acquire fails with ErrBackend",
+		Remedy:  "check that it runs, its address, TLS and credentials, and ask again",
+		Err:     err,
+	}
+}
+
+// noCluster is the fault of a cluster that does not tell where its keys are.
+func (r *Room) noCluster(err error) Fault {
+	const name = "the cluster"
+	switch {
+	case denied(err):
+		u := "<user>"
+		if c, ok := r.rdb.(interface{ Options() *redis.ClusterOptions }); ok && c.Options().Username != "" {
+			u = c.Options().Username
+		}
+		s := &server{name: name, user: u, prefix: r.names.prefix, sharded: true, missing: clusterRights}
+		s.untried = Rights(s.prefix, true)
+		s.reportRights()
+		return s.faults[0]
+	case outage(err) == nil:
+		return Fault{
+			Kind:    FaultCluster,
+			Server:  name,
+			Problem: fmt.Sprintf("the servers do not say where its keys are: %v", err),
+			Effect:  "every Acquire would fail with ErrBackend",
+			Remedy:  "use redis.NewClient for a server that is not in cluster mode",
+			Err:     err,
+		}
+	}
+	return unreachable(name, err)
 }

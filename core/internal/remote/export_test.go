@@ -46,3 +46,17 @@ func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
 	}
 	return answers, err
 }
+
+// Old has the room's script meet a server that is older than Redis 7: its SET
+// takes no GET with NX, and its errors begin with their place in the script.
+func (r *Room) Old() {
+	r.script = scriptOf(`
+local new = redis
+local redis = setmetatable({pcall = function(...)
+  local said = {}
+  for _, word in ipairs({...}) do said[word] = true end
+  if said.SET and said.NX and said.GET then return {err = '@user_script: 7: ERR syntax error'} end
+  return new.pcall(...)
+end}, {__index = new})
+` + r.script.source)
+}

@@ -61,3 +61,10 @@ func publishRight(cluster bool) string {
 	}
 	return "+publish"
 }
+
+func (s *server) pubSubRights() []string {
+	if s.sharded {
+		return shardedRights
+	}
+	return pubSubRights
+}

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"context"
+	"fmt"
 	"strconv"
 	"strings"
 )
@@ -54,3 +56,62 @@ func (i serverInfo) replica() (master string, is bool) {
 
 // cluster tells whether the server is in cluster mode.
 func (i serverInfo) cluster() bool { return i["cluster_enabled"] == "1" }
+
+func (s *server) askInfo(ctx context.Context) error {
+	text, err := s.rdb.Info(ctx).Result() // without sections: only Redis 7 takes several
+	if err != nil {
+		if err := outage(err); err != nil {
+			return err
+		}
+		f := Fault{
+			Kind:    FaultUnchecked,
+			Problem: fmt.Sprintf("INFO is refused, so its version, its role, its maxmemory-policy and cluster mode could not be checked (%v)", err),
+			Effect:  "locks do not need it, but an evicting policy would let a second holder in, unnoticed",
+			Remedy:  s.aclLine("+info"),
+			Err:     err,
+		}
+		if denied(err) {
+			f.Rights = []string{"+info"}
+		}
+		s.found(f)
+		return nil
+	}
+	info := parseInfo(text)
+	if version, old := info.version(); old {
+		s.found(Fault{
+			Kind:    FaultVersion,
+			Problem: fmt.Sprintf("it needs Redis %d.0 or newer, and is %s", minMajor, version),
+			Effect:  "every Acquire would fail with ErrBackend: SET does not take NX and GET together",
+			Remedy:  "upgrade the server",
+		})
+	}
+	if policy, may := info.evicts(); may {
+		s.found(Fault{
+			Kind:    FaultEviction,
+			Problem: fmt.Sprintf("its maxmemory-policy is %s, with maxmemory %s", policy, info["maxmemory"]),
+			Effect:  "when memory is short it may evict a lease (they expire, so volatile policies take them, too), and a second holder is let in",
+			Remedy:  "CONFIG SET maxmemory-policy noeviction, and the same in its configuration, or a Redis for the locks alone",
+		})
+	}
+	if master, is := info.replica(); is {
+		s.found(Fault{
+			Kind:    FaultReplica,
+			Problem: "it is a replica of " + master,
+			Effect:  "it refuses all writes (READONLY): every Acquire would fail with ErrBackend",
+			Remedy:  "give the client the master's address, or use redis.NewFailoverClient, which asks Sentinels for it",
+		})
+	}
+	if info.cluster() && !s.sharded {
+		s.foundCluster("it is a server of a cluster (cluster_enabled:1), and the client is not one of a cluster")
+	}
+	return nil
+}
+
+func (s *server) foundCluster(problem string) {
+	s.found(Fault{
+		Kind:    FaultCluster,
+		Problem: problem,
+		Effect:  "every lock that is in another server's slots would fail with ErrBackend (MOVED)",
+		Remedy:  "use redis.NewClusterClient, or a server that is not in cluster mode",
+	})
+}

@@ -1,0 +1,118 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// runScripts tries the script calls, and within them all that the scripts do.
+func (s *server) runScripts(ctx context.Context) error {
+	sum := sha1.Sum([]byte(checkSource))
+	// Whether it is known to the server or not: it must be allowed to ask.
+	err := s.rdb.Do(ctx, "evalsha", hex.EncodeToString(sum[:]), 0).Err()
+	if denied(err) {
+		s.missing = append(s.missing, "+evalsha")
+	} else if err := outage(err); err != nil {
+		return err
+	}
+	err = s.rdb.Do(ctx, "eval", checkSource, 0).Err()
+	if denied(err) {
+		s.missing = append(s.missing, "+eval")
+		s.untried = slices.Concat(s.untried, otherRights, keyRights, s.pubSubRights(), []string{keyPattern(s.prefix), channelPattern(s.prefix)})
+		return nil
+	} else if err != nil {
+		return s.refusal([]string{"EVAL"}, err)
+	}
+
+	// Redis looks at the keys that a call declares before it runs it.
+	usable := ""
+	for _, name := range s.keys {
+		switch err := s.rdb.Do(ctx, "eval", checkSource, 1, name).Err(); {
+		case denied(err):
+			if !slices.Contains(s.missing, keyPattern(s.prefix)) {
+				s.missing = append(s.missing, keyPattern(s.prefix))
+			}
+		case err != nil:
+			return s.refusal([]string{"EVAL"}, err)
+		case usable == "": // the first: the last is not nobody's
+			usable = name
+		}
+	}
+	if usable == s.keys[len(s.keys)-1] {
+		usable = ""
+	}
+	if usable == "" {
+		s.untried = append(s.untried, keyRights...)
+	}
+	return s.tryCommands(ctx, usable)
+}
+
+// tryCommands has check.lua try what the scripts do, on that name unless it is
+// "".
+func (s *server) tryCommands(ctx context.Context, name string) error {
+	kind := ""
+	if s.sharded {
+		kind = "sharded"
+	}
+	args := []any{"eval", checkSource, 0, s.channel, kind}
+	if name != "" {
+		args = []any{"eval", checkSource, 1, name, s.channel, kind}
+	}
+	list, err := s.rdb.Do(ctx, args...).Slice()
+	if err != nil {
+		return s.refusal([]string{"EVAL"}, err)
+	}
+	var failed []string // commands
+	var failure error
+	for _, v := range list {
+		row, _ := v.([]any)
+		p := fields{rest: row}
+		command, byACL, text := p.string(), p.int(), p.string()
+		err := error(&ScriptError{text})
+		if p.bad {
+			return s.refusal([]string{"EVAL"}, fmt.Errorf("redis: malformed reply %v", list))
+		}
+		if byACL == 1 || strings.HasPrefix(text, "NOPERM") {
+			s.missing = append(s.missing, "+"+command)
+			continue
+		}
+		failed = append(failed, strings.ToUpper(command))
+		failure = err
+	}
+	if failed == nil || s.has(FaultReplica) || s.has(FaultVersion) {
+		return nil // the fault that is known says it better
+	}
+	return s.refusal(failed, failure)
+}
+
+// refusal notes that the server does not do what it is asked to, for another
+// reason than its ACL; or returns err if that may pass.
+func (s *server) refusal(commands []string, err error) error {
+	if redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "CLUSTERDOWN") {
+		if s.sharded {
+			return err // just now: the client will know better
+		}
+		if !s.has(FaultCluster) { // INFO could not be asked
+			s.foundCluster("it is a server of a cluster, and the client is not one of a cluster")
+		}
+		return nil
+	}
+	if _, ran := errors.AsType[*ScriptError](err); !ran && outage(err) != nil {
+		return err
+	}
+	s.found(Fault{
+		Kind:    FaultRefused,
+		Problem: fmt.Sprintf("it refuses %s: %v", strings.Join(commands, ", "), err),
+		Effect:  "the locks' scripts would fail with ErrBackend",
+		Remedy:  "what the server's error says; all these commands, under these names, must work in scripts, on Redis 7.0 or newer",
+		Err:     err,
+	})
+	return nil
+}
