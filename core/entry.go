@@ -159,7 +159,7 @@ func (l *RedisLocker) question(e *entry) remote.Op {
 	l.expectAnswer(e)
 	// Who is not heard to listen must not stand in line: its grant would find
 	// nobody, and it would lose its place.
-	return remote.Acquire(e.queue.names, e.wire, e.wait && l.listening, maxQueued)
+	return remote.Acquire(e.queue.names, e.wire, e.wait && e.queue.ear.hears, maxQueued)
 }
 
 // heard takes the answer to a question.
@@ -282,8 +282,8 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 			l.advance(q)
 			return
 		}
-		l.listen()
-		if l.listening {
+		l.listen(q.ear)
+		if q.ear.hears {
 			l.send(e) // since asking, the subscription was confirmed
 			return
 		}

@@ -55,19 +55,18 @@ type RedisLocker struct {
 	// deadlines has what must not be late because of it.
 	work, deadlines *clockwork.Schedule
 
-	mu        sync.Mutex
-	closed    bool
-	queues    map[string]*queue
-	entries   map[uint64]*entry // by their number: those not retired, or being released
-	counter   uint64
-	waiting   int // requests in line, over all keys
-	listener  *remote.Listener
-	listening bool  // the subscription is confirmed
-	deafness  error // why it is not, if that is known
-	holders   int
-	drained   chan struct{} // closed when the last holder is gone, if someone waits
-	holds     holdTimes
-	stopped   chan struct{} // closed when everything has ended
+	mu       sync.Mutex
+	closed   bool
+	queues   map[string]*queue
+	entries  map[uint64]*entry // by their number: those not retired, or being released
+	counter  uint64
+	waiting  int              // requests in line, over all keys
+	listener *remote.Listener // nil until somebody first waits
+	ears     map[remote.Ear]*ear
+	holders  int
+	drained  chan struct{} // closed when the last holder is gone, if someone waits
+	holds    holdTimes
+	stopped  chan struct{} // closed when everything has ended
 
 	requests sync.Pool // of *request
 	answers  sync.Pool // of *answer
@@ -128,6 +127,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 		deadlines: clockwork.NewSchedule(),
 		queues:    make(map[string]*queue),
 		entries:   make(map[uint64]*entry),
+		ears:      make(map[remote.Ear]*ear),
 		stopped:   make(chan struct{}),
 	}
 	l.front = plainLocker{l}
@@ -146,8 +146,12 @@ func checkClient(rdb redis.UniversalClient) error {
 		if c == nil {
 			return fmt.Errorf("%w: it is a nil *redis.Client", ErrUnsupportedClient)
 		}
-	case *redis.Ring, *redis.AutoPipeliner, *redis.ClusterClient:
-		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel)", ErrUnsupportedClient, rdb)
+	case *redis.ClusterClient:
+		if c == nil {
+			return fmt.Errorf("%w: it is a nil *redis.ClusterClient", ErrUnsupportedClient)
+		}
+	case *redis.Ring, *redis.AutoPipeliner:
+		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel) or a *redis.ClusterClient", ErrUnsupportedClient, rdb)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now t
 	if q.entry == nil && q.line.length > 0 {
 		r.next, r.from = l.newEntry(q), k.holder()
 		l.expectAnswer(r.next)
-		if l.listening {
+		if q.ear.hears {
 			requeue = r.next.wire
 		}
 	}

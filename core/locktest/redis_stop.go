@@ -15,6 +15,7 @@ const stopTimeout = 5 * time.Second
 // on by the clock.
 func (r *Redis) Stop() {
 	r.tb.Helper()
+	r.frozen.Store(true)
 	if err := r.proc.handle.Signal(syscall.SIGSTOP); err != nil {
 		r.tb.Fatalf("locktest: stop redis-server: %v", err)
 	}
@@ -44,4 +45,5 @@ func (r *Redis) Continue() {
 	if err := r.proc.handle.Signal(syscall.SIGCONT); err != nil {
 		r.tb.Fatalf("locktest: continue redis-server: %v", err)
 	}
+	r.frozen.Store(false)
 }
