@@ -152,8 +152,8 @@
 //	    +eval +evalsha +ping +info +time
 //	    +del +exists +get +pexpire +pttl +set +setrange
 //	    +zadd +zcard +zrange +zrank +zrem +zscore
-//	    +spublish +pubsub|shardnumsub +ssubscribe ~latchkey:* &latchkey:*
-//	    +cluster|slots
+//	    +spublish +pubsub|shardnumsub +ssubscribe +sunsubscribe
+//	    +cluster|slots ~latchkey:* &latchkey:*
 //
 // INFO is for [RedisLocker.Check] alone. The client's own options may need more:
 // a database other than 0 +select, a ClientName +client|setname. What go-redis

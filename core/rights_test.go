@@ -108,15 +108,28 @@ func TestTheWholeLifeOfLocksUnderTheDocumentedRights(t *testing.T) {
 				return srv.Client(&o)
 			}
 			liveALocksLife(t, newLocker(t, client()), newLocker(t, client()), admin)
-			if r := refusals(t, admin); len(r) != 0 {
-				t.Errorf("the ACL has refused %q", r)
-			}
 		})
 	}
 }
 
+func TestTheWholeLifeOfLocksUnderTheDocumentedRightsOnACluster(t *testing.T) {
+	_, _, line := documentedRights(t)
+	c := locktest.StartCluster(t, 3, 0)
+	var nodes []*redis.Client
+	for _, n := range c.Nodes() {
+		nodes = append(nodes, n.Client(nil))
+		if err := nodes[len(nodes)-1].Do(t.Context(), line...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := func() *redis.ClusterClient {
+		return c.Client(&redis.ClusterOptions{Username: "locks", Password: "password", DisableIdentity: true})
+	}
+	liveALocksLife(t, newLocker(t, client()), newLocker(t, client()), nodes...)
+}
+
 // liveALocksLife has two Lockers, as in two processes, do all that locks do.
-func liveALocksLife(t *testing.T, a, b *core.RedisLocker, admin redis.UniversalClient) {
+func liveALocksLife(t *testing.T, a, b *core.RedisLocker, servers ...*redis.Client) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -135,12 +148,12 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, admin redis.UniversalC
 		_, err := b.Acquire(brief, "k")
 		gaveUp <- err
 	}()
-	eventually(t, "another process waits", func() bool { return queued(ctx, admin) == 1 })
+	eventually(t, "another process waits", func() bool { return queued(ctx, servers) == 1 })
 	giveUp()
 	if err := <-gaveUp; !errors.Is(err, context.Canceled) {
 		t.Fatalf("a wait that was given up: %v", err)
 	}
-	eventually(t, "it has left", func() bool { return queued(ctx, admin) == 0 })
+	eventually(t, "it has left", func() bool { return queued(ctx, servers) == 0 })
 
 	// It gets in line again, and is told of its grant by a message, while the
 	// holder renews its lease.
@@ -152,7 +165,7 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, admin redis.UniversalC
 		}
 		granted <- lock // nil if there is none
 	}()
-	eventually(t, "another process waits", func() bool { return queued(ctx, admin) == 1 })
+	eventually(t, "another process waits", func() bool { return queued(ctx, servers) == 1 })
 	select {
 	case <-held.Context().Done():
 		t.Fatalf("lost: %v", context.Cause(held.Context()))
@@ -171,21 +184,32 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, admin redis.UniversalC
 	}
 
 	// The scripts are loaded again.
-	if err := admin.ScriptFlush(ctx).Err(); err != nil {
-		t.Fatal(err)
+	for _, admin := range servers {
+		if err := admin.ScriptFlush(ctx).Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := lock.Release(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Do(ctx, "k", func(context.Context) error { return nil }); err != nil {
-		t.Fatal(err)
+	for _, key := range []string{"k", "l", "m", "n"} { // on one server or another
+		if err := a.Do(ctx, key, func(context.Context) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, admin := range servers {
+		if r := refusals(t, admin); len(r) != 0 {
+			t.Errorf("the ACL has refused %q", r)
+		}
 	}
 }
 
 // queued counts who waits in Redis, over all keys.
-func queued(ctx context.Context, admin redis.UniversalClient) (n int64) {
-	for _, k := range admin.Keys(ctx, "*:q:*").Val() {
-		n += admin.ZCard(ctx, k).Val()
+func queued(ctx context.Context, servers []*redis.Client) (n int64) {
+	for _, admin := range servers {
+		for _, k := range admin.Keys(ctx, "*:q:*").Val() {
+			n += admin.ZCard(ctx, k).Val()
+		}
 	}
 	return n
 }

@@ -32,11 +32,6 @@ type Fault struct {
 	Err                     error    // what the client or the server said
 }
 
-// router is a client of a cluster: it knows where a key is.
-type router interface {
-	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
-}
-
 // Check asks every server that would hold leases whether they can live there,
 // and returns what is wrong. It returns when ctx ends; then, and when the room
 // closes, those that have not answered count as unreachable.
@@ -104,42 +99,42 @@ func (r *Room) Check(ctx context.Context) []Fault {
 
 // servers returns those that hold leases: each with a bucket that is there.
 func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
-	cluster, ok := r.rdb.(router)
-	if !ok {
-		return []*server{r.server(r.rdb, 0, false)}, nil
+	if r.places == nil {
+		return []*server{r.server(r.rdb, 0)}, nil
 	}
 	var servers []*server
 	seen := map[string]bool{}
 	for i := range buckets {
-		master, err := cluster.MasterForKey(ctx, r.names.bases[i].fence)
+		master, err := r.places.rdb.MasterForKey(ctx, r.names.bases[i].fence)
 		if err != nil {
 			f := r.noCluster(err)
 			return nil, &f
 		}
 		if addr := master.Options().Addr; !seen[addr] {
 			seen[addr] = true
-			servers = append(servers, r.server(master, i, true))
+			servers = append(servers, r.server(master, i))
 		}
 	}
 	return servers, nil
 }
 
-func (r *Room) server(rdb redis.UniversalClient, bucket int, cluster bool) *server {
+func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
 	b := r.names.bases[bucket]
 	nobody := "check-" + rand.Text() // never a user's, whatever the keys are
-	channel := r.names.prefix + ":w:" + nobody
-	if cluster {
-		channel = b.fence[:len(b.fence)-len("fence")] + "w:" + nobody
+	words := singleWords
+	if r.places != nil {
+		words = clusterWords
 	}
 	return &server{
-		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix,
-		keys: []string{b.lease + nobody, b.queue + nobody, b.fence}, channel: channel, sharded: cluster,
+		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix, cluster: r.places != nil,
+		script: scriptOf(words + checkSource), channel: b.channels + nobody,
+		keys: []string{b.lease + nobody, b.queue + nobody, b.fence},
 	}
 }
 
 // name is what people call a server.
 func (r *Room) name(rdb redis.UniversalClient) string {
-	if _, ok := rdb.(router); ok {
+	if _, ok := rdb.(clusterClient); ok {
 		return "the cluster"
 	}
 	c, ok := rdb.(interface{ Options() *redis.Options })
@@ -154,18 +149,24 @@ func (r *Room) name(rdb redis.UniversalClient) string {
 
 // user is who the client logs in as; a placeholder if it only finds out then.
 func user(rdb redis.UniversalClient) string {
-	c, ok := rdb.(interface{ Options() *redis.Options })
-	if !ok {
-		return "<user>"
+	name, later := "", true
+	switch c := rdb.(type) {
+	case interface{ Options() *redis.Options }:
+		o := c.Options()
+		name = o.Username
+		later = o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
+	case clusterClient:
+		o := c.Options()
+		name = o.Username
+		later = o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
 	}
-	o := c.Options()
 	switch {
-	case o.CredentialsProvider != nil, o.CredentialsProviderContext != nil, o.StreamingCredentialsProvider != nil:
+	case later:
 		return "<user>"
-	case o.Username == "":
+	case name == "":
 		return "default"
 	}
-	return o.Username
+	return name
 }
 
 func unreachable(server string, err error) Fault {
@@ -184,11 +185,7 @@ func (r *Room) noCluster(err error) Fault {
 	const name = "the cluster"
 	switch {
 	case denied(err):
-		u := "<user>"
-		if c, ok := r.rdb.(interface{ Options() *redis.ClusterOptions }); ok && c.Options().Username != "" {
-			u = c.Options().Username
-		}
-		s := &server{name: name, user: u, prefix: r.names.prefix, sharded: true, missing: clusterRights}
+		s := &server{name: name, user: user(r.rdb), prefix: r.names.prefix, cluster: true, missing: clusterRights}
 		s.untried = Rights(s.prefix, true)
 		s.reportRights()
 		return s.faults[0]

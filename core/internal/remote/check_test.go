@@ -3,7 +3,6 @@ package remote_test
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -151,11 +150,10 @@ func port(srv *locktest.Redis) string {
 // A script of ours that is added has its commands in check.lua, too: see
 // TestTheCheckTriesWhatTheScriptsDo. Those that make a key must not leave it.
 func TestTheCheckMakesNoKeyThatLasts(t *testing.T) {
-	source := string(ok(os.ReadFile("script/check.lua"))(t))
 	s := onRedis(t)
 	// The key is looked at before it is deleted.
-	source = strings.Replace(source, "trial('DEL', name)\nreturn refused", "return redis.call('PTTL', name)", 1)
-	left := ok(s.rdb.Eval(t.Context(), source, []string{s.lease}, "channel", "").Int())(t)
+	source := strings.Replace(remote.CheckSource(), "trial('DEL', name)\nreturn refused", "return redis.call('PTTL', name)", 1)
+	left := ok(s.rdb.Eval(t.Context(), source, []string{s.lease}, "channel").Int())(t)
 	if left < 0 || left > 1 {
 		t.Errorf("it lives for %d ms, want 1 at the most", left)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // What the tests of package remote_test need of the inside. They cannot be in
@@ -54,7 +56,7 @@ func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
 // Old has the room's script meet a server that is older than Redis 7: its SET
 // takes no GET with NX, and its errors begin with their place in the script.
 func (r *Room) Old() {
-	r.script = scriptOf(`
+	s := scriptOf(`
 local new = redis
 local redis = setmetatable({pcall = function(...)
   local said = {}
@@ -62,5 +64,11 @@ local redis = setmetatable({pcall = function(...)
   if said.SET and said.NX and said.GET then return {err = '@user_script: 7: ERR syntax error'} end
   return new.pcall(...)
 end}, {__index = new})
-` + r.script.source)
+` + newScript(singleWords).source)
+	r.single.send = func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
+		return s.run(ctx, rdb, r.names.channels(0), group{tasks: tasks})
+	}
 }
+
+// CheckSource is the script by which a Check tries commands on a single server.
+func CheckSource() string { return singleWords + checkSource }

@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// checkSource tries out what the scripts do. It is no part of their script: it
-// is run once in a process's life, and by the commands' own permission, so that
-// it can be run where the scripts could not.
+// checkSource tries out what the scripts do. It is no part of their script, which
+// runs thousands of times for each time that this one does.
 //
 //go:embed script/check.lua
 var checkSource string
@@ -20,7 +19,7 @@ var (
 	keyRights     = []string{"+del", "+exists", "+get", "+pexpire", "+pttl", "+set", "+setrange", "+zadd", "+zcard", "+zrange", "+zrank", "+zrem", "+zscore"}
 	otherRights   = []string{"+time"}
 	pubSubRights  = []string{"+publish", "+pubsub|numsub", "+subscribe"}
-	shardedRights = []string{"+pubsub|shardnumsub", "+spublish", "+ssubscribe"}
+	shardedRights = []string{"+pubsub|shardnumsub", "+spublish", "+ssubscribe", "+sunsubscribe"}
 	clusterRights = []string{"+cluster|slots"}
 )
 
@@ -46,24 +45,9 @@ var escapeGlob = strings.NewReplacer(
 	`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, " ", "?", "\t", "?",
 ).Replace
 
-// subscribeRight is the command by which a channel is heard.
-func subscribeRight(cluster bool) string {
-	if cluster {
-		return "+ssubscribe"
-	}
-	return "+subscribe"
-}
-
-// publishRight is the command by which others are told.
-func publishRight(cluster bool) string {
-	if cluster {
-		return "+spublish"
-	}
-	return "+publish"
-}
-
+// pubSubRights are those by which grants are told and heard.
 func (s *server) pubSubRights() []string {
-	if s.sharded {
+	if s.cluster {
 		return shardedRights
 	}
 	return pubSubRights

@@ -18,7 +18,8 @@ type server struct {
 	prefix  string
 	keys    []string // of each kind that operations touch, a name that may be tried
 	channel string
-	sharded bool
+	script  script // check.lua
+	cluster bool
 
 	faults  []Fault
 	missing []string // rights
@@ -79,7 +80,7 @@ func (s *server) ping(ctx context.Context) error {
 		return err
 	}
 	if s.missing = initRights(s.rdb); len(s.missing) > 0 && s.cannotBegin(ctx) {
-		s.untried = Rights(s.prefix, s.sharded)
+		s.untried = Rights(s.prefix, s.cluster)
 		return errNoConnection
 	}
 	s.missing = []string{"+ping"}
@@ -90,7 +91,7 @@ func (s *server) ping(ctx context.Context) error {
 // connection. The error of a command does not tell; that of a subscription is a
 // reply if it is about the subscription, and wraps one if it is about that.
 func (s *server) cannotBegin(ctx context.Context) bool {
-	err := s.hear(ctx)
+	err := s.hear(ctx, (*redis.PubSub).Subscribe)
 	_, reply := err.(redis.Error)
 	return denied(err) && !reply
 }
@@ -109,43 +110,52 @@ func initRights(rdb redis.UniversalClient) (rights []string) {
 	return rights
 }
 
-// hear subscribes to a channel of a name that nobody has, and goes.
-func (s *server) hear(ctx context.Context) error {
+// hear subscribes to the channel, or ends that, on a connection of its own.
+func (s *server) hear(ctx context.Context, subscribe func(*redis.PubSub, context.Context, ...string) error) error {
 	ps := s.rdb.Subscribe(ctx)
 	defer ps.Close()
 	defer context.AfterFunc(ctx, func() { _ = ps.Close() })() // Receive does not heed ctx
-	var err error
-	if s.sharded {
-		err = ps.SSubscribe(ctx, s.channel)
-	} else {
-		err = ps.Subscribe(ctx, s.channel)
-	}
+	err := subscribe(ps, ctx, s.channel)
 	if err == nil {
 		_, err = ps.Receive(ctx)
 	}
 	return err
 }
 
+// subscribe tries what no script can do.
 func (s *server) subscribe(ctx context.Context) error {
-	err := s.hear(ctx)
-	publish, subscribe := publishRight(s.sharded), subscribeRight(s.sharded)
+	if !s.cluster {
+		return s.tryToHear(ctx, "+subscribe", "+publish", (*redis.PubSub).Subscribe)
+	}
+	if err := s.tryToHear(ctx, "+ssubscribe", "+spublish", (*redis.PubSub).SSubscribe); err != nil {
+		return err
+	}
+	// A subscription that is not needed any more; the ACL does not look at the
+	// channel.
+	return s.tryToHear(ctx, "+sunsubscribe", "", (*redis.PubSub).SUnsubscribe)
+}
+
+// tryToHear tries a command on the channel. publish is the right to the other
+// that needs the channel, "" if this one needs it not.
+func (s *server) tryToHear(ctx context.Context, right, publish string, subscribe func(*redis.PubSub, context.Context, ...string) error) error {
+	err := s.hear(ctx, subscribe)
 	switch {
 	case err == nil:
 	case denied(err):
-		// Either the command or the channel is. Who may use neither command on it
-		// lacks the channel, most likely.
+		// Either the command or the channel is refused. Who may use neither command
+		// on it lacks the channel, most likely.
 		if i := slices.Index(s.missing, publish); i >= 0 {
 			s.missing[i] = channelPattern(s.prefix)
-			s.untried = append(s.untried, publish, subscribe)
+			s.untried = append(s.untried, publish, right)
 		} else {
-			s.missing = append(s.missing, subscribe)
+			s.missing = append(s.missing, right)
 		}
 	case outage(err) != nil:
 		return err
 	default:
 		s.found(Fault{
 			Kind:    FaultRefused,
-			Problem: fmt.Sprintf("it refuses %s: %v", strings.ToUpper(subscribe[1:]), err),
+			Problem: fmt.Sprintf("it refuses %s: %v", strings.ToUpper(right[1:]), err),
 			Effect:  "those who wait would not hear that they were granted the lock",
 			Remedy:  "what the server's error says",
 			Err:     err,

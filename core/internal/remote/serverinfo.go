@@ -101,7 +101,7 @@ func (s *server) askInfo(ctx context.Context) error {
 			Remedy:  "give the client the master's address, or use redis.NewFailoverClient, which asks Sentinels for it",
 		})
 	}
-	if info.cluster() && !s.sharded {
+	if info.cluster() && !s.cluster {
 		s.foundCluster("it is a server of a cluster (cluster_enabled:1), and the client is not one of a cluster")
 	}
 	return nil

@@ -2,8 +2,6 @@ package remote
 
 import (
 	"context"
-	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,15 +12,14 @@ import (
 
 // runScripts tries the script calls, and within them all that the scripts do.
 func (s *server) runScripts(ctx context.Context) error {
-	sum := sha1.Sum([]byte(checkSource))
 	// Whether it is known to the server or not: it must be allowed to ask.
-	err := s.rdb.Do(ctx, "evalsha", hex.EncodeToString(sum[:]), 0).Err()
+	err := s.rdb.Do(ctx, "evalsha", s.script.sha, 0).Err()
 	if denied(err) {
 		s.missing = append(s.missing, "+evalsha")
 	} else if err := outage(err); err != nil {
 		return err
 	}
-	err = s.rdb.Do(ctx, "eval", checkSource, 0).Err()
+	err = s.rdb.Do(ctx, "eval", s.script.source, 0).Err()
 	if denied(err) {
 		s.missing = append(s.missing, "+eval")
 		s.untried = slices.Concat(s.untried, otherRights, keyRights, s.pubSubRights(), []string{keyPattern(s.prefix), channelPattern(s.prefix)})
@@ -34,7 +31,7 @@ func (s *server) runScripts(ctx context.Context) error {
 	// Redis looks at the keys that a call declares before it runs it.
 	usable := ""
 	for _, name := range s.keys {
-		switch err := s.rdb.Do(ctx, "eval", checkSource, 1, name).Err(); {
+		switch err := s.rdb.Do(ctx, "eval", s.script.source, 1, name).Err(); {
 		case denied(err):
 			if !slices.Contains(s.missing, keyPattern(s.prefix)) {
 				s.missing = append(s.missing, keyPattern(s.prefix))
@@ -57,13 +54,9 @@ func (s *server) runScripts(ctx context.Context) error {
 // tryCommands has check.lua try what the scripts do, on that name unless it is
 // "".
 func (s *server) tryCommands(ctx context.Context, name string) error {
-	kind := ""
-	if s.sharded {
-		kind = "sharded"
-	}
-	args := []any{"eval", checkSource, 0, s.channel, kind}
+	args := []any{"eval", s.script.source, 0, s.channel}
 	if name != "" {
-		args = []any{"eval", checkSource, 1, name, s.channel, kind}
+		args = []any{"eval", s.script.source, 1, name, s.channel}
 	}
 	list, err := s.rdb.Do(ctx, args...).Slice()
 	if err != nil {
@@ -96,7 +89,7 @@ func (s *server) tryCommands(ctx context.Context, name string) error {
 // reason than its ACL; or returns err if that may pass.
 func (s *server) refusal(commands []string, err error) error {
 	if redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK") || redis.HasErrorPrefix(err, "CLUSTERDOWN") {
-		if s.sharded {
+		if s.cluster {
 			return err // just now: the client will know better
 		}
 		if !s.has(FaultCluster) { // INFO could not be asked

@@ -1,8 +1,8 @@
 -- check: what of the scripts' commands is refused here? Each is run as they run
 -- it, on a name that nobody uses. It is a script of its own: see rights.go.
 --   KEYS   a name to try them on, or none
---   ARGV   a channel that nobody hears, the kind of pub/sub: 'sharded' or ''; or
---          none
+--   ARGV   a channel that nobody hears, or nothing
+-- Before it stand the words for pub/sub, as before the scripts (see script.go).
 -- Without arguments nothing is tried: whether the call itself is allowed, with
 -- these keys, is the answer.
 --
@@ -13,7 +13,7 @@
 -- makes a key gives it 1 ms to live; all others are run where they find nothing to
 -- change.
 
-local name, channel, kind = KEYS[1], ARGV[1], ARGV[2]
+local name, channel = KEYS[1], ARGV[1]
 local refused = {}
 
 -- The error of a refused command has no code of its own within a script (before
@@ -36,13 +36,8 @@ end
 if not channel then return refused end
 
 trial('TIME')
-if kind == 'sharded' then
-  trial('PUBSUB', 'SHARDNUMSUB', channel)
-  trial('SPUBLISH', channel, '')
-else
-  trial('PUBSUB', 'NUMSUB', channel)
-  trial('PUBLISH', channel, '')
-end
+trial('PUBSUB', NUMSUB, channel)
+trial(PUBLISH, channel, '')
 if not name then return refused end
 
 trial('ZADD', name, 'XX', '1', 'nobody')
