@@ -93,7 +93,7 @@ func (c *Cluster) askFailover(ctx context.Context, master *Redis) error {
 			err = fmt.Errorf("%s was elected %v ago, and stands once in %v", n.Addr(), since, pause)
 			continue
 		}
-		if err = replicates(ctx, c.admin[n], n); err == nil {
+		if err = replicates(ctx, c.admin[n], master); err == nil {
 			return c.admin[n].ClusterFailover(ctx).Err()
 		}
 	}

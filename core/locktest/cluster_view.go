@@ -63,22 +63,26 @@ func parseView(text string) (clusterView, error) {
 	return v, nil
 }
 
-// at returns the member with that address, or a zero one.
-func (v clusterView) at(addr string) member {
-	i := slices.IndexFunc(v, func(m member) bool { return m.addr == addr })
+// find returns the first such member, or a zero one.
+func (v clusterView) find(such func(member) bool) member {
+	i := slices.IndexFunc(v, such)
 	if i < 0 {
 		return member{}
 	}
 	return v[i]
 }
 
+func (v clusterView) at(addr string) member {
+	return v.find(func(m member) bool { return m.addr == addr })
+}
+
+func (v clusterView) byID(id string) member {
+	return v.find(func(m member) bool { return m.id == id })
+}
+
 // owner returns the address of the node that serves the slot, or "".
 func (v clusterView) owner(slot int) string {
-	i := slices.IndexFunc(v, func(m member) bool { return m.serves(slot) })
-	if i < 0 {
-		return ""
-	}
-	return v[i].addr
+	return v.find(func(m member) bool { return m.serves(slot) }).addr
 }
 
 // roles says who serves what and who replicates whom: what the nodes of a
@@ -102,28 +106,28 @@ func (c *Cluster) view(ctx context.Context, n *Redis) (clusterView, error) {
 	return parseView(text)
 }
 
-// views asks all nodes that live.
+// views asks all nodes that live. With an error it returns what the others say.
 func (c *Cluster) views(ctx context.Context) (map[*Redis]clusterView, error) {
 	views := make(map[*Redis]clusterView, len(c.nodes))
+	var silent error
 	for _, n := range c.nodes {
 		if !n.lives() {
 			continue
 		}
 		v, err := c.view(ctx, n)
 		if err != nil {
-			return nil, err
+			silent = errors.Join(silent, err)
+			continue
 		}
 		views[n] = v
 	}
-	return views, nil
+	return views, silent
 }
 
-// most returns what the majority of the nodes that live says, which is not "".
+// most returns what the majority of the nodes that answer says, which is not
+// "".
 func (c *Cluster) most(ctx context.Context, say func(clusterView) string) (string, error) {
 	views, err := c.views(ctx)
-	if err != nil {
-		return "", err
-	}
 	votes := make(map[string]int)
 	for _, v := range views {
 		votes[say(v)]++
@@ -133,7 +137,7 @@ func (c *Cluster) most(ctx context.Context, say func(clusterView) string) (strin
 			return said, nil
 		}
 	}
-	return "", fmt.Errorf("no majority: %v", votes)
+	return "", errors.Join(fmt.Errorf("no majority: %v", votes), err)
 }
 
 // agreedOwner returns who serves the slot in the view of all nodes that live,
@@ -199,6 +203,9 @@ func (c *Cluster) healthy(ctx context.Context) error {
 			if m.is("master") && len(m.slots) == 0 {
 				return fmt.Errorf("to node %s, %s is a master without slots", n.Addr(), m.addr)
 			}
+			if m.is("slave") && !v.byID(m.master).is("master") {
+				return fmt.Errorf("to node %s, %s is a replica of no master", n.Addr(), m.addr)
+			}
 		}
 		if v.roles() != roles {
 			return fmt.Errorf("nodes %s and %s disagree on the roles", c.nodes[0].Addr(), n.Addr())
@@ -206,8 +213,8 @@ func (c *Cluster) healthy(ctx context.Context) error {
 		if err := c.stateOK(ctx, n); err != nil {
 			return err
 		}
-		if v.at(n.Addr()).is("slave") {
-			if err := replicates(ctx, c.admin[n], n); err != nil {
+		if master := c.node(v.byID(v.at(n.Addr()).master).addr); master != nil {
+			if err := replicates(ctx, c.admin[n], master); err != nil {
 				return err
 			}
 		}

@@ -47,8 +47,8 @@ type Redis struct {
 	busPort int      // of the bus
 	ports   []string // the settings of the ports
 	args    []string
-	proc    *process
-	frozen  atomic.Bool // between Stop and Continue
+	proc    atomic.Pointer[process] // of the last start
+	frozen  atomic.Bool             // between Stop and Continue
 }
 
 // StartRedis starts the redis-server that is on PATH on a free port, in a
@@ -125,7 +125,7 @@ func (r *Redis) start() error {
 	if err != nil {
 		return err
 	}
-	r.proc = proc
+	r.proc.Store(proc)
 	r.frozen.Store(false)
 	if err := r.awaitAnswer(); err != nil {
 		proc.kill()
@@ -161,13 +161,14 @@ func (r *Redis) awaitAnswer() error {
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	proc := r.proc.Load()
 	for {
 		if r.listens() && r.answers(ctx, rdb) {
 			return nil
 		}
 		select {
-		case <-r.proc.done:
-			return fmt.Errorf("exited at once: %v", r.proc.err)
+		case <-proc.done:
+			return fmt.Errorf("exited at once: %v", proc.err)
 		case <-ctx.Done():
 			return fmt.Errorf("%w within %v", errNoAnswer, startTimeout)
 		case <-tick.C:
@@ -203,7 +204,7 @@ func (r *Redis) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 func (r *Redis) Dir() string { return r.dir }
 
 // PID returns the process ID, which Restart changes.
-func (r *Redis) PID() int { return r.proc.pid }
+func (r *Redis) PID() int { return r.proc.Load().pid }
 
 // Client returns a client of the server that is closed when the test is over.
 // opts may be nil; its Addr, if empty, is set to the server's.
@@ -218,7 +219,7 @@ func (r *Redis) Client(opts *redis.Options) *redis.Client {
 // Kill ends the process with SIGKILL (kill -9), also while it is stopped, and
 // returns when it is gone. What was not yet on disk is lost.
 func (r *Redis) Kill() {
-	r.proc.kill()
+	r.proc.Load().kill()
 }
 
 // Restart starts the server again on the same port, with the same arguments
@@ -235,11 +236,12 @@ func (r *Redis) Restart() {
 // lives tells whether the server runs and is not stopped: whether it can be
 // expected to answer.
 func (r *Redis) lives() bool {
-	if r.proc == nil || r.frozen.Load() {
+	proc := r.proc.Load()
+	if proc == nil || r.frozen.Load() {
 		return false
 	}
 	select {
-	case <-r.proc.done:
+	case <-proc.done:
 		return false
 	default:
 		return true
@@ -247,8 +249,8 @@ func (r *Redis) lives() bool {
 }
 
 func (r *Redis) cleanup() {
-	if r.proc != nil {
-		r.proc.kill()
+	if proc := r.proc.Load(); proc != nil {
+		proc.kill()
 	}
 	if r.tb.Failed() {
 		r.tb.Logf("%s on port %d:\n%s", r.mode, r.port, r.output())
