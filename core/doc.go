@@ -9,6 +9,9 @@
 //		return err // everything that is wrong, in one error
 //	}
 //	defer locker.Close() // or Shutdown, which lets holders finish
+//	if err := locker.Check(ctx); err != nil {
+//		return err // what is wrong with Redis, and the commands that mend it
+//	}
 //
 //	err = locker.Do(ctx, "order:42", func(ctx context.Context) error {
 //		lock, _ := core.FromContext(ctx)
@@ -54,7 +57,8 @@
 //   - That Redis remembers. A failover to a replica that had not heard of a
 //     lease, a restart without persistence, FLUSHALL, or an evicting
 //     maxmemory-policy lets a second holder in. The first is told at its next
-//     renewal, a third of its TTL later at most. Use noeviction, and check tokens.
+//     renewal, a third of its TTL later at most. Use noeviction, and check tokens;
+//     [RedisLocker.Check] finds a policy that evicts.
 //   - That a holder stops. A process that is suspended, or code that does not
 //     heed its context, goes on after its lease has ended.
 //   - That the requests of one client are taken in the order they were sent, or

@@ -65,11 +65,7 @@ func sameWords(a, b []any) bool {
 func restricted(t *testing.T, line []any) (*locktest.Redis, *redis.Client) {
 	t.Helper()
 	srv := locktest.StartRedis(t)
-	admin := srv.Client(nil)
-	if err := admin.Do(t.Context(), line...).Err(); err != nil {
-		t.Fatalf("%v: %v", line, err)
-	}
-	return srv, admin
+	return srv, allow(t, srv.Client(nil), line)
 }
 
 // asLocks returns options of a client that is the documented user.
@@ -117,15 +113,57 @@ func TestTheWholeLifeOfLocksUnderTheDocumentedRightsOnACluster(t *testing.T) {
 	c := locktest.StartCluster(t, 3, 0)
 	var nodes []*redis.Client
 	for _, n := range c.Nodes() {
-		nodes = append(nodes, n.Client(nil))
-		if err := nodes[len(nodes)-1].Do(t.Context(), line...).Err(); err != nil {
-			t.Fatal(err)
-		}
+		nodes = append(nodes, allow(t, n.Client(nil), line))
 	}
 	client := func() *redis.ClusterClient {
 		return c.Client(&redis.ClusterOptions{Username: "locks", Password: "password", DisableIdentity: true})
 	}
 	liveALocksLife(t, newLocker(t, client()), newLocker(t, client()), nodes...)
+}
+
+func TestTheWholeLifeOfLocksUnderTheDocumentedRightsWithSentinels(t *testing.T) {
+	line, sentinelLine, _ := documentedRights(t)
+	s := locktest.StartSentinel(t, 1)
+	var servers, sentinels []*redis.Client
+	for _, srv := range s.Servers() {
+		servers = append(servers, allow(t, srv.Client(nil), line))
+	}
+	for _, addr := range s.SentinelAddrs() {
+		rdb := redis.NewClient(&redis.Options{Addr: addr})
+		t.Cleanup(func() { rdb.Close() })
+		sentinels = append(sentinels, allow(t, rdb, sentinelLine))
+	}
+	client := func() *redis.Client {
+		return s.Client(&redis.FailoverOptions{
+			SentinelUsername: "finder", SentinelPassword: "password",
+			Username: "locks", Password: "password", DisableIdentity: true,
+		})
+	}
+	a, b := newLocker(t, client()), newLocker(t, client())
+	liveALocksLife(t, a, b, servers...)
+	s.Failover()
+	for _, l := range []*core.RedisLocker{a, b} {
+		eventually(t, "the new master is found", func() bool {
+			return l.Do(t.Context(), "k", func(context.Context) error { return nil }) == nil
+		})
+		if err := l.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, admin := range append(servers, sentinels...) {
+		if r := refusals(t, admin); len(r) != 0 {
+			t.Errorf("the ACL has refused %q", r)
+		}
+	}
+}
+
+// allow has a server carry out the documented line, and returns its client.
+func allow(t *testing.T, admin *redis.Client, line []any) *redis.Client {
+	t.Helper()
+	if err := admin.Do(t.Context(), line...).Err(); err != nil {
+		t.Fatalf("%v: %v", line, err)
+	}
+	return admin
 }
 
 // liveALocksLife has two Lockers, as in two processes, do all that locks do.
@@ -204,11 +242,11 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, servers ...*redis.Clie
 	}
 }
 
-// queued counts who waits in Redis, over all keys.
+// queued counts who waits for a key in Redis. Replicas count the same ones.
 func queued(ctx context.Context, servers []*redis.Client) (n int64) {
 	for _, admin := range servers {
 		for _, k := range admin.Keys(ctx, "*:q:*").Val() {
-			n += admin.ZCard(ctx, k).Val()
+			n = max(n, admin.ZCard(ctx, k).Val())
 		}
 	}
 	return n
