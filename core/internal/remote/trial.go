@@ -12,19 +12,21 @@ import (
 
 // runScripts tries the script calls, and within them all that the scripts do.
 func (s *server) runScripts(ctx context.Context) error {
-	// Whether it is known to the server or not: it must be allowed to ask.
-	err := s.rdb.Do(ctx, "evalsha", s.script.sha, 0).Err()
-	if denied(err) {
+	// The server need not know it: it must be allowed to ask.
+	switch err := s.rdb.Do(ctx, "evalsha", s.script.sha, 0).Err(); {
+	case denied(err):
 		s.missing = append(s.missing, "+evalsha")
-	} else if err := outage(err); err != nil {
-		return err
+	case err != nil && !unknownScript(err):
+		if err := s.refusal([]string{"EVALSHA"}, err); err != nil {
+			return err
+		}
 	}
-	err = s.rdb.Do(ctx, "eval", s.script.source, 0).Err()
-	if denied(err) {
+	switch err := s.rdb.Do(ctx, "eval", s.script.source, 0).Err(); {
+	case denied(err):
 		s.missing = append(s.missing, "+eval")
 		s.untried = slices.Concat(s.untried, otherRights, keyRights, s.pubSubRights(), []string{keyPattern(s.prefix), channelPattern(s.prefix)})
 		return nil
-	} else if err != nil {
+	case err != nil:
 		return s.refusal([]string{"EVAL"}, err)
 	}
 
@@ -62,13 +64,12 @@ func (s *server) tryCommands(ctx context.Context, name string) error {
 	if err != nil {
 		return s.refusal([]string{"EVAL"}, err)
 	}
-	var failed []string // commands
-	var failure error
+	var errs []*ScriptError // those that are not the ACL's, each once
+	commands := map[string][]string{}
 	for _, v := range list {
 		row, _ := v.([]any)
 		p := fields{rest: row}
 		command, byACL, text := p.string(), p.int(), p.string()
-		err := error(&ScriptError{text})
 		if p.bad {
 			return s.refusal([]string{"EVAL"}, fmt.Errorf("redis: malformed reply %v", list))
 		}
@@ -76,13 +77,20 @@ func (s *server) tryCommands(ctx context.Context, name string) error {
 			s.missing = append(s.missing, "+"+command)
 			continue
 		}
-		failed = append(failed, strings.ToUpper(command))
-		failure = err
+		if commands[text] == nil {
+			errs = append(errs, &ScriptError{text})
+		}
+		commands[text] = append(commands[text], strings.ToUpper(command))
 	}
-	if failed == nil || s.has(FaultReplica) || s.has(FaultVersion) {
-		return nil // the fault that is known says it better
+	if s.has(FaultReplica) || s.has(FaultVersion) {
+		return nil // these say it better
 	}
-	return s.refusal(failed, failure)
+	for _, err := range errs {
+		if err := s.refusal(commands[err.Text], err); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // refusal notes that the server does not do what it is asked to, for another
