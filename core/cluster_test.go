@@ -67,14 +67,15 @@ func onlyFencesInCluster(t *testing.T, c *redis.ClusterClient) {
 }
 
 func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
+	t.Parallel()
 	c := locktest.StartCluster(t, 3, 0)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)
-	crowd.recovery(time.Now())
 	for i := range *faults {
-		start := time.Now()
+		start := crowd.mark()
+		crowd.recovery(start)
 		c.MoveSlot(leaseName(t, c.Client(nil), crowd.places[0].key))
-		moved := time.Now()
+		moved := crowd.mark()
 		t.Logf("move %d took %v; every key granted again after %v", i+1, moved.Sub(start), crowd.recovery(moved))
 	}
 	crowd.end()
@@ -88,18 +89,22 @@ func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
 }
 
 func TestClusterFailoverLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel() // it mostly waits for elections
 	c := locktest.StartCluster(t, 3, 1)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)
-	crowd.recovery(time.Now())
 	for i := range *faults {
+		crowd.recovery(crowd.mark())
 		key := leaseName(t, c.Client(nil), crowd.places[0].key)
 		victim := c.Master(key)
-		start := time.Now()
+		crowd.lingering.Store(true)
+		<-time.After(replicaLag)
 		victim.Kill()
+		died := crowd.mark()
+		crowd.lingering.Store(false)
 		c.AwaitMaster(key, victim)
-		elected := time.Since(start)
-		t.Logf("kill %d: elected after %v; every key granted again after %v", i+1, elected, crowd.recovery(start.Add(elected)))
+		elected := time.Since(died)
+		t.Logf("kill %d: elected after %v, every key granted again after %v", i+1, elected, crowd.recovery(died))
 		victim.Restart()
 		c.AwaitHealthy()
 	}

@@ -46,6 +46,7 @@ type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
 	tenure   time.Duration
+	acks     bool   // replicas are to acknowledge
 	front    Locker // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
@@ -78,6 +79,7 @@ type lockerOptions struct {
 	settings Settings
 	prefix   string
 	tenure   time.Duration
+	ack      *remote.Ack // nil for none
 	observer Observer
 }
 
@@ -114,15 +116,20 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 			opt.applyLocker(&o)
 		}
 	}
-	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), o.settings.validate()); err != nil {
+	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack), o.settings.validate()); err != nil {
 		return nil, err
+	}
+	var ack remote.Ack
+	if o.ack != nil {
+		ack = *o.ack
 	}
 	l := &RedisLocker{
 		prefix:    o.prefix,
 		settings:  o.settings,
 		tenure:    o.tenure,
 		process:   remote.NewProcess(),
-		room:      remote.NewRoom(rdb, o.prefix),
+		room:      remote.NewRoomAcked(rdb, o.prefix, ack),
+		acks:      o.ack != nil,
 		work:      clockwork.NewSchedule(),
 		deadlines: clockwork.NewSchedule(),
 		queues:    make(map[string]*queue),

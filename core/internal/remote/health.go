@@ -60,7 +60,7 @@ func (l *lane) down() error {
 		return &DownError{h.since, h.fault}
 	}
 	for _, t := range l.under {
-		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence {
+		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence+l.room.ack.Within {
 			continue
 		}
 		// It may be that connection alone. A probe, on another, will tell those

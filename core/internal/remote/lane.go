@@ -62,9 +62,7 @@ type lane struct {
 	closed, retired bool
 }
 
-// sender makes one attempt to have rdb's server carry tasks out: it sets the
-// reply or the error of each. What it returns is nil if the server has answered,
-// and be it with an error.
+// sender is a method of a courier.
 type sender func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error
 
 // trip is a worker that carries tasks to Redis and back, one group after
@@ -83,7 +81,7 @@ func newLane(room *Room, rdb redis.UniversalClient, send sender) *lane {
 	}
 	if c, ok := rdb.(interface{ Options() *redis.Options }); ok {
 		o := c.Options()
-		l.heeds = o.ContextTimeoutEnabled
+		l.heeds = o.ContextTimeoutEnabled && room.ack.Replicas == 0 // a lone trip has no time for replicas
 		if o.PoolSize > 0 {
 			l.limit = min(l.limit, o.PoolSize)
 		}

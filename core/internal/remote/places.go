@@ -30,11 +30,11 @@ var surveyPauses = []time.Duration{
 // Where the slots are is the client's knowledge, and so are the nodes' own
 // clients, with their pools and hooks.
 type places struct {
-	room   *Room
-	rdb    clusterClient
-	names  *Keyspace
-	script script
-	to     [buckets]atomic.Pointer[lane] // nil: not looked for yet
+	room    *Room
+	rdb     clusterClient
+	names   *Keyspace
+	courier courier
+	to      [buckets]atomic.Pointer[lane] // nil: not looked for yet
 
 	mu        sync.Mutex
 	lanes     map[*redis.Client]*lane
@@ -54,7 +54,7 @@ type detours struct {
 
 func newPlaces(room *Room, rdb clusterClient) *places {
 	return &places{
-		room: room, rdb: rdb, names: room.names, script: newScript(clusterWords),
+		room: room, rdb: rdb, names: room.names, courier: courier{newScript(clusterWords), room.names, room.ack},
 		lanes: make(map[*redis.Client]*lane), listeners: make(map[*Listener]struct{}),
 	}
 }
@@ -141,7 +141,7 @@ func (p *places) locate(bucket byte) (*lane, error) {
 func (p *places) lane(node *redis.Client) *lane {
 	l := p.lanes[node]
 	if l == nil {
-		l = newLane(p.room, node, clusterSender(p.script, p.names))
+		l = newLane(p.room, node, p.courier.pipelined)
 		l.repeats.most = 0 // the next attempt may have to go elsewhere
 		l.detour, l.fails = p.detour, p.survey
 		p.lanes[node] = l
@@ -177,7 +177,7 @@ func (p *places) detour(k *task, sent time.Time) bool {
 	d.n++
 	next := *k
 	time.AfterFunc(pause/2+rand.N(pause/2+1), func() {
-		if moved {
+		if moved && p.courier.ack.Replicas == 0 { // the client would take two connections
 			p.follow(next)
 			return
 		}
@@ -191,7 +191,7 @@ func (p *places) detour(k *task, sent time.Time) bool {
 func (p *places) follow(k task) {
 	sent := time.Now()
 	tasks := []task{k}
-	_ = p.script.run(p.room.ctx, p.rdb, p.names.channels(Ear(k.op.names.bucket)), group{tasks: tasks}) // it is in the task
+	_ = p.courier.one(p.room.ctx, p.rdb, p.names.channels(Ear(k.op.names.bucket)), tasks) // it is in the task
 	migrating(tasks)
 	if k := &tasks[0]; k.err == nil || !p.detour(k, sent) {
 		k.answer(sent)

@@ -23,6 +23,7 @@ var ErrRoomClosed = errors.New("core: the locker is closed")
 type Room struct {
 	rdb    redis.UniversalClient
 	names  *Keyspace
+	ack    Ack
 	single *lane           // nil with a cluster
 	places *places         // nil with a single server
 	ctx    context.Context // every call's: it ends when the room closes
@@ -40,8 +41,9 @@ type task struct {
 	done func(Answer)
 
 	// Of the last trip for it.
-	reply any
-	err   error
+	reply   any
+	err     error
+	unacked *AckError
 
 	// Of the first trip for it that failed, if there was one.
 	sent    time.Time
@@ -58,7 +60,7 @@ func (k *task) failed(sent time.Time, err error) {
 
 // answer hands on what the last trip, sent then, came to.
 func (k *task) answer(sent time.Time) {
-	a := Answer{Err: k.err, Sent: sent}
+	a := Answer{Err: k.err, Sent: sent, Unacked: k.unacked}
 	if a.Err == nil {
 		a.Reply, a.Err = parseReply(k.reply)
 	}
@@ -84,17 +86,23 @@ type Answer struct {
 	// Repeated is set if the operation was sent more than once, because there was
 	// no answer in time. It may have been done more than once.
 	Repeated bool
+	// Unacked is set if too few replicas have acknowledged it in time.
+	Unacked *AckError
 }
 
 // NewRoom returns a room whose names start with prefix.
-func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
+func NewRoom(rdb redis.UniversalClient, prefix string) *Room { return NewRoomAcked(rdb, prefix, Ack{}) }
+
+// NewRoomAcked returns a room whose operations wait for an acknowledgement.
+func NewRoomAcked(rdb redis.UniversalClient, prefix string, ack Ack) *Room {
 	ctx, cancel := context.WithCancel(context.Background())
 	c, cluster := rdb.(clusterClient)
-	r := &Room{rdb: rdb, names: newKeyspace(prefix, cluster), ctx: ctx, cancel: cancel}
+	r := &Room{rdb: rdb, names: newKeyspace(prefix, cluster), ack: ack, ctx: ctx, cancel: cancel}
 	if cluster {
 		r.places = newPlaces(r, c)
 	} else {
-		r.single = newLane(r, rdb, singleSender(r.names))
+		c := courier{newScript(singleWords), r.names, ack}
+		r.single = newLane(r, rdb, c.single)
 	}
 	return r
 }

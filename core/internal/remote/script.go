@@ -81,22 +81,6 @@ func (s script) whole(ctx context.Context, call once) once {
 
 func unknownScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
 
-// run carries tasks out in one call.
-func (s script) run(ctx context.Context, rdb processor, channels string, g group) error {
-	cmd := s.call(ctx, channels, g)
-	err := rdb.Process(ctx, cmd)
-	if unknownScript(err) {
-		cmd = s.whole(ctx, cmd)
-		err = rdb.Process(ctx, cmd)
-	}
-	return g.take(cmd, err)
-}
-
-// processor is a client as far as it carries out a command.
-type processor interface {
-	Process(ctx context.Context, cmd redis.Cmder) error
-}
-
 // group is the tasks of one call: some of those of a trip, or all.
 type group struct {
 	tasks []task
@@ -135,12 +119,4 @@ func (g group) take(call once, err error) error {
 		}
 	}
 	return err
-}
-
-// singleSender carries out all tasks in one call.
-func singleSender(names *Keyspace) sender {
-	s := newScript(singleWords)
-	return func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
-		return s.run(ctx, rdb, names.channels(0), group{tasks: tasks})
-	}
 }
