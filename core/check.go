@@ -31,6 +31,8 @@ const (
 	FaultEviction FaultKind = "eviction"
 	// FaultReplica: it is a replica, and takes no writes.
 	FaultReplica FaultKind = "replica"
+	// FaultReplicas: it has fewer replicas than [ReplicaAck] wants.
+	FaultReplicas FaultKind = "replicas"
 	// FaultCluster: it is a server of a cluster and the client is not made for
 	// one, or the other way round.
 	FaultCluster FaultKind = "cluster"
@@ -134,8 +136,8 @@ func (e *CheckError) Unwrap() []error {
 // tried, on names under the prefix that nobody has. They change nothing and
 // leave nothing behind. Refused ones are in the server's ACL LOG. It costs each
 // server about ten commands, one of them a script, and a connection for a
-// subscription of one message. Persistence, and how many replicas there are, is
-// not looked at: it is a choice.
+// subscription of one message. Persistence is not looked at, nor are replicas
+// without [ReplicaAck]: they are a choice.
 func (l *RedisLocker) Check(ctx context.Context) error {
 	l.mu.Lock()
 	closed := l.closed

@@ -159,8 +159,9 @@
 //	    +spublish +pubsub|shardnumsub +ssubscribe +sunsubscribe
 //	    +cluster|slots ~latchkey:* &latchkey:*
 //
-// INFO is for [RedisLocker.Check] alone. The client's own options may need more:
-// a database other than 0 +select, a ClientName +client|setname. What go-redis
+// INFO is for [RedisLocker.Check] alone. [ReplicaAck] needs +wait, and so may the
+// client's own options need more: a database other than 0 +select, a ClientName
+// +client|setname. What go-redis
 // tries else when it connects (CLIENT SETINFO, CLIENT MAINT_NOTIFICATIONS) may be
 // refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
 // disables it keep that out of the server's ACL LOG.

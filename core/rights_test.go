@@ -352,6 +352,31 @@ func TestTheRightsOfTheClientsOwnOptionsAreNamed(t *testing.T) {
 	}
 }
 
+func TestTheRightToWaitForReplicasIsNeededForReplicaAck(t *testing.T) {
+	line, _, _ := documentedRights(t)
+	srv, admin := restricted(t, line)
+	client := srv.Client(asLocks())
+	l := newLocker(t, client, core.ReplicaAck(1, time.Second))
+	if err := admin.ConfigSet(t.Context(), "repl-diskless-sync-delay", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	locktest.StartRedis(t, "--replicaof", strings.ReplaceAll(srv.Addr(), ":", " "))
+	eventually(t, "the replica acknowledges", func() bool { return admin.Wait(t.Context(), 1, time.Second).Val() == 1 })
+	wantFaults(t, newLocker(t, client).Check(t.Context()))
+	f := wantFaults(t, l.Check(t.Context()), core.FaultRights).Faults[0]
+	if !slices.Equal(f.Rights, []string{"+wait"}) {
+		t.Fatalf("rights %q, want +wait", f.Rights)
+	}
+	if err := admin.Do(t.Context(), words(f.Remedy)...).Err(); err != nil {
+		t.Fatal(err)
+	}
+	wantFaults(t, l.Check(t.Context()))
+	if err := l.Do(t.Context(), "k", func(context.Context) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	wantFaults(t, newLocker(t, client, core.ReplicaAck(2, time.Second)).Check(t.Context()), core.FaultReplicas)
+}
+
 func TestAPrefixThatIsAPatternIsGrantedByTheRemedy(t *testing.T) {
 	srv, admin := restricted(t, words("ACL SETUSER locks on >password resetkeys resetchannels +@all"))
 	for _, prefix := range []string{"a*b", "a?[b]", `a\b`, "a b", "läden"} {

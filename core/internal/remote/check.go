@@ -17,6 +17,7 @@ const (
 	FaultVersion     FaultKind = "version"
 	FaultEviction    FaultKind = "eviction"
 	FaultReplica     FaultKind = "replica"
+	FaultReplicas    FaultKind = "replicas"
 	FaultCluster     FaultKind = "cluster"
 	FaultRights      FaultKind = "rights"
 	FaultRefused     FaultKind = "refused"
@@ -126,7 +127,7 @@ func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
 		words = clusterWords
 	}
 	return &server{
-		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix, cluster: r.places != nil,
+		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
 		script: scriptOf(words + checkSource), channel: b.channels + nobody,
 		keys: []string{b.lease + nobody, b.queue + nobody, b.fence},
 	}

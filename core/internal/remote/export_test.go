@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // What the tests of package remote_test need of the inside. They cannot be in
@@ -65,9 +63,8 @@ local redis = setmetatable({pcall = function(...)
   return new.pcall(...)
 end}, {__index = new})
 ` + newScript(singleWords).source)
-	r.single.send = func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
-		return s.run(ctx, rdb, r.names.channels(0), group{tasks: tasks})
-	}
+	c := courier{s, r.names, Ack{}}
+	r.single.send = c.single
 }
 
 // CheckSource is the script by which a Check tries commands on a single server.

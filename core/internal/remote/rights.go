@@ -21,6 +21,7 @@ var (
 	pubSubRights  = []string{"+publish", "+pubsub|numsub", "+subscribe"}
 	shardedRights = []string{"+pubsub|shardnumsub", "+spublish", "+ssubscribe", "+sunsubscribe"}
 	clusterRights = []string{"+cluster|slots"}
+	ackRight      = "+wait"
 )
 
 // Rights is all that the user of the locks under prefix needs, on a server of a

@@ -20,6 +20,7 @@ type server struct {
 	channel string
 	script  script // check.lua
 	cluster bool
+	ack     Ack
 
 	faults  []Fault
 	missing []string // rights
@@ -29,7 +30,7 @@ type server struct {
 // check finds the server's faults. A right is never asked for, but used: a user
 // who may do little may not ask either (ACL DRYRUN, ACL WHOAMI).
 func (s *server) check(ctx context.Context) {
-	for _, step := range []func(context.Context) error{s.ping, s.askInfo, s.runScripts, s.subscribe} {
+	for _, step := range []func(context.Context) error{s.ping, s.askInfo, s.runScripts, s.subscribe, s.await} {
 		err := step(ctx)
 		if errors.Is(err, errNoConnection) {
 			break
@@ -160,6 +161,22 @@ func (s *server) tryToHear(ctx context.Context, right, publish string, subscribe
 			Remedy:  "what the server's error says",
 			Err:     err,
 		})
+	}
+	return nil
+}
+
+// await tries to wait for replicas, for no longer than it takes to ask.
+func (s *server) await(ctx context.Context) error {
+	if s.ack.Replicas == 0 || s.has(FaultReplica) {
+		return nil
+	}
+	err := s.rdb.Do(ctx, "wait", 0, 1).Err()
+	if denied(err) {
+		s.missing = append(s.missing, ackRight)
+		return nil
+	}
+	if err != nil {
+		return s.refusal([]string{"WAIT"}, err)
 	}
 	return nil
 }

@@ -101,6 +101,14 @@ func (s *server) askInfo(ctx context.Context) error {
 			Remedy:  "give the client the master's address, or use redis.NewFailoverClient, which asks Sentinels for it",
 		})
 	}
+	if has, err := strconv.Atoi(info["connected_slaves"]); err == nil && has < s.ack.Replicas && !s.has(FaultReplica) {
+		s.found(Fault{
+			Kind:    FaultReplicas,
+			Problem: fmt.Sprintf("it has %d replicas, and ReplicaAck wants the acknowledgement of %d", has, s.ack.Replicas),
+			Effect:  "every Acquire would fail with ErrBackend",
+			Remedy:  "connect replicas, or give ReplicaAck no more than there are",
+		})
+	}
 	if info.cluster() && !s.cluster {
 		s.foundCluster("it is a server of a cluster (cluster_enabled:1), and the client is not one of a cluster")
 	}
