@@ -51,6 +51,10 @@ func newScript(words string) script {
 		librarySource + acquireSource + releaseSource + renewSource + cancelSource +
 		"return ops\nend\n" +
 		mainSource
+	return scriptOf(source)
+}
+
+func scriptOf(source string) script {
 	sum := sha1.Sum([]byte(source)) // what EVALSHA goes by
 	return script{source, hex.EncodeToString(sum[:])}
 }

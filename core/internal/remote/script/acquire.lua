@@ -24,6 +24,9 @@ ops.A = function(lease, queue, fence, entry, cap, owner)
   elseif type(owner) == 'table' then
     -- Who holds the lease or waits can be answered also when memory is short.
     local refusal, found = owner, false
+    if string.find(refusal.err, 'syntax error', 1, true) then
+      error('ERR SET takes no NX with GET here: Redis 7.0 or newer is needed', 0)
+    end
     if string.find(refusal.err, 'OOM', 1, true) then found = call('GET', lease) end
     if not found then error(refusal, 0) end
     owner = found
