@@ -23,6 +23,10 @@ var (
 	renewSource string
 	//go:embed script/cancel.lua
 	cancelSource string
+	//go:embed script/inspect.lua
+	inspectSource string
+	//go:embed script/break.lua
+	breakSource string
 	//go:embed script/main.lua
 	mainSource string
 )
@@ -33,7 +37,7 @@ type script struct{ source, sha string }
 func newScript() script {
 	source := preludeSource +
 		"local function library()\n" +
-		librarySource + acquireSource + releaseSource + renewSource + cancelSource +
+		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource +
 		"return ops\nend\n" +
 		mainSource
 	sum := sha1.Sum([]byte(source)) // what EVALSHA goes by
