@@ -81,7 +81,7 @@ func (e *entry) parkedFor(now time.Time) time.Duration {
 func (l *RedisLocker) listen() {
 	if l.listener == nil && !l.closed {
 		l.listener = l.room.Listen(l.process, remote.Handler{
-			Granted: l.granted, Contended: l.contended, Up: l.hears, Down: l.deaf,
+			Granted: l.granted, Contended: l.contended, Broken: l.saidBroken, Up: l.hears, Down: l.deaf,
 		})
 	}
 }
