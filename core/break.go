@@ -29,9 +29,10 @@ var errBrokenNow = errors.Join(ErrLost, ErrBroken)
 
 // Break takes the lock on key from its holder in the safe way. The lease is marked
 // as broken, and is renewed and passed on inside its process no more. The holder's
-// context is cancelled with cause [ErrBroken]: at once if its process has ever had
-// to wait, and so listens, and at its next renewal if it does not or the message is
-// lost, which is a third of its TTL later at most. Nobody else gets the lock before
+// context is cancelled with cause [ErrBroken]: at once if its process is subscribed,
+// as it is from its first wait on (on a cluster, from one in the key's bucket on, for
+// a while), and at its next renewal if it is not or the message is lost, which is a
+// third of its TTL later at most. Nobody else gets the lock before
 // the holder has released it or the lease has expired, at the latest one TTL after
 // its last renewal. So nothing overlaps, but a holder that does not heed its context
 // keeps the key for that long: see [RedisLocker.BreakNow]. Those who wait, in its

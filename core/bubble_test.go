@@ -268,7 +268,8 @@ func foreign() remote.Entry {
 // closedListener returns a listener that has ended.
 func closedListener(l *RedisLocker) *remote.Listener {
 	h := l.room.Listen(l.process, remote.Handler{
-		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Broken: func(remote.Note) {}, Up: func() {}, Down: func(error) {},
+		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Broken: func(remote.Note) {},
+		Up: func(remote.Ear) {}, Down: func(remote.Ear, error) {},
 	})
 	h.Close()
 	return h

@@ -159,7 +159,7 @@ func (l *RedisLocker) question(e *entry) remote.Op {
 	l.expectAnswer(e)
 	// Who is not heard to listen must not stand in line: its grant would find
 	// nobody, and it would lose its place.
-	return remote.Acquire(e.queue.names, e.wire, e.wait && l.listening, maxQueued)
+	return remote.Acquire(e.queue.names, e.wire, e.wait && e.queue.ear.hears, maxQueued)
 }
 
 // heard takes the answer to a question.
@@ -193,7 +193,7 @@ func (l *RedisLocker) answered(e *entry, a remote.Answer) {
 	case a.Err != nil:
 		l.failed(e, a.Err)
 	default:
-		l.replied(e, a.Reply, a.Sent, HandoffNone, nil)
+		l.replied(e, a, a.Reply, HandoffNone, nil)
 	}
 }
 
@@ -214,9 +214,12 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 }
 
 // failed takes note that an attempt had no answer, so that its outcome is
-// unknown. The caller holds mu; e is not retired.
+// unknown, or one that is not to count. The caller holds mu; e is not retired.
 func (l *RedisLocker) failed(e *entry, err error) {
-	e.fault, e.unread = err, true
+	e.fault = err
+	if _, known := err.(*ReplicaAckError); !known {
+		e.unread = true
+	}
 	switch {
 	case e.life == held:
 	case e.life == asking && !e.queue.head().info.Contended:
@@ -238,11 +241,16 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 	l.tidy(q)
 }
 
-// replied takes what the server said of e, when asked at sent. handoff and from
-// tell who passed the lease on, if it was granted in answer to a release. The
-// caller holds mu; e is not retired.
-func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff Handoff, from *Holder) {
+// replied takes what the server said of e: r, which is a or a part of it. handoff
+// and from tell who passed the lease on, if it was granted in answer to a release.
+// The caller holds mu; e is not retired.
+func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff Handoff, from *Holder) {
+	if err := unacked(r, a.Unacked); err != nil {
+		l.failed(e, err)
+		return
+	}
 	e.unanswered, e.fault = time.Time{}, nil
+	sent := a.Sent
 	if e.waited != nil {
 		e.waited.pollPause = 0
 	}
@@ -285,8 +293,8 @@ func (l *RedisLocker) replied(e *entry, r remote.Reply, sent time.Time, handoff 
 			l.advance(q)
 			return
 		}
-		l.listen()
-		if l.listening {
+		l.listen(q.ear)
+		if q.ear.hears {
 			l.send(e) // since asking, the subscription was confirmed
 			return
 		}

@@ -238,10 +238,10 @@ func TestTheFirstGrantFixesTheToken(t *testing.T) {
 func warm(t *testing.T, l *RedisLocker) {
 	t.Helper()
 	l.mu.Lock()
-	l.listen()
+	l.listen(l.earOf(l.room.Names("k")))
 	l.mu.Unlock()
 	synctest.Wait()
-	if !l.listening {
+	if !l.ears[0].hears {
 		t.Fatal("not subscribed")
 	}
 }

@@ -18,6 +18,8 @@ func (l *RedisLocker) granted(g remote.Grant) {
 	case e.queue.key != g.Key || e.life == held:
 	case e.life == retired:
 		e.ghost = true // its release is under way
+	case l.acks:
+		l.confirm(e, g)
 	default:
 		// Not from the arrival of the message: the process may have been
 		// stopped with it in its socket. Nor from the last answered request:

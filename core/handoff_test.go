@@ -242,8 +242,10 @@ func TestALostContentionNoteIsMadeUpFor(t *testing.T) {
 		"by the renewal that follows a new subscription": {12 * time.Hour, func(l *RedisLocker) {
 			deafen(l)
 			l.mu.Lock()
-			l.listener, l.listening = nil, false
-			l.listen()
+			l.listener = nil
+			r := l.ears[0]
+			r.open, r.hears = false, false
+			l.listen(r)
 			l.mu.Unlock()
 		}, 2 * time.Second},
 	} {

@@ -160,7 +160,7 @@ func TestASilenceOfASecondIsAnOutage(t *testing.T) {
 		p.via(outages["is silent"])
 		r := begin(t.Context(), l, "k")
 		elapse(999 * time.Millisecond)
-		if err := l.room.Down(); err != nil {
+		if err := l.room.Down(l.room.Names("k")); err != nil {
 			t.Errorf("after 999ms: %v", err)
 		}
 		elapse(2 * time.Millisecond)

@@ -120,7 +120,7 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	var stop *lock
 	var cause error
 	switch {
-	case a.Err != nil:
+	case a.Err != nil, unacked(a.Reply, a.Unacked) != nil:
 		if !e.ending() {
 			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
 		}

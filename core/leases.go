@@ -37,7 +37,7 @@ func (l *RedisLocker) Leases(ctx context.Context) iter.Seq2[*LeaseInfo, error] {
 
 // page returns the next keys of a scan. The error is an *OperatorError.
 func (l *RedisLocker) page(ctx context.Context, scan *remote.Scan) (keys []string, more bool, err error) {
-	if down := l.room.Down(); down != nil {
+	if down := l.room.Outage(); down != nil {
 		return nil, false, &OperatorError{Err: ErrBackend, Cause: down}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, backendTimeout, errNoAnswer)

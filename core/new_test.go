@@ -20,14 +20,12 @@ func anyClient(t *testing.T) *redis.Client {
 
 func TestNewRefusesClientsThatItCannotBeSafeOn(t *testing.T) {
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:6379"}, HeartbeatFrequency: time.Hour})
-	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:6379"}})
 	pipeliner, err := anyClient(t).AutoPipeline()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
 		ring.Close()
-		cluster.Close()
 		pipeliner.Close()
 	})
 	for name, rdb := range map[string]redis.UniversalClient{
@@ -37,9 +35,7 @@ func TestNewRefusesClientsThatItCannotBeSafeOn(t *testing.T) {
 		"a nil *ClusterClient":  (*redis.ClusterClient)(nil),
 		"a nil *AutoPipeliner":  (*redis.AutoPipeliner)(nil),
 		"a Ring":                ring,
-		"a ClusterClient":       cluster,
 		"an AutoPipeliner":      pipeliner,
-		"a universal Cluster":   redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1", "127.0.0.1:2"}}),
 		"a UniversalClient nil": redis.UniversalClient(nil),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,10 +47,14 @@ func TestNewRefusesClientsThatItCannotBeSafeOn(t *testing.T) {
 	}
 }
 
-func TestNewTakesAClientOfOneServerOrOfSentinels(t *testing.T) {
+func TestNewTakesAClientOfOneServerOrOfSentinelsOrOfACluster(t *testing.T) {
 	sentinel := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "m", SentinelAddrs: []string{"127.0.0.1:26379"}})
-	t.Cleanup(func() { sentinel.Close() })
-	for name, rdb := range map[string]redis.UniversalClient{"one server": anyClient(t), "sentinels": sentinel} {
+	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:6379"}})
+	universal := redis.NewUniversalClient(&redis.UniversalOptions{Addrs: []string{"127.0.0.1:1", "127.0.0.1:2"}})
+	t.Cleanup(func() { sentinel.Close(); cluster.Close(); universal.Close() })
+	for name, rdb := range map[string]redis.UniversalClient{
+		"one server": anyClient(t), "sentinels": sentinel, "a cluster": cluster, "a universal client of a cluster": universal,
+	} {
 		l, err := New(rdb)
 		if err != nil {
 			t.Errorf("%s: %v", name, err)

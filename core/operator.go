@@ -44,7 +44,7 @@ func (l *RedisLocker) consult(ctx context.Context, key string, op remote.Op) (re
 	if err := ctx.Err(); err != nil {
 		return failed(err, context.Cause(ctx))
 	}
-	if down := l.room.Down(); down != nil {
+	if down := l.room.Down(l.room.Names(key)); down != nil {
 		return failed(ErrBackend, down)
 	}
 	answers := make(chan remote.Answer, 1)

@@ -59,10 +59,10 @@ func (l *RedisLocker) look(e *entry) {
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
 		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
-	case !l.listening && l.deafness != nil && e.parkedFor(now) >= backendTimeout:
+	case !e.queue.ear.hears && e.queue.ear.fault != nil && e.parkedFor(now) >= backendTimeout:
 		// Acquires are answered, the subscription is not: a missing ACL right,
 		// perhaps. Without it nobody may stand in line.
-		l.giveUp(e, l.deafness)
+		l.giveUp(e, e.queue.ear.fault)
 	case e.inFlight == 0:
 		l.send(e)
 	}
@@ -75,40 +75,4 @@ func (e *entry) parkedFor(now time.Time) time.Duration {
 		return 0
 	}
 	return now.Sub(e.waited.parked)
-}
-
-// listen sees to it that this process hears of grants. The caller holds mu.
-func (l *RedisLocker) listen() {
-	if l.listener == nil && !l.closed {
-		l.listener = l.room.Listen(l.process, remote.Handler{
-			Granted: l.granted, Contended: l.contended, Broken: l.saidBroken, Up: l.hears, Down: l.deaf,
-		})
-	}
-}
-
-// hears has every entry ask again once the subscription is confirmed: some were
-// kept from standing in line until now, and for others the grant may have been
-// published while nobody listened.
-func (l *RedisLocker) hears() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.listening, l.deafness = true, nil
-	for _, e := range l.entries {
-		switch {
-		case e.life == held && e.queue.line.length > 0:
-			// A note that another process waits may have been lost, too. The
-			// answer to a renewal tells.
-			l.sendRenewal(e, 0)
-		case (e.life == asking || e.life == waiting) && e.inFlight == 0:
-			l.send(e)
-		case e.life == waiting:
-			e.known().again = true // its poll may have been done before
-		}
-	}
-}
-
-func (l *RedisLocker) deaf(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.listening, l.deafness = false, err
 }

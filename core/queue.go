@@ -11,6 +11,7 @@ type queue struct {
 	locker *RedisLocker
 	key    string
 	names  remote.Names // of key, in Redis
+	ear    *ear         // that hears about it
 	line   line
 	// entry stands in Redis for the head of the line, or is the lease of the
 	// present holder. It is nil while nobody asks, and is never retired: what
@@ -61,7 +62,8 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	}
 	q := l.queues[r.key]
 	if q == nil {
-		q = &queue{locker: l, key: r.key, names: l.room.Names(r.key)}
+		names := l.room.Names(r.key)
+		q = &queue{locker: l, key: r.key, names: names, ear: l.earOf(names)}
 	}
 	ahead := q.line.length
 	behind := ahead > 0 || q.entry != nil
@@ -80,8 +82,8 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		}
 		// Whoever is behind another here will be queued by its release, and
 		// must then be able to hear of the grant.
-		l.listen()
-	} else if down := l.room.Down(); down != nil {
+		l.listen(q.ear)
+	} else if down := l.room.Down(q.names); down != nil {
 		r.info.RetryAfter = jitter(downRetryHint)
 		return ErrBackend, down
 	}
@@ -89,6 +91,7 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	r.queue = q
 	q.line.push(r)
 	l.waiting++
+	q.ear.waiting++
 	// Redis's answer, or that there is none, mostly comes before the longest
 	// wait can be over; then no alarm is needed.
 	if behind || r.settings.Wait > 0 && r.settings.Wait < backendTimeout {
@@ -138,6 +141,7 @@ func (l *RedisLocker) take(r *request) {
 	q.line.remove(r)
 	r.queue = nil
 	l.waiting--
+	q.ear.waiting--
 	l.tidy(q)
 }
 

@@ -46,6 +46,7 @@ type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
 	tenure   time.Duration
+	acks     bool   // replicas are to acknowledge
 	front    Locker // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
@@ -55,19 +56,18 @@ type RedisLocker struct {
 	// deadlines has what must not be late because of it.
 	work, deadlines *clockwork.Schedule
 
-	mu        sync.Mutex
-	closed    bool
-	queues    map[string]*queue
-	entries   map[uint64]*entry // by their number: those not retired, or being released
-	counter   uint64
-	waiting   int // requests in line, over all keys
-	listener  *remote.Listener
-	listening bool  // the subscription is confirmed
-	deafness  error // why it is not, if that is known
-	holders   int
-	drained   chan struct{} // closed when the last holder is gone, if someone waits
-	holds     holdTimes
-	stopped   chan struct{} // closed when everything has ended
+	mu       sync.Mutex
+	closed   bool
+	queues   map[string]*queue
+	entries  map[uint64]*entry // by their number: those not retired, or being released
+	counter  uint64
+	waiting  int              // requests in line, over all keys
+	listener *remote.Listener // nil until somebody first waits
+	ears     map[remote.Ear]*ear
+	holders  int
+	drained  chan struct{} // closed when the last holder is gone, if someone waits
+	holds    holdTimes
+	stopped  chan struct{} // closed when everything has ended
 
 	requests sync.Pool // of *request
 	answers  sync.Pool // of *answer
@@ -79,6 +79,7 @@ type lockerOptions struct {
 	settings Settings
 	prefix   string
 	tenure   time.Duration
+	ack      *remote.Ack // nil for none
 	observer Observer
 }
 
@@ -115,19 +116,25 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 			opt.applyLocker(&o)
 		}
 	}
-	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), o.settings.validate()); err != nil {
+	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack), o.settings.validate()); err != nil {
 		return nil, err
+	}
+	var ack remote.Ack
+	if o.ack != nil {
+		ack = *o.ack
 	}
 	l := &RedisLocker{
 		prefix:    o.prefix,
 		settings:  o.settings,
 		tenure:    o.tenure,
 		process:   remote.NewProcess(),
-		room:      remote.NewRoom(rdb, o.prefix),
+		room:      remote.NewRoomAcked(rdb, o.prefix, ack),
+		acks:      o.ack != nil,
 		work:      clockwork.NewSchedule(),
 		deadlines: clockwork.NewSchedule(),
 		queues:    make(map[string]*queue),
 		entries:   make(map[uint64]*entry),
+		ears:      make(map[remote.Ear]*ear),
 		stopped:   make(chan struct{}),
 	}
 	l.front = plainLocker{l}
@@ -146,8 +153,12 @@ func checkClient(rdb redis.UniversalClient) error {
 		if c == nil {
 			return fmt.Errorf("%w: it is a nil *redis.Client", ErrUnsupportedClient)
 		}
-	case *redis.Ring, *redis.AutoPipeliner, *redis.ClusterClient:
-		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel)", ErrUnsupportedClient, rdb)
+	case *redis.ClusterClient:
+		if c == nil {
+			return fmt.Errorf("%w: it is a nil *redis.ClusterClient", ErrUnsupportedClient)
+		}
+	case *redis.Ring, *redis.AutoPipeliner:
+		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel) or a *redis.ClusterClient", ErrUnsupportedClient, rdb)
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now t
 	if q.entry == nil && q.line.length > 0 {
 		r.next, r.from = l.newEntry(q), k.holder()
 		l.expectAnswer(r.next)
-		if l.listening {
+		if q.ear.hears {
 			requeue = r.next.wire
 		}
 	}
@@ -196,7 +196,7 @@ func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
 		if r.Status == remote.Granted {
 			handoff = HandoffLocal
 		}
-		l.replied(e, *r, a.Sent, handoff, from)
+		l.replied(e, a, *r, handoff, from)
 	case e.life == held:
 	default:
 		// Not queued, or not known to be: another's lease, a lost reply, or no

@@ -67,7 +67,7 @@ func TestAShutdownIsBoundedWhileTheSubscriptionHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.mu.Lock()
-			l.listen()
+			l.listen(l.earOf(l.room.Names("k")))
 			l.mu.Unlock()
 			<-dialled
 			start := time.Now()

@@ -23,10 +23,11 @@ type Snapshot struct {
 	Waiting []Waiting `json:"waiting"`
 	// Requests is how many requests wait, over all keys.
 	Requests int `json:"requests"`
-	// Subscribed is set if the process hears of grants. It does not try to before
-	// it has to wait for the first time.
+	// Subscribed is set if the process hears of grants for all keys that it waits
+	// for. It does not try to before it has to wait for the first time.
 	Subscribed bool `json:"subscribed"`
-	// Down says why Redis counts as out of reach; "" if it does not.
+	// Down says why Redis, or one of its nodes, counts as out of reach; "" if it
+	// does not.
 	Down string `json:"down,omitempty"`
 	// Closed is set once Shutdown has begun.
 	Closed bool `json:"closed,omitempty"`
@@ -69,13 +70,13 @@ type Waiting struct {
 // look at what the Locker knows, under its lock, which takes less than a microsecond
 // for each key.
 func (l *RedisLocker) Snapshot() Snapshot {
-	down := l.room.Down()
+	down := l.room.Outage()
 	now := time.Now()
 	l.mu.Lock()
 	s := Snapshot{
 		Namespace: l.prefix, Process: string(l.process), At: now,
 		Holding: make([]Holding, 0, l.holders), Waiting: make([]Waiting, 0, len(l.queues)),
-		Requests: l.waiting, Subscribed: l.listening, Closed: l.closed,
+		Requests: l.waiting, Subscribed: l.hearsAll(), Closed: l.closed,
 	}
 	for _, e := range l.entries {
 		if e.life == held {
@@ -96,6 +97,19 @@ func (l *RedisLocker) Snapshot() Snapshot {
 	})
 	slices.SortFunc(s.Waiting, func(a, b Waiting) int { return cmp.Compare(a.Key, b.Key) })
 	return s
+}
+
+// hearsAll tells whether there is a subscription, and all that there are to be are
+// confirmed. The caller holds mu.
+func (l *RedisLocker) hearsAll() bool {
+	open := false
+	for _, r := range l.ears {
+		if r.open && !r.hears {
+			return false
+		}
+		open = open || r.open
+	}
+	return open
 }
 
 // holding describes e's holder. The caller holds RedisLocker.mu; e is held.

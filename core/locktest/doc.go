@@ -14,5 +14,7 @@
 //
 // What only a Redis can show needs one: [StartRedis] runs a redis-server for
 // one test, which can be stopped, killed and restarted; [StartMini] an imitation
-// that works inside a bubble.
+// that works inside a bubble. [StartCluster] runs a Redis Cluster, whose slots
+// move and whose masters fail over when a test says so; [StartSentinel] a master
+// and replicas that Redis Sentinel watches.
 package locktest

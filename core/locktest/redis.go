@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,9 +23,11 @@ const (
 	// requireRedis is the environment variable that turns a missing
 	// redis-server from a skipped test into a failed one.
 	requireRedis = "LATCHKEY_REQUIRE_REDIS"
-	// startAttempts bounds how often another port is tried: between finding a
+	// startAttempts bounds how often other ports are tried: between finding a
 	// free one and the server's bind, anybody may take it.
 	startAttempts = 5
+	// sentinelMode is the mode of a server that watches others.
+	sentinelMode = "sentinel"
 	// startTimeout bounds one start, loading a data set included.
 	startTimeout = 20 * time.Second
 )
@@ -33,12 +37,18 @@ const (
 // [StartMini]). Its methods are safe for concurrent use, but Stop, Continue,
 // Kill and Restart are the steps of one story: call them from one goroutine.
 type Redis struct {
-	tb   testing.TB
-	bin  string
-	dir  string
-	port int
-	args []string
-	proc *process
+	tb      testing.TB
+	bin     string
+	dir     string
+	conf    string // the configuration file it keeps, if it needs one
+	mode    string // of several servers: what this one is
+	bus     bool   // it is a node of a cluster, whose bus has a port too
+	port    int
+	busPort int      // of the bus
+	ports   []string // the settings of the ports
+	args    []string
+	proc    atomic.Pointer[process] // of the last start
+	frozen  atomic.Bool             // between Stop and Continue
 }
 
 // StartRedis starts the redis-server that is on PATH on a free port, in a
@@ -51,21 +61,42 @@ type Redis struct {
 // LATCHKEY_REQUIRE_REDIS=1 in the environment it fails.
 func StartRedis(tb testing.TB, extraArgs ...string) *Redis {
 	tb.Helper()
+	r := newRedis(tb, lookUpRedis(tb), extraArgs)
+	if err := r.open(); err != nil {
+		tb.Fatalf("locktest: %v", err)
+	}
+	return r
+}
+
+// lookUpRedis returns the path of redis-server, or ends the test.
+func lookUpRedis(tb testing.TB) string {
+	tb.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		missingRedis(tb, os.Getenv(requireRedis) == "1")
 	}
-	r := &Redis{tb: tb, bin: bin, dir: tb.TempDir(), args: extraArgs}
+	return bin
+}
+
+// newRedis returns a server that does not run yet.
+func newRedis(tb testing.TB, bin string, extraArgs []string) *Redis {
+	r := &Redis{tb: tb, bin: bin, dir: tb.TempDir(), mode: "redis-server", args: extraArgs}
 	tb.Cleanup(r.cleanup)
+	return r
+}
+
+// open starts the server on ports that it finds. Many may be opened at a time.
+func (r *Redis) open() error {
 	for attempt := 1; ; attempt++ {
-		if r.port, err = freePort(); err == nil {
+		err := r.pickPorts()
+		if err == nil {
 			err = r.start()
 		}
 		if err == nil {
-			return r
+			return nil
 		}
 		if attempt == startAttempts || errors.Is(err, errNoAnswer) {
-			tb.Fatalf("locktest: redis-server does not start (attempt %d): %v\n%s", attempt, err, r.output())
+			return fmt.Errorf("%s does not start (attempt %d): %w\n%s", r.mode, attempt, err, r.output())
 		}
 	}
 }
@@ -80,15 +111,6 @@ func missingRedis(tb testing.TB, required bool) {
 		tb.Name(), text, requireRedis)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 var errNoAnswer = errors.New("runs, but does not answer")
 
 // start runs the server and waits until it answers. On failure no process is
@@ -99,20 +121,32 @@ func (r *Redis) start() error {
 		return err
 	}
 	defer logfile.Close()
-	args := append([]string{
-		"--bind", "127.0.0.1", "--port", strconv.Itoa(r.port), "--dir", r.dir,
-		"--save", "", "--appendonly", "no", "--daemonize", "no",
-	}, r.args...)
-	proc, err := startProcess(exec.Command(r.bin, args...), logfile)
+	proc, err := startProcess(exec.Command(r.bin, r.command()...), logfile)
 	if err != nil {
 		return err
 	}
-	r.proc = proc
+	r.proc.Store(proc)
+	r.frozen.Store(false)
 	if err := r.awaitAnswer(); err != nil {
 		proc.kill()
 		return err
 	}
 	return nil
+}
+
+// command returns the arguments: the configuration file first, the caller's
+// settings last.
+func (r *Redis) command() []string {
+	var args []string
+	if r.conf != "" {
+		args = append(args, r.conf)
+	}
+	if r.mode == sentinelMode {
+		args = append(args, "--sentinel")
+	}
+	args = append(args, "--bind", "127.0.0.1", "--dir", r.dir,
+		"--save", "", "--appendonly", "no", "--daemonize", "no")
+	return slices.Concat(args, r.ports, r.args)
 }
 
 // awaitAnswer returns nil when our own process answers: somebody else's Redis
@@ -127,13 +161,14 @@ func (r *Redis) awaitAnswer() error {
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
+	proc := r.proc.Load()
 	for {
 		if r.listens() && r.answers(ctx, rdb) {
 			return nil
 		}
 		select {
-		case <-r.proc.done:
-			return fmt.Errorf("exited at once: %v", r.proc.err)
+		case <-proc.done:
+			return fmt.Errorf("exited at once: %v", proc.err)
 		case <-ctx.Done():
 			return fmt.Errorf("%w within %v", errNoAnswer, startTimeout)
 		case <-tick.C:
@@ -169,7 +204,7 @@ func (r *Redis) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Ito
 func (r *Redis) Dir() string { return r.dir }
 
 // PID returns the process ID, which Restart changes.
-func (r *Redis) PID() int { return r.proc.pid }
+func (r *Redis) PID() int { return r.proc.Load().pid }
 
 // Client returns a client of the server that is closed when the test is over.
 // opts may be nil; its Addr, if empty, is set to the server's.
@@ -184,7 +219,7 @@ func (r *Redis) Client(opts *redis.Options) *redis.Client {
 // Kill ends the process with SIGKILL (kill -9), also while it is stopped, and
 // returns when it is gone. What was not yet on disk is lost.
 func (r *Redis) Kill() {
-	r.proc.kill()
+	r.proc.Load().kill()
 }
 
 // Restart starts the server again on the same port, with the same arguments
@@ -194,16 +229,31 @@ func (r *Redis) Restart() {
 	r.tb.Helper()
 	r.Kill()
 	if err := r.start(); err != nil {
-		r.tb.Fatalf("locktest: redis-server does not restart on port %d: %v\n%s", r.port, err, r.output())
+		r.tb.Fatalf("locktest: %s does not restart on port %d: %v\n%s", r.mode, r.port, err, r.output())
+	}
+}
+
+// lives tells whether the server runs and is not stopped: whether it can be
+// expected to answer.
+func (r *Redis) lives() bool {
+	proc := r.proc.Load()
+	if proc == nil || r.frozen.Load() {
+		return false
+	}
+	select {
+	case <-proc.done:
+		return false
+	default:
+		return true
 	}
 }
 
 func (r *Redis) cleanup() {
-	if r.proc != nil {
-		r.proc.kill()
+	if proc := r.proc.Load(); proc != nil {
+		proc.kill()
 	}
 	if r.tb.Failed() {
-		r.tb.Logf("redis-server on port %d:\n%s", r.port, r.output())
+		r.tb.Logf("%s on port %d:\n%s", r.mode, r.port, r.output())
 	}
 }
 

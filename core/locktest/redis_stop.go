@@ -15,7 +15,8 @@ const stopTimeout = 5 * time.Second
 // on by the clock.
 func (r *Redis) Stop() {
 	r.tb.Helper()
-	if err := r.proc.handle.Signal(syscall.SIGSTOP); err != nil {
+	r.frozen.Store(true)
+	if err := r.proc.Load().handle.Signal(syscall.SIGSTOP); err != nil {
 		r.tb.Fatalf("locktest: stop redis-server: %v", err)
 	}
 	deadline := time.NewTimer(stopTimeout)
@@ -23,7 +24,7 @@ func (r *Redis) Stop() {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for {
-		stopped, err := r.proc.stopped()
+		stopped, err := r.proc.Load().stopped()
 		if err != nil {
 			r.tb.Fatalf("locktest: stop redis-server: %v", err)
 		}
@@ -41,7 +42,8 @@ func (r *Redis) Stop() {
 // Continue lets a stopped process go on with SIGCONT.
 func (r *Redis) Continue() {
 	r.tb.Helper()
-	if err := r.proc.handle.Signal(syscall.SIGCONT); err != nil {
+	if err := r.proc.Load().handle.Signal(syscall.SIGCONT); err != nil {
 		r.tb.Fatalf("locktest: continue redis-server: %v", err)
 	}
+	r.frozen.Store(false)
 }

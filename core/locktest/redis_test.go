@@ -127,23 +127,30 @@ func (e *endedTest) Skipf(f string, args ...any)  { e.skipped = fmt.Sprintf(f, a
 
 func TestWithoutRedisATestIsSkippedLoudlyOrFails(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
+	starters := map[string]func(testing.TB){
+		"StartRedis":    func(tb testing.TB) { locktest.StartRedis(tb) },
+		"StartCluster":  func(tb testing.TB) { locktest.StartCluster(tb, 3, 1) },
+		"StartSentinel": func(tb testing.TB) { locktest.StartSentinel(tb, 1) },
+	}
 	for require, want := range map[string]struct{ skipped, fatal []string }{
 		"":  {skipped: []string{"TestOfAUser", "NOT RUN", "apt-get install redis-server"}},
 		"1": {fatal: []string{"apt-get install redis-server", "LATCHKEY_REQUIRE_REDIS=1"}},
 	} {
 		t.Run("LATCHKEY_REQUIRE_REDIS="+require, func(t *testing.T) {
 			t.Setenv("LATCHKEY_REQUIRE_REDIS", require)
-			e := &endedTest{}
-			func() {
-				defer func() {
-					if r := recover(); r != any(e) {
-						t.Fatalf("StartRedis went on: %v", r)
-					}
+			for name, start := range starters {
+				e := &endedTest{}
+				func() {
+					defer func() {
+						if r := recover(); r != any(e) {
+							t.Fatalf("%s went on: %v", name, r)
+						}
+					}()
+					start(e)
 				}()
-				locktest.StartRedis(e)
-			}()
-			says(t, "skip", e.skipped, want.skipped)
-			says(t, "failure", e.fatal, want.fatal)
+				says(t, "skip", e.skipped, want.skipped)
+				says(t, "failure", e.fatal, want.fatal)
+			}
 		})
 	}
 }
@@ -162,21 +169,30 @@ func says(t *testing.T, what, text string, want []string) {
 }
 
 func TestAServerThatCannotStartFailsTheTest(t *testing.T) {
-	e := &failingTest{TB: t}
-	func() {
-		defer func() { _ = recover() }()
-		locktest.StartRedis(e, "--no-such-setting", "1")
-	}()
-	if !strings.Contains(e.fatal, "no-such-setting") {
-		t.Errorf("the failure is %q; want it to quote what the server says", e.fatal)
+	for name, start := range map[string]func(testing.TB, string, string){
+		"StartRedis":    func(tb testing.TB, k, v string) { locktest.StartRedis(tb, k, v) },
+		"StartCluster":  func(tb testing.TB, k, v string) { locktest.StartCluster(tb, 1, 1, k, v) },
+		"StartSentinel": func(tb testing.TB, k, v string) { locktest.StartSentinel(tb, 1, k, v) },
+	} {
+		e := &failingTest{TB: t, ctx: t.Context()}
+		func() {
+			defer func() { _ = recover() }()
+			start(e, "--no-such-setting", "1")
+		}()
+		if !strings.Contains(e.fatal, "no-such-setting") {
+			t.Errorf("%s: the failure is %q; want it to quote what the server says", name, e.fatal)
+		}
 	}
 }
 
-// failingTest is a test in all but its failure.
+// failingTest is a test in all but its failure, and its context is ctx.
 type failingTest struct {
 	testing.TB
+	ctx   context.Context
 	fatal string
 }
+
+func (f *failingTest) Context() context.Context { return f.ctx }
 
 func (f *failingTest) Fatalf(format string, args ...any) {
 	f.fatal = fmt.Sprintf(format, args...)

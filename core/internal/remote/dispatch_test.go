@@ -8,7 +8,7 @@ import (
 // heardBy returns what a listener of process p makes of a message.
 func heardBy(p Process, payload string) (grants []Grant, notes []Note) {
 	l := &Listener{
-		names: newKeyspace("test"), process: p,
+		room: &Room{names: newKeyspace("test", false)}, process: p,
 		handler: Handler{
 			Granted:   func(g Grant) { grants = append(grants, g) },
 			Contended: func(n Note) { notes = append(notes, n) },
@@ -25,7 +25,7 @@ func TestMessagesAreParsed(t *testing.T) {
 	p := NewProcess()
 	id := MakeID(p, 3)
 	for _, key := range []string{"k", "a\nb\n", "\n", "{}"} {
-		lease := newKeyspace("test").Names(key).lease
+		lease := newKeyspace("test", false).Names(key).lease
 		grants, notes := heardBy(p, message("grant", "17", "4", "9", "2", string(id), "host=a", lease))
 		want := Grant{ID: id, Key: key, Ticket: 17, Block: Block{4, 9}, Queued: 2, From: "host=a"}
 		if len(grants) != 1 || grants[0] != want || notes != nil {
@@ -42,7 +42,7 @@ func TestMalformedMessageIsDropped(t *testing.T) {
 	p := NewProcess()
 	id := string(MakeID(p, 3))
 	other := string(MakeID(NewProcess(), 3))
-	lease := newKeyspace("test").Names("k").lease
+	lease := newKeyspace("test", false).Names("k").lease
 	for name, payload := range map[string]string{
 		"empty":                     "",
 		"unknown":                   message("hello", id, lease),
@@ -76,7 +76,7 @@ func TestMalformedMessageIsDropped(t *testing.T) {
 func FuzzDispatch(f *testing.F) {
 	p := Process("0123456789abcdef0123456789abcdef")
 	id := string(MakeID(p, 3))
-	lease := newKeyspace("test").Names("k").lease
+	lease := newKeyspace("test", false).Names("k").lease
 	f.Add(message("grant", "17", "4", "9", "2", id, "host=a", lease))
 	f.Add(message("note", id, lease))
 	f.Add(message("broken", id, lease))

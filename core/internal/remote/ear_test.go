@@ -29,9 +29,10 @@ func open(tb testing.TB, room *remote.Room, p remote.Process) *ear {
 		Granted:   func(g remote.Grant) { e.grants <- g },
 		Contended: func(n remote.Note) { e.notes <- n },
 		Broken:    func(n remote.Note) { e.breaks <- n },
-		Up:        func() { e.ups <- struct{}{} },
-		Down:      func(err error) { e.downs <- err },
+		Up:        func(remote.Ear) { e.ups <- struct{}{} },
+		Down:      func(_ remote.Ear, err error) { e.downs <- err },
 	})
+	e.Open(0)
 	tb.Cleanup(e.Close)
 	return e
 }

@@ -15,11 +15,11 @@ import (
 func (n Names) Parts() (lease, queue, fence string) { return n.lease, n.queue, n.fence }
 
 // Channel returns the name of a process's channel.
-func (r *Room) Channel(p Process) string { return r.names.channel(p) }
+func (r *Room) Channel(p Process) string { return r.names.channel(0, p) }
 
 // Limits returns how many trips may be under way at once, without and with slow
 // ones.
-func (r *Room) Limits() (trips, limit int) { return r.trips, r.limit }
+func (r *Room) Limits() (trips, limit int) { return r.single.trips, r.single.limit }
 
 // Wanting returns e with another number of fencing tokens to reserve.
 func (e Entry) Wanting(tokens int) Entry {
@@ -39,10 +39,14 @@ func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
 	for _, o := range ops {
 		tasks = append(tasks, task{op: o})
 	}
-	replies, err := r.script.run(ctx, r.rdb, r.names.prefix, tasks)
-	answers := make([]Answer, len(replies))
-	for i, v := range replies {
-		answers[i].Reply, answers[i].Err = parseReply(v)
+	err := r.single.send(ctx, r.rdb, tasks)
+	var answers []Answer
+	for _, k := range tasks {
+		a := Answer{Err: k.err}
+		if a.Err == nil {
+			a.Reply, a.Err = parseReply(k.reply)
+		}
+		answers = append(answers, a)
 	}
 	return answers, err
 }

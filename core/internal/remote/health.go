@@ -19,7 +19,7 @@ const (
 )
 
 // health follows whether Redis answers, so that in an outage nobody who needs an
-// answer at once pays a timeout to learn that there is none. Guarded by Room.mu.
+// answer at once pays a timeout to learn that there is none. Guarded by lane.mu.
 //
 // An error that the server itself returns is an answer. While Redis is down a
 // probe, an empty script call, asks whether it is back; so does whatever is sent
@@ -51,21 +51,21 @@ func (e *DownError) Error() string {
 
 func (e *DownError) Unwrap() error { return e.Cause }
 
-// Down returns a *DownError if Redis counts as down, else nil.
-func (r *Room) Down() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	h := &r.health
+// down returns a *DownError if Redis counts as down, else nil.
+func (l *lane) down() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	h := &l.health
 	if !h.since.IsZero() {
 		return &DownError{h.since, h.fault}
 	}
-	for _, t := range r.under {
-		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence {
+	for _, t := range l.under {
+		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence+l.room.ack.Within {
 			continue
 		}
 		// It may be that connection alone. A probe, on another, will tell those
 		// who come next.
-		r.sendProbe()
+		l.sendProbe()
 		return &DownError{Since: t.sent}
 	}
 	return nil
@@ -73,15 +73,15 @@ func (r *Room) Down() error {
 
 // heard notes how a trip that was sent at the given time ended. The caller holds
 // mu.
-func (r *Room) heard(sent time.Time, err error) {
-	h := &r.health
+func (l *lane) heard(sent time.Time, err error) {
+	h := &l.health
 	if err == nil || refused(err) {
 		h.answered = time.Now()
-		r.took = h.answered.Sub(sent)
+		l.took = h.answered.Sub(sent)
 		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
 		return
 	}
-	if r.ctx.Err() != nil || h.answered.After(sent) {
+	if l.room.ctx.Err() != nil || h.answered.After(sent) {
 		return // not Redis's fault, or it has answered since
 	}
 	h.failures++
@@ -91,49 +91,51 @@ func (r *Room) heard(sent time.Time, err error) {
 	}
 	if !h.since.IsZero() && h.pause == 0 {
 		h.pause = minProbePause
-		r.probeLater()
+		l.probeLater()
 	}
 }
 
 // probeLater plans a probe after the pause. The caller holds mu.
-func (r *Room) probeLater() {
-	if r.health.probe == nil {
-		r.health.probe = time.AfterFunc(r.health.pause, r.probeAgain)
+func (l *lane) probeLater() {
+	if l.health.probe == nil {
+		l.health.probe = time.AfterFunc(l.health.pause, l.probeAgain)
 		return
 	}
-	r.health.probe.Reset(r.health.pause)
+	l.health.probe.Reset(l.health.pause)
 }
 
 // probeAgain asks whether Redis is back, and goes on asking until it is.
-func (r *Room) probeAgain() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.health.pause == 0 || r.closed {
+func (l *lane) probeAgain() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.health.pause == 0 || l.closed || l.retired {
 		return
 	}
-	r.health.pause = min(2*r.health.pause, maxProbePause)
-	r.probeLater()
-	r.sendProbe()
+	l.health.pause = min(2*l.health.pause, maxProbePause)
+	l.probeLater()
+	l.sendProbe()
 }
 
 // sendProbe sends a probe, unless one is under way that may be answered yet. One
 // that hangs, on a connection that is dead, does not keep others from being sent.
 // The caller holds mu.
-func (r *Room) sendProbe() {
-	h := &r.health
+func (l *lane) sendProbe() {
+	h := &l.health
 	hangs := time.Since(h.probed) >= silence
-	if h.probing > 0 && !hangs || h.probing == maxProbes || len(r.under) >= r.limit {
+	if h.probing > 0 && !hangs || h.probing == maxProbes || len(l.under) >= l.limit {
 		return
 	}
 	h.probing++
 	h.probed = time.Now()
 	t := &trip{sent: h.probed}
-	r.under = append(r.under, t)
+	l.under = append(l.under, t)
+	l.room.open.Add(1)
 	go func() {
-		r.carry(t, nil)
-		r.mu.Lock()
-		r.health.probing--
-		r.mu.Unlock()
-		r.travel(t)
+		defer l.room.settled()
+		l.carry(t, nil)
+		l.mu.Lock()
+		l.health.probing--
+		l.mu.Unlock()
+		l.travel(t)
 	}()
 }

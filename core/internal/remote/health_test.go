@@ -25,7 +25,7 @@ func TestTwoFailuresInARowAreAnOutageWhoseCauseIsTheLast(t *testing.T) {
 		for range 3 { // failures with an answer between them are none
 			failing(first)
 			<-ask(room, 1)
-			if err := room.Down(); err != nil {
+			if err := room.Down(room.Names("k")); err != nil {
 				t.Fatalf("after one failure: %v", err)
 			}
 			failing(nil)
@@ -35,15 +35,15 @@ func TestTwoFailuresInARowAreAnOutageWhoseCauseIsTheLast(t *testing.T) {
 		<-ask(room, 1)
 		failing(second)
 		<-ask(room, 1)
-		down, ok := errors.AsType[*remote.DownError](room.Down())
+		down, ok := errors.AsType[*remote.DownError](room.Down(room.Names("k")))
 		if !ok || !errors.Is(down, second) || !down.Since.Equal(time.Now()) {
-			t.Fatalf("%v", room.Down())
+			t.Fatalf("%v", room.Down(room.Names("k")))
 		}
 		synctest.Wait()
 		failing(nil)
 		time.Sleep(100 * time.Millisecond) // the first probe
 		synctest.Wait()
-		if err := room.Down(); err != nil {
+		if err := room.Down(room.Names("k")); err != nil {
 			t.Errorf("after an answered probe: %v", err)
 		}
 		calls := w.calls()
@@ -84,12 +84,12 @@ func TestAnAnswerToAnybodyEndsAnOutage(t *testing.T) {
 		w.via(func(context.Context, int, func() error) error { return io.EOF })
 		<-ask(room, 1)
 		<-ask(room, 1)
-		if room.Down() == nil {
+		if room.Down(room.Names("k")) == nil {
 			t.Fatal("not down")
 		}
 		w.via(nil)
-		if a := <-ask(room, 1); a.Err != nil || room.Down() != nil {
-			t.Errorf("%+v, %v", a, room.Down())
+		if a := <-ask(room, 1); a.Err != nil || room.Down(room.Names("k")) != nil {
+			t.Errorf("%+v, %v", a, room.Down(room.Names("k")))
 		}
 	})
 }
@@ -100,16 +100,16 @@ func TestSilenceIsAnOutageAfterASecondAndEndsWithTheFirstAnswer(t *testing.T) {
 		begun := time.Now()
 		answer := ask(room, 1)
 		time.Sleep(time.Second)
-		if err := room.Down(); err != nil {
+		if err := room.Down(room.Names("k")); err != nil {
 			t.Errorf("after a second: %v", err)
 		}
 		time.Sleep(time.Millisecond)
-		down, ok := errors.AsType[*remote.DownError](room.Down())
+		down, ok := errors.AsType[*remote.DownError](room.Down(room.Names("k")))
 		if !ok || down.Cause != nil || !down.Since.Equal(begun) || down.Error() == "" {
-			t.Errorf("after more than a second: %v", room.Down())
+			t.Errorf("after more than a second: %v", room.Down(room.Names("k")))
 		}
 		<-answer
-		if err := room.Down(); err != nil {
+		if err := room.Down(room.Names("k")); err != nil {
 			t.Errorf("after the answer: %v", err)
 		}
 	})
@@ -128,12 +128,12 @@ func TestASlowTripBesideAnsweredOnesIsNoOutage(t *testing.T) {
 		for range 5 {
 			time.Sleep(900 * time.Millisecond)
 			<-ask(room, 1)
-			if err := room.Down(); err != nil {
+			if err := room.Down(room.Names("k")); err != nil {
 				t.Error(err)
 			}
 		}
 		time.Sleep(2 * time.Second)
-		if err := room.Down(); err != nil {
+		if err := room.Down(room.Names("k")); err != nil {
 			t.Errorf("those who were answered since: %v", err)
 		}
 		<-stuck

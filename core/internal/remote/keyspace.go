@@ -1,6 +1,9 @@
 package remote
 
-import "hash/fnv"
+import (
+	"hash/fnv"
+	"strconv"
+)
 
 // buckets is a constant of the wire format: every lock key is in one of 256
 // buckets, and all that an operation on it touches carries the bucket's tag
@@ -11,32 +14,41 @@ const buckets = 256
 
 // Keyspace makes the names of what a lock has in Redis.
 type Keyspace struct {
-	prefix string
-	bases  [buckets]base
+	prefix  string
+	cluster bool // each bucket has channels of its own
+	bases   [buckets]base
 }
 
 // base is what the names in one bucket start with, and the one that all its keys
 // share.
-type base struct{ lease, queue, fence string }
+type base struct{ lease, queue, fence, channels string }
 
 // Names are the Redis keys of one lock key, as the scripts want them.
-type Names struct{ lease, queue, fence string }
+type Names struct {
+	lease, queue, fence string
+	bucket              byte
+}
 
 const hexDigits = "0123456789abcdef"
 
-func newKeyspace(prefix string) *Keyspace {
-	k := &Keyspace{prefix: prefix}
+func newKeyspace(prefix string, cluster bool) *Keyspace {
+	k := &Keyspace{prefix: prefix, cluster: cluster}
 	for i := range k.bases {
 		tagged := prefix + ":{" + hexDigits[i>>4:i>>4+1] + hexDigits[i&15:i&15+1] + "}:"
-		k.bases[i] = base{tagged + "l:", tagged + "q:", tagged + "fence"}
+		b := base{tagged + "l:", tagged + "q:", tagged + "fence", prefix + ":w:"}
+		if cluster {
+			b.channels = tagged + "w:"
+		}
+		k.bases[i] = b
 	}
 	return k
 }
 
 // Names returns what key is called in Redis.
 func (k *Keyspace) Names(key string) Names {
-	b := &k.bases[bucket(key)]
-	return Names{lease: b.lease + key, queue: b.queue + key, fence: b.fence}
+	n := bucket(key)
+	b := &k.bases[n]
+	return Names{lease: b.lease + key, queue: b.queue + key, fence: b.fence, bucket: n}
 }
 
 // bucket is FNV-1a, 32 bits, folded.
@@ -57,5 +69,33 @@ func (k *Keyspace) key(lease string) (string, bool) {
 	return key, k.Names(key).lease == lease
 }
 
-// channel is where process p hears of grants and of others that wait.
-func (k *Keyspace) channel(p Process) string { return k.prefix + ":w:" + string(p) }
+// Ear tells apart the subscriptions of one process: what it hears by one is about
+// keys that are on the same server. There is one for all keys, number 0, or on a
+// cluster one for each bucket.
+type Ear byte
+
+// ear is the one that hears about the key of n.
+func (k *Keyspace) ear(n Names) Ear {
+	if k.cluster {
+		return Ear(n.bucket)
+	}
+	return 0
+}
+
+// channels is what the names of the channels start with that e listens to.
+func (k *Keyspace) channels(e Ear) string { return k.bases[e].channels }
+
+// channel is where process p hears, by ear e, of grants and of others that wait.
+func (k *Keyspace) channel(e Ear, p Process) string { return k.channels(e) + string(p) }
+
+// earOf is the inverse of channel.
+func (k *Keyspace) earOf(channel string, p Process) (Ear, bool) {
+	if !k.cluster {
+		return 0, channel == k.channel(0, p)
+	}
+	if len(channel) < len(k.prefix)+len(":{00}") {
+		return 0, false
+	}
+	b, err := strconv.ParseUint(channel[len(k.prefix)+2:len(k.prefix)+4], 16, 8)
+	return Ear(b), err == nil && channel == k.channel(Ear(b), p)
+}

@@ -10,16 +10,19 @@ import (
 // locks of this one.
 func TestNamesAreTheWireFormat(t *testing.T) {
 	for key, want := range map[string]Names{
-		"a":         {"latchkey:{ed}:l:a", "latchkey:{ed}:q:a", "latchkey:{ed}:fence"},
-		"orders/42": {"latchkey:{46}:l:orders/42", "latchkey:{46}:q:orders/42", "latchkey:{46}:fence"},
-		"{x}\n":     {"latchkey:{90}:l:{x}\n", "latchkey:{90}:q:{x}\n", "latchkey:{90}:fence"},
+		"a":         {"latchkey:{ed}:l:a", "latchkey:{ed}:q:a", "latchkey:{ed}:fence", 0xed},
+		"orders/42": {"latchkey:{46}:l:orders/42", "latchkey:{46}:q:orders/42", "latchkey:{46}:fence", 0x46},
+		"{x}\n":     {"latchkey:{90}:l:{x}\n", "latchkey:{90}:q:{x}\n", "latchkey:{90}:fence", 0x90},
 	} {
-		if got := newKeyspace("latchkey").Names(key); got != want {
+		if got := newKeyspace("latchkey", false).Names(key); got != want {
 			t.Errorf("names(%q) = %q, want %q", key, got, want)
 		}
 	}
-	if got := newKeyspace("latchkey").channel("p"); got != "latchkey:w:p" {
+	if got := newKeyspace("latchkey", false).channel(0, "p"); got != "latchkey:w:p" {
 		t.Errorf("channel %q", got)
+	}
+	if got := newKeyspace("latchkey", true).channel(0xed, "p"); got != "latchkey:{ed}:w:p" {
+		t.Errorf("channel on a cluster %q", got)
 	}
 }
 
@@ -27,7 +30,7 @@ func TestBucketsAreEvenlyUsed(t *testing.T) {
 	const perBucket = 100
 	count := make(map[string]int)
 	for i := range buckets * perBucket {
-		count[newKeyspace("p").Names(fmt.Sprintf("user:%d", i)).fence]++
+		count[newKeyspace("p", false).Names(fmt.Sprintf("user:%d", i)).fence]++
 	}
 	if len(count) != buckets {
 		t.Errorf("%d buckets, want %d", len(count), buckets)
@@ -40,7 +43,7 @@ func TestBucketsAreEvenlyUsed(t *testing.T) {
 }
 
 func TestKeyIsOnlyFoundInItsOwnLeasesName(t *testing.T) {
-	k := newKeyspace("p")
+	k := newKeyspace("p", false)
 	n := k.Names("key")
 	for name, lease := range map[string]string{
 		"empty":          "",
@@ -48,8 +51,8 @@ func TestKeyIsOnlyFoundInItsOwnLeasesName(t *testing.T) {
 		"no key":         "p:{00}:l:",
 		"queue":          n.queue,
 		"fence":          n.fence,
-		"another prefix": newKeyspace("q").Names("key").lease,
-		"longer prefix":  newKeyspace("pp").Names("key").lease,
+		"another prefix": newKeyspace("q", false).Names("key").lease,
+		"longer prefix":  newKeyspace("pp", false).Names("key").lease,
 		"another bucket": strings.Replace(n.lease, n.lease[2:6], "{zz}", 1),
 		"cut":            n.lease[:len(n.lease)-1],
 		"longer":         n.lease + "\n",
@@ -68,7 +71,7 @@ func FuzzKeyspace(f *testing.F) {
 		if key == "" || prefix == "" || strings.ContainsAny(prefix, "{}\n") {
 			t.Skip("core refuses it")
 		}
-		k := newKeyspace(prefix)
+		k := newKeyspace(prefix, false)
 		n := k.Names(key)
 		if got, ok := k.key(n.lease); !ok || got != key {
 			t.Errorf("%q: %q, %v", key, got, ok)

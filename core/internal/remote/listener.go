@@ -2,23 +2,13 @@ package remote
 
 import (
 	"context"
-	"errors"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 )
 
 const (
-	// healthInterval is how often a silent subscription is probed; one that
-	// stays silent through two is given up. A half-open connection would else
-	// never be noticed: nobody writes to it. It is noticed after one to three
-	// intervals, because the first may begin just after an answer.
-	healthInterval = 2 * time.Second
-
 	minReconnect = 20 * time.Millisecond
 	maxReconnect = time.Second
 
@@ -27,70 +17,112 @@ const (
 	closeGrace = 100 * time.Millisecond
 )
 
-// Grant says that an entry was made the owner by a release.
-type Grant struct {
-	ID     ID
-	Key    string
-	Ticket uint64
-	Block  Block
-	Queued int
-	// From is the last owner's metadata.
-	From string
-}
-
-// Note says that another process has begun to wait for the lease of ID, or that
-// an operator has broken it.
-type Note struct {
-	ID  ID
-	Key string
-}
-
-// Handler hears what comes to a process's channel, one call at a time. It must
+// Handler hears what comes to a process's channels, one call at a time. It must
 // not block: behind it the messages wait.
 type Handler struct {
 	Granted   func(Grant)
 	Contended func(Note)
 	Broken    func(Note)
-	// Up is called each time the subscription is confirmed: whatever was
-	// published before may have been missed.
-	Up func()
-	// Down is called when the subscription is lost or could not be made.
-	Down func(error)
+	// Up is called each time the subscription of an ear is confirmed: whatever
+	// was published before may have been missed.
+	Up func(Ear)
+	// Down is called when it is lost or could not be made.
+	Down func(Ear, error)
 }
 
-// Listener keeps one process's subscription. Messages may be lost whenever its
-// connection is: nothing may depend on one.
+// Listener keeps one process's subscriptions: one for each ear that is open. On
+// a cluster those of one node share a connection, and follow their buckets when
+// these move. Messages may be lost whenever a connection is: nothing may depend
+// on one.
 type Listener struct {
-	rdb     redis.UniversalClient
-	names   *Keyspace
+	room    *Room
 	process Process
 	handler Handler
 	ctx     context.Context
 	cancel  context.CancelFunc
 	done    chan struct{}
-	calling sync.Mutex // the handler
+	wake    chan struct{} // capacity 1: ears are to be looked after
+	calling sync.Mutex    // the handler
+
+	mu       sync.Mutex
+	ears     map[Ear]*subscription
+	sessions map[*session]bool
 }
 
-// Listen starts to listen on behalf of process p.
+// subscription is an ear that is open.
+type subscription struct {
+	session *session // that has it, or is to; nil if it has none
+	// After a failure: when it is tried again, and after what pause that is.
+	again time.Time
+	pause time.Duration
+}
+
+// Listen returns a listener on behalf of process p, with no ear open.
 func (r *Room) Listen(p Process, h Handler) *Listener {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Listener{
-		rdb: r.rdb, names: r.names, process: p, handler: h,
-		ctx: ctx, cancel: cancel, done: make(chan struct{}),
+		room: r, process: p, handler: h, ctx: ctx, cancel: cancel,
+		done: make(chan struct{}), wake: make(chan struct{}, 1),
+		ears: make(map[Ear]*subscription), sessions: make(map[*session]bool),
+	}
+	if r.places != nil {
+		r.places.notify(l)
 	}
 	go l.run()
 	return l
 }
 
-// Close ends the subscription. When it returns, the handler is not and will not
-// be called, and no goroutine is left, except for one that is stuck in the
-// client, connecting to a server that does not answer: it ends with the client's
+// Ear is the one that hears about the key of n.
+func (r *Room) Ear(n Names) Ear { return r.names.ear(n) }
+
+// Ears is how many there are.
+func (r *Room) Ears() int {
+	if r.names.cluster {
+		return buckets
+	}
+	return 1
+}
+
+// Open has an ear listen, from when Up is called for it, until it is shut.
+func (l *Listener) Open(e Ear) {
+	l.mu.Lock()
+	if l.ears[e] == nil {
+		l.ears[e] = &subscription{}
+	}
+	l.mu.Unlock()
+	l.rouse()
+}
+
+// Shut ends an ear's subscription. A call of the handler for it may still be
+// under way.
+func (l *Listener) Shut(e Ear) {
+	l.mu.Lock()
+	if sub := l.ears[e]; sub != nil {
+		delete(l.ears, e)
+		if sub.session != nil {
+			sub.session.drop(e)
+		}
+	}
+	l.mu.Unlock()
+}
+
+// Close ends all subscriptions. When it returns, the handler is not and will not
+// be called, and no goroutine is left, except for those that are stuck in the
+// client, connecting to a server that does not answer: they end with the client's
 // own timeouts, or when the client is closed. The handler must not call Close.
 func (l *Listener) Close() {
 	l.cancel()
 	<-l.done
 	l.calling.Lock() // a call may still be under way, and is the last
 	defer l.calling.Unlock()
+}
+
+// rouse has the ears looked after.
+func (l *Listener) rouse() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // call calls f, which is of the handler, unless the listener has been closed.
@@ -102,151 +134,132 @@ func (l *Listener) call(f func()) {
 	}
 }
 
-// run makes one session after another. Each has a PubSub of its own: what
-// go-redis would do by itself on a broken connection is not told to us in time.
+// run sees to it that each open ear has a session with the server of its keys.
 func (l *Listener) run() {
 	defer close(l.done)
-	pause := minReconnect
+	var sessions sync.WaitGroup
+	defer l.leave(&sessions)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
-		ended := make(chan ending, 1)
-		go func() { ended <- l.session(l.ctx) }()
-		var end ending
 		select {
-		case end = <-ended:
-		case <-l.ctx.Done():
-			select {
-			case <-ended:
-			case <-time.After(closeGrace):
-			}
-			return
-		}
-		l.call(func() { l.handler.Down(end.err) })
-		if end.confirmed {
-			pause = minReconnect
-		}
-		select {
+		case <-l.wake:
+		case <-timer.C:
 		case <-l.ctx.Done():
 			return
-		case <-time.After(pause):
 		}
-		pause = min(2*pause, maxReconnect)
+		next := l.attend(&sessions)
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
 	}
 }
 
-var errSilent = errors.New("redis: the subscription no longer answers")
-
-// ending is how a session ended, and whether its subscription was confirmed.
-type ending struct {
-	confirmed bool
-	err       error
+// leave waits for the sessions' end, but not long for one that is stuck.
+func (l *Listener) leave(sessions *sync.WaitGroup) {
+	if l.room.places != nil {
+		l.room.places.ignore(l)
+	}
+	gone := make(chan struct{})
+	go func() {
+		sessions.Wait()
+		close(gone)
+	}()
+	select {
+	case <-gone:
+	case <-time.After(closeGrace):
+	}
 }
 
-// session subscribes and reads until the connection fails or ctx ends.
-func (l *Listener) session(ctx context.Context) (end ending) {
-	ps := l.rdb.Subscribe(ctx)
-	var closing sync.Once
-	closeSub := func() { closing.Do(func() { _ = ps.Close() }) }
-	defer closeSub()
-	defer context.AfterFunc(ctx, closeSub)() // Receive does not heed ctx
-	var silent atomic.Bool
-	var heard atomic.Int64
-	if err := ps.Subscribe(ctx, l.names.channel(l.process)); err != nil {
-		return ending{err: err}
-	}
-	probe := make(chan struct{})
-	var probing sync.WaitGroup
-	probing.Go(func() {
-		tick := time.NewTicker(healthInterval)
-		defer tick.Stop()
-		last, missed := int64(0), 0
-		for {
-			select {
-			case <-probe:
-				return
-			case <-tick.C:
-			}
-			if n := heard.Load(); n != last {
-				last, missed = n, 0
-				continue
-			}
-			if missed++; missed > 1 {
-				silent.Store(true)
-				closeSub()
-				return
-			}
-			_ = ps.Ping(ctx) // a failure is the reader's to notice
+// attend gives those ears a session that have none or the wrong one, and returns
+// when it is to be called again; zero if nothing is due.
+func (l *Listener) attend(sessions *sync.WaitGroup) (next time.Time) {
+	l.mu.Lock()
+	open := make([]Ear, 0, len(l.ears))
+	for e, sub := range l.ears {
+		switch now := time.Now(); {
+		case !sub.again.After(now):
+			open = append(open, e)
+		case next.IsZero() || sub.again.Before(next):
+			next = sub.again
 		}
-	})
-	defer probing.Wait()
-	defer close(probe)
-
-	for {
-		m, err := ps.Receive(ctx)
+	}
+	l.mu.Unlock()
+	for _, e := range open {
+		at, err := l.room.locate(l.ctx, e) // which may take a trip
 		if err != nil {
-			if end.err = err; silent.Load() {
-				end.err = errSilent
-			}
-			return end
+			l.lost(e, nil, err) // which rouses us
+			continue
 		}
-		heard.Add(1)
-		switch m := m.(type) {
-		case *redis.Subscription:
-			if m.Kind == "subscribe" {
-				end.confirmed = true
-				l.call(l.handler.Up)
-			}
-		case *redis.Message:
-			l.call(func() { l.dispatch(m.Payload) })
-		}
+		l.place(e, at, sessions)
+	}
+	return next
+}
+
+// place has an ear listen at a server.
+func (l *Listener) place(e Ear, at redis.UniversalClient, sessions *sync.WaitGroup) {
+	l.mu.Lock()
+	sub := l.ears[e]
+	if sub == nil || sub.session != nil && sub.session.at == at {
+		l.mu.Unlock()
+		return
+	}
+	before := sub.session
+	if before != nil {
+		before.drop(e)
+	}
+	sub.session = l.sessionAt(at, sessions)
+	sub.session.take(e)
+	l.mu.Unlock()
+	if before != nil {
+		l.call(func() { l.handler.Down(e, errMoved) })
 	}
 }
 
-// dispatch hands on a message. A malformed one is dropped: like a lost one, it
-// costs a poll. So is one about another process's entry: whoever is told of an
-// entry that he does not know gives its lease back.
-func (l *Listener) dispatch(payload string) {
-	kind, rest, _ := strings.Cut(payload, "\n")
-	switch kind {
-	case "grant":
-		// The key is last: it may contain anything.
-		f := strings.SplitN(rest, "\n", 7)
-		if len(f) != 7 {
-			return
+// sessionAt returns the session with a server. The caller holds mu.
+func (l *Listener) sessionAt(at redis.UniversalClient, sessions *sync.WaitGroup) *session {
+	for s := range l.sessions {
+		if s.at == at && !s.ending {
+			return s
 		}
-		ticket, err0 := strconv.ParseUint(f[0], 10, 64)
-		first, err1 := strconv.ParseUint(f[1], 10, 64)
-		last, err2 := strconv.ParseUint(f[2], 10, 64)
-		queued, err3 := strconv.Atoi(f[3])
-		id := ID(f[4])
-		key, ok := l.subject(id, f[6])
-		if !ok || first > last || errors.Join(err0, err1, err2, err3) != nil {
-			return
-		}
-		l.handler.Granted(Grant{
-			ID: id, Key: key, Ticket: ticket, Block: Block{first, last}, Queued: queued, From: f[5],
-		})
-	case "note", "broken":
-		f := strings.SplitN(rest, "\n", 2)
-		if len(f) != 2 {
-			return
-		}
-		id := ID(f[0])
-		key, ok := l.subject(id, f[1])
-		switch {
-		case !ok:
-		case kind == "note":
-			l.handler.Contended(Note{ID: id, Key: key})
-		default:
-			l.handler.Broken(Note{ID: id, Key: key})
-		}
+	}
+	s := newSession(l, at)
+	l.sessions[s] = true
+	sessions.Go(s.run)
+	return s
+}
+
+// confirmed takes note that a subscription is confirmed.
+func (l *Listener) confirmed(e Ear, s *session) {
+	l.mu.Lock()
+	sub := l.ears[e]
+	mine := sub != nil && sub.session == s
+	if mine {
+		sub.pause = 0
+	}
+	l.mu.Unlock()
+	if mine {
+		l.call(func() { l.handler.Up(e) })
 	}
 }
 
-// subject returns the key that a message about an entry and a lease is about,
-// and false if that is none of this process's business.
-func (l *Listener) subject(id ID, lease string) (key string, ok bool) {
-	if _, ok := id.Of(l.process); !ok {
-		return "", false
+// lost takes note that an ear's subscription with s, or without any, has failed.
+func (l *Listener) lost(e Ear, s *session, err error) {
+	l.mu.Lock()
+	sub := l.ears[e]
+	mine := sub != nil && sub.session == s
+	if mine {
+		sub.session = nil
+		sub.pause = min(max(minReconnect, 2*sub.pause), maxReconnect)
+		sub.again = time.Now().Add(sub.pause)
 	}
-	return l.names.key(lease)
+	l.mu.Unlock()
+	if !mine {
+		return
+	}
+	l.call(func() { l.handler.Down(e, err) })
+	if l.room.places != nil {
+		l.room.places.survey()
+	}
+	l.rouse()
 }

@@ -31,65 +31,62 @@ const (
 // the client with shorter timeouts (WithTimeout) was no way out: it has none of
 // the hooks (go-redis 9.23).
 type Lone struct {
-	room *Room
+	lane *lane
 	trip *trip
-	task task
+	task [1]task
 }
 
-// Begin is Do for a caller that would wait for the answer in any case. If it
-// returns a trip, the caller has to make it, at once and without a lock that
-// done takes: done is called by it, or later.
-func (r *Room) Begin(op Op, done func(Answer)) *Lone {
-	r.mu.Lock()
+// begin returns a trip for k that the caller makes, nil if it has to travel in
+// the ordinary way.
+func (l *lane) begin(k task) *Lone {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	// Where several went together, more will come while this one is away.
-	alone := len(r.under) == 0 && r.size <= 1
+	alone := len(l.under) == 0 && l.size <= 1
 	// Before the first trip nothing is known, and there may be no connection.
-	fast := !r.health.answered.IsZero() && r.took <= loneTrip && r.health.failures == 0
-	if !r.heeds || r.closed || !alone || !fast {
-		r.mu.Unlock()
-		r.Do(op, done)
+	fast := !l.health.answered.IsZero() && l.took <= loneTrip && l.health.failures == 0
+	if !l.heeds || !alone || !fast {
 		return nil
 	}
-	l := &Lone{r, &trip{sent: time.Now()}, task{op: op, done: done}}
-	r.under = append(r.under, l.trip)
-	r.mu.Unlock()
-	return l
+	lone := &Lone{l, &trip{sent: time.Now()}, [1]task{k}}
+	l.under = append(l.under, lone.trip)
+	return lone
 }
 
 // Travel makes the trip. Should it fail, for whatever reason, it is made again
 // in the ordinary way, and that one's answer counts: no operation does harm if
 // it is done twice.
-func (l *Lone) Travel() {
-	r := l.room
-	ctx, cancel := context.WithTimeout(r.ctx, loneTimeout)
+func (o *Lone) Travel() {
+	l, k := o.lane, &o.task[0]
+	ctx, cancel := context.WithTimeout(l.room.ctx, loneTimeout)
 	defer cancel()
-	sent := l.trip.sent
-	replies, err := r.script.run(ctx, r.rdb, r.names.prefix, []task{l.task})
-	answered := err == nil || refused(err) && !passes(err)
+	sent := o.trip.sent
+	err := l.send(ctx, l.rdb, o.task[:])
+	answered := k.err == nil || refused(k.err) && !passes(k.err) && !redirects(k.err)
 
-	r.mu.Lock()
-	l.trip.sent = time.Time{}
+	l.mu.Lock()
+	o.trip.sent = time.Time{}
 	if answered {
-		r.heard(sent, err)
+		l.heard(sent, err)
 	} else {
-		r.took = loneTimeout // until a trip tells better
-		if !refused(err) {
-			l.task.failed(sent, err)
+		l.took = loneTimeout // until a trip tells better
+		if !refused(k.err) {
+			k.failed(sent, k.err)
 		}
-		r.enqueue(l.task)
+		l.enqueue(*k)
 	}
-	r.mu.Unlock()
+	l.mu.Unlock()
 	if answered {
-		l.task.answer(replies, 0, sent, err)
+		k.answer(sent)
 	}
 
-	// Under way until here, so that who waits for the end of all trips waits for
-	// what the answer, or its absence, has called for.
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.pending) > 0 {
-		go r.travel(l.trip)
+	// Under way until here, so that what the answer has called for goes with the
+	// next.
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.pending) > 0 {
+		go l.travel(o.trip)
 		return
 	}
-	r.end(l.trip)
+	l.end(o.trip)
 }

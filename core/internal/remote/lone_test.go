@@ -212,7 +212,7 @@ func TestALoneTripThatTheServerRefusesIsNotMadeAgain(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		mini.SetError("")
-		if room.Down() != nil {
+		if room.Down(room.Names("k")) != nil {
 			t.Error("it counts as down")
 		}
 		closeRoom(t, room)

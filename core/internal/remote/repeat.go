@@ -72,3 +72,9 @@ func passes(err error) bool {
 	}
 	return false
 }
+
+// redirects tells whether a cluster's node has said that another has the keys, or
+// is about to: nothing was done.
+func redirects(err error) bool {
+	return redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK")
+}

@@ -53,6 +53,6 @@ ops.A = function(lease, queue, fence, entry, cap, owner)
   end
   -- Again at each poll: the last note may be lost, and a process that passes the
   -- lease on among its own would go on for as long as it does not know.
-  call('PUBLISH', channel(owner), table.concat({'note', id(owner), lease}, '\n'))
+  call(PUBLISH, channel(owner), table.concat({'note', id(owner), lease}, '\n'))
   return waiting(lease, queue, entry, ticket, owner)
 end

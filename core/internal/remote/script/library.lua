@@ -1,6 +1,6 @@
 -- What operations share, beyond the prelude.
 
-local prefix = ARGV[1]
+local channels = ARGV[1] -- what the names of processes' channels start with
 
 -- How long a queue outlives the last sign of its waiters, ms. Longer than the
 -- longest interval between two polls of a waiter.
@@ -19,7 +19,7 @@ local function broken(entry) return sub(entry, 2, 2) == 'b' end
 local function ttl(entry) return int(tonumber(sub(entry, 51, 58))) end
 local function want(entry) return tonumber(sub(entry, 59, 63)) end
 local function meta(entry) return sub(entry, 64) end
-local function channel(entry) return prefix .. ':w:' .. sub(entry, 3, 34) end
+local function channel(entry) return channels .. sub(entry, 3, 34) end
 
 -- is_entry tells whether a member of a queue has an entry's shape.
 local function is_entry(entry)
@@ -100,14 +100,14 @@ local function pass(lease, queue, fence, from, own, behind)
     else
       local mine = own and id(own) == id(entry)
       local to = channel(entry)
-      if mine or call('PUBSUB', 'NUMSUB', to)[2] > 0 then
+      if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then
         local first, last = reserve(fence, want(entry))
         local others = left
         if not mine then others = left + behind end
         local written = write(lease, entry, others)
         call('ZREM', queue, entry)
         if mine then return 'own', first, last, left end
-        call('PUBLISH', to, table.concat(
+        call(PUBLISH, to, table.concat(
           {'grant', int(tonumber(head[2])), int(first), int(last), int(others), id(entry), from, lease}, '\n'))
         return 'passed', written
       end

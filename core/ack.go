@@ -1,0 +1,104 @@
+package core
+
+import (
+	"cmp"
+	"fmt"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+const (
+	// MaxReplicas and MaxAckTimeout are the limits of [ReplicaAck].
+	MaxReplicas   = 16
+	MaxAckTimeout = time.Second
+)
+
+// ReplicaAck has a lock count as acquired only once n replicas have acknowledged
+// the write that granted it, within timeout, by WAIT on the same connection
+// (https://redis.io/docs/latest/commands/wait/); the default is none. A lock that
+// was handed over by another process is renewed and acknowledged before its first
+// holder runs, and a renewal without an acknowledgement does not prolong what is
+// proven: when enough replicas are away for a TTL, holders are told [ErrLost].
+//
+// It narrows the window in which a failover forgets a lease that was just granted.
+// It does not close it: the replica that takes over need not be one of those that
+// have acknowledged, and may have lost what it had in memory. Only the fencing
+// token does. It costs a round trip to the replicas for each trip that grants or
+// renews; requests that one process hands the lock on to pay nothing.
+//
+// n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout]. Without the
+// acknowledgement Acquire's error matches [ErrBackend] and a [*ReplicaAckError],
+// and the lease is given back. Those in line try again for up to 2 s first.
+func ReplicaAck(n int, timeout time.Duration) Option {
+	return lockerOption(func(l *lockerOptions) { l.ack = &remote.Ack{Replicas: n, Within: timeout} })
+}
+
+func checkAck(a *remote.Ack) error {
+	switch {
+	case a == nil:
+		return nil
+	case a.Replicas < 1 || a.Replicas > MaxReplicas:
+		return fmt.Errorf("%w: ReplicaAck of %d replicas, not 1 to %d", ErrOption, a.Replicas, MaxReplicas)
+	case a.Within < time.Millisecond || a.Within > MaxAckTimeout:
+		return fmt.Errorf("%w: ReplicaAck timeout %v is not between %v and %v", ErrOption, a.Within, time.Millisecond, MaxAckTimeout)
+	}
+	return nil
+}
+
+// ReplicaAckError is why a lock was not granted: too few replicas have
+// acknowledged it in time, see [ReplicaAck].
+type ReplicaAckError struct {
+	// Wanted is how many were to acknowledge, Acked how many did, within Timeout.
+	Wanted, Acked int
+	Timeout       time.Duration
+	// Cause is why it was not learned how many did, if so: the connection broke,
+	// or the server refused WAIT.
+	Cause error
+}
+
+func (e *ReplicaAckError) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("core: it was not learned whether %d replicas have the lock: %v", e.Wanted, e.Cause)
+	}
+	return fmt.Sprintf("core: %d of %d replicas have acknowledged the lock within %v", e.Acked, e.Wanted, e.Timeout)
+}
+
+// Unwrap returns the cause.
+func (e *ReplicaAckError) Unwrap() error { return e.Cause }
+
+// ErrorType is the error's name in telemetry.
+func (e *ReplicaAckError) ErrorType() string { return "replica_ack" }
+
+// unacked is the answer, as an error if it grants or prolongs a lease that too few
+// replicas have acknowledged.
+func unacked(r remote.Reply, err *remote.AckError) error {
+	if err == nil || r.Status != remote.Granted && r.Status != remote.Renewed {
+		return nil
+	}
+	return &ReplicaAckError{err.Replicas, err.Got, err.Within, err.Cause}
+}
+
+// confirm renews a lease that another process has granted to e, so that replicas
+// acknowledge it before anybody runs under it. The caller holds mu; e is asking or
+// waiting.
+func (l *RedisLocker) confirm(e *entry, g remote.Grant) {
+	l.expectAnswer(e)
+	l.room.Do(remote.Renew(e.queue.names, e.wire, "", 0), func(a remote.Answer) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		e.inFlight--
+		late := unacked(a.Reply, a.Unacked)
+		switch {
+		case e.life == retired, e.life == held: // a poll was answered first
+		case cmp.Or(a.Err, late) != nil:
+			l.failed(e, cmp.Or(a.Err, late))
+		case a.Reply.Status != remote.Renewed:
+			l.send(e) // it has expired meanwhile
+		default:
+			e.unanswered, e.fault = time.Time{}, nil
+			e.others = g.Queued > 0 || a.Reply.Queued > 0
+			l.grant(e, g.Block, a.Sent, HandoffRemote, decodeHolder(g.From))
+		}
+	})
+}

@@ -1,0 +1,225 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core"
+)
+
+// faults is how many faults of each kind the tests of clusters and Sentinels
+// inject: few by default, because each takes seconds.
+var faults = flag.Int("faults", 1, "faults of each kind in the tests of clusters and Sentinels")
+
+const (
+	crowdKeys    = 8 // each in another bucket
+	crowdCallers = 3 // of each Locker, for each key
+	crowdTTL     = 2 * time.Second
+	// crowdPatience is far more than a failover takes and all leases that it may
+	// leave behind.
+	crowdPatience = 30 * time.Second
+)
+
+// crowd is many callers of several Lockers that contend for a few keys, each of
+// which leads to a store that checks fencing tokens, and what they see.
+type crowd struct {
+	t       *testing.T
+	lockers []*core.RedisLocker
+	places  []*place
+	over    atomic.Bool
+	callers sync.WaitGroup
+
+	grants    atomic.Int64
+	refusals  atomic.Int64 // of acquires, by an error
+	unacked   atomic.Int64 // of those, because a replica did not acknowledge
+	lost      atomic.Int64 // holders who were told so
+	lastGrant atomic.Int64 // by the monotonic clock
+	start     time.Time
+}
+
+// place is what a key's holders do: a store, and a witness.
+type place struct {
+	key string
+
+	mu       sync.Mutex
+	inside   map[core.Lock]bool
+	token    uint64 // the highest that was granted
+	stored   uint64 // the highest that has written
+	writer   uint64
+	doubles  int // grants beside another whose lock was proven
+	refused  int // stale writes that the store refused
+	accepted int // stale writes that it did not, which must not be
+	falls    int // tokens that did not rise
+	entered  time.Time
+}
+
+// newCrowd starts callers. close is to be called for what they have seen.
+func newCrowd(t *testing.T, lockers []*core.RedisLocker) *crowd {
+	c := &crowd{t: t, lockers: lockers, start: time.Now()}
+	for i := range crowdKeys {
+		c.places = append(c.places, &place{key: fmt.Sprint("seat/", i), inside: make(map[core.Lock]bool), entered: c.start})
+	}
+	for _, l := range lockers {
+		for _, p := range c.places {
+			for range crowdCallers {
+				c.callers.Go(func() { c.call(l, p) })
+			}
+		}
+	}
+	return c
+}
+
+// call takes the lock of p again and again until it is over.
+func (c *crowd) call(l *core.RedisLocker, p *place) {
+	for n := 0; !c.over.Load(); n++ {
+		lock, err := l.Acquire(c.t.Context(), p.key)
+		if err != nil {
+			c.refusals.Add(1)
+			if errors.Is(err, core.ErrWaitTimeout) || !errors.Is(err, core.ErrBackend) {
+				c.t.Errorf("%s: %v", p.key, err)
+			}
+			// Those who are refused come again, but not at once.
+			select {
+			case <-time.After(20 * time.Millisecond):
+			case <-c.t.Context().Done():
+			}
+			continue
+		}
+		c.grants.Add(1)
+		p.enter(lock)
+		stay := time.Millisecond
+		if n%40 == 7 {
+			stay = 50 * time.Millisecond // others gather behind it
+		}
+		select {
+		case <-time.After(stay):
+		case <-lock.Context().Done():
+			c.lost.Add(1)
+		}
+		p.write(lock)
+		p.leave(lock)
+		if err := lock.Release(c.t.Context()); err != nil && !errors.Is(err, core.ErrLost) && !errors.Is(err, core.ErrBackend) {
+			c.t.Errorf("%s: Release: %v", p.key, err)
+		}
+	}
+}
+
+func (p *place) enter(lock core.Lock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for other := range p.inside {
+		if other.Remaining() > 0 && lock.Remaining() > 0 {
+			p.doubles++
+		}
+	}
+	p.inside[lock] = true
+	if lock.Token() <= p.token {
+		p.falls++
+	}
+	p.token = max(p.token, lock.Token())
+	p.entered = time.Now()
+}
+
+// write is by the holder of a lock, which may have been overtaken.
+func (p *place) write(lock core.Lock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if lock.Token() < p.stored {
+		p.refused++
+		return
+	}
+	// The store has checked; was it enough?
+	if p.writer != 0 && lock.Token() < p.writer {
+		p.accepted++
+	}
+	p.stored, p.writer = lock.Token(), lock.Token()
+}
+
+func (p *place) leave(lock core.Lock) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.inside, lock)
+}
+
+// since returns when each key has been granted again since the given moment: the
+// longest of those times.
+func (c *crowd) recovery(since time.Time) time.Duration {
+	c.t.Helper()
+	var longest time.Duration
+	for _, p := range c.places {
+		eventually(c.t, p.key+" is granted again", func() bool {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			longest = max(longest, p.entered.Sub(since))
+			return p.entered.After(since)
+		})
+	}
+	return longest
+}
+
+// sums adds up what the places have seen.
+func (c *crowd) sums() (doubles, refused, accepted, falls int) {
+	for _, p := range c.places {
+		p.mu.Lock()
+		doubles, refused, accepted, falls = doubles+p.doubles, refused+p.refused, accepted+p.accepted, falls+p.falls
+		p.mu.Unlock()
+	}
+	return doubles, refused, accepted, falls
+}
+
+// end stops the callers. Each must come to its end: nobody waits for ever.
+func (c *crowd) end() {
+	c.t.Helper()
+	c.over.Store(true)
+	gone := make(chan struct{})
+	go func() { c.callers.Wait(); close(gone) }()
+	select {
+	case <-gone:
+	case <-time.After(crowdPatience):
+		var stuck []string
+		for _, p := range c.places {
+			p.mu.Lock()
+			stuck = append(stuck, fmt.Sprintf("%s: last granted %v ago", p.key, time.Since(p.entered).Round(time.Millisecond)))
+			p.mu.Unlock()
+		}
+		c.t.Fatalf("callers are stuck:\n%s", strings.Join(stuck, "\n"))
+	}
+}
+
+// leavesNoGoroutine closes what the Lockers are made of and fails the test if
+// goroutines of this module are left.
+func leavesNoGoroutine(t *testing.T, lockers []*core.RedisLocker) {
+	t.Helper()
+	for _, l := range lockers {
+		if err := l.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	ours := func() []string {
+		buf := make([]byte, 4<<20)
+		var left []string
+		for g := range strings.SplitSeq(string(buf[:runtime.Stack(buf, true)]), "\n\n") {
+			if strings.Contains(g, "/core.(*") || strings.Contains(g, "/core/internal/remote.(*") {
+				left = append(left, g)
+			}
+		}
+		return left
+	}
+	deadline := time.Now().Add(10 * time.Second)
+	for len(ours()) > 0 {
+		if time.Now().After(deadline) {
+			t.Fatalf("goroutines are left:\n%s", strings.Join(ours(), "\n\n"))
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Millisecond)
+		<-ctx.Done()
+		cancel()
+	}
+}

@@ -1,0 +1,70 @@
+package remote
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Ack is how many replicas must have acknowledged what grants or prolongs a
+// lease, and within what time. The zero Ack is none.
+type Ack struct {
+	Replicas int
+	Within   time.Duration
+}
+
+// AckError says that too few replicas have acknowledged an operation, which the
+// primary has carried out: a failover may forget it.
+type AckError struct {
+	Ack
+	Got   int
+	Cause error // why it was not learned how many have; else nil
+}
+
+func (e *AckError) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("redis: it is not known whether %d replicas have acknowledged: %v", e.Replicas, e.Cause)
+	}
+	return fmt.Sprintf("redis: %d of %d replicas have acknowledged within %v", e.Got, e.Replicas, e.Within)
+}
+
+func (e *AckError) Unwrap() error { return e.Cause }
+
+// binds tells whether o may grant or prolong a lease for who sends it. What is
+// granted to another is acknowledged to that one.
+func (o *Op) binds() bool {
+	return o.kind == "A" || o.kind == "N" || o.kind == "R" && o.args[2] != ""
+}
+
+// exec sends calls in one pipeline, each with an error of its own, and after them
+// what waits for the replicas, if one of tasks calls for that: over the same
+// connection, by whose writes WAIT goes
+// (https://redis.io/docs/latest/commands/wait/).
+func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, tasks []task, calls ...once) {
+	pipe := rdb.Pipeline()
+	for _, c := range calls {
+		_ = pipe.Process(ctx, c) // only puts it in
+	}
+	binds := false
+	for i := range tasks {
+		binds = binds || tasks[i].op.binds()
+	}
+	var wait *redis.IntCmd
+	if a.Replicas > 0 && binds {
+		wait = redis.NewIntCmd(ctx, "wait", a.Replicas, a.Within.Milliseconds())
+		_ = pipe.Process(ctx, wait)
+	}
+	_, _ = pipe.Exec(ctx)
+	if wait == nil {
+		return
+	}
+	var unacked *AckError
+	if n, err := wait.Result(); err != nil || n < int64(a.Replicas) {
+		unacked = &AckError{Ack: a, Got: int(n), Cause: err}
+	}
+	for i := range tasks {
+		tasks[i].unacked = unacked
+	}
+}

@@ -1,0 +1,272 @@
+package remote
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// maxOps is how many operations travel in one trip at the most: a script
+	// runs alone, and everybody else's commands wait for its end.
+	maxOps = 64
+	// maxTrips is how many trips are under way while Redis answers. The fewer
+	// there are, the more operations each takes along, and the less they cost;
+	// with three, the server works on one while others are on their way. (To hold
+	// back what is pending until those under way have come back, so that it goes
+	// with what their answers call for, was measured to gain nothing.)
+	maxTrips = 3
+	// slowTrip is when a trip's place is given to another: its connection may
+	// be dead, and nobody else's operations should wait for that to be found
+	// out.
+	slowTrip = 50 * time.Millisecond
+	// maxConnections bounds the trips under way in any case. The client's pool
+	// may bound them further.
+	maxConnections = 64
+)
+
+// lane carries operations to one server and back.
+//
+// They travel in groups: what is pending when a trip starts goes together. A
+// lone operation goes at once, and alone. A trip that fails is an ambiguous
+// answer to each of its operations.
+type lane struct {
+	room    *Room
+	rdb     redis.UniversalClient
+	heeds   bool // rdb ends a call at its context's deadline
+	send    sender
+	group   int // operations in one trip, at the most
+	repeats repeats
+	trips   int // under way at once, not counting slow ones
+	limit   int // under way at once, with slow ones
+	// detour, or nil, takes over a task that this server did not carry out but
+	// that may yet be, by another server or later; false if it does not.
+	detour func(k *task, sent time.Time) bool
+	// fails, or nil, is told of each trip that had no answer.
+	fails func()
+
+	mu      sync.Mutex
+	pending [][]task // in groups, each of which is one trip
+	spare   [][]task // empty groups, to be used again
+	under   []*trip  // under way, the oldest first
+	kick    *time.Timer
+	kicking bool // kick is set
+	// Of the last trip: how many operations it had, and, if it was answered, how
+	// long it took.
+	size   int
+	took   time.Duration
+	health health
+	// retired: no key leads here any more, and nobody asks whether it is back.
+	closed, retired bool
+}
+
+// sender is a method of a courier.
+type sender func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error
+
+// trip is a worker that carries tasks to Redis and back, one group after
+// another.
+type trip struct{ sent time.Time } // guarded by lane.mu
+
+// newLane returns a lane to rdb's server.
+func newLane(room *Room, rdb redis.UniversalClient, send sender) *lane {
+	l := &lane{
+		room:    room,
+		rdb:     rdb,
+		send:    send,
+		group:   maxOps,
+		repeats: repeatsOf(rdb),
+		limit:   maxConnections,
+	}
+	if c, ok := rdb.(interface{ Options() *redis.Options }); ok {
+		o := c.Options()
+		l.heeds = o.ContextTimeoutEnabled && room.ack.Replicas == 0 // a lone trip has no time for replicas
+		if o.PoolSize > 0 {
+			l.limit = min(l.limit, o.PoolSize)
+		}
+	}
+	l.trips = min(maxTrips, l.limit)
+	return l
+}
+
+// do sends k's operation, in time. It never blocks.
+func (l *lane) do(k task) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.enqueue(k)
+	l.start()
+}
+
+// enqueue puts k into the last group that is pending. The caller holds mu.
+func (l *lane) enqueue(k task) {
+	last := len(l.pending) - 1
+	if last < 0 || len(l.pending[last]) == l.group {
+		var group []task
+		if n := len(l.spare); n > 0 {
+			group, l.spare = l.spare[n-1], l.spare[:n-1]
+		}
+		l.pending = append(l.pending, group)
+		last++
+	}
+	l.pending[last] = append(l.pending[last], k)
+}
+
+// recycle keeps a group for later. The caller holds mu.
+func (l *lane) recycle(group []task) {
+	if len(l.spare) <= l.trips {
+		clear(group)
+		l.spare = append(l.spare, group[:0])
+	}
+}
+
+// start starts a trip, or leaves what is pending to those under way. The caller
+// holds mu.
+func (l *lane) start() {
+	if len(l.under) >= l.trips {
+		l.kickLater()
+		return
+	}
+	l.depart()
+}
+
+// depart starts a trip. The caller holds mu.
+func (l *lane) depart() {
+	t := &trip{}
+	l.under = append(l.under, t)
+	go l.travel(t)
+}
+
+// slow counts the trips that have been under way for too long. The caller holds
+// mu.
+func (l *lane) slow() int {
+	before := time.Now().Add(-slowTrip)
+	n := 0
+	for _, t := range l.under {
+		if !t.sent.IsZero() && !t.sent.After(before) {
+			n++
+		}
+	}
+	return n
+}
+
+// kickLater has a look taken at what is pending, in case the trips under way are
+// slow. The caller holds mu.
+func (l *lane) kickLater() {
+	switch {
+	case l.kicking || l.closed:
+		return
+	case l.kick == nil:
+		l.kick = time.AfterFunc(slowTrip, l.kicked)
+	default:
+		l.kick.Reset(slowTrip)
+	}
+	l.kicking = true
+}
+
+func (l *lane) kicked() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kicking = false
+	if len(l.pending) == 0 {
+		return
+	}
+	if n := len(l.under); n < l.limit && n-l.slow() < l.trips {
+		l.depart()
+	}
+	l.kickLater()
+}
+
+// travel makes trips until nothing is pending.
+func (l *lane) travel(t *trip) {
+	for {
+		l.mu.Lock()
+		if len(l.pending) == 0 || len(l.under) > l.trips && len(l.under)-l.slow() > l.trips { // slow ones have come back
+			l.end(t)
+			l.mu.Unlock()
+			return
+		}
+		tasks := l.pending[0]
+		l.pending[0] = nil
+		l.pending = l.pending[1:]
+		t.sent = time.Now()
+		l.size = len(tasks)
+		l.mu.Unlock()
+
+		l.carry(t, tasks)
+
+		l.mu.Lock()
+		l.recycle(tasks)
+		l.mu.Unlock()
+	}
+}
+
+// end takes t off those under way. The caller holds mu.
+func (l *lane) end(t *trip) {
+	for i, u := range l.under {
+		if u == t {
+			l.under = append(l.under[:i], l.under[i+1:]...)
+			return
+		}
+	}
+}
+
+// carry makes one trip, if need be again, and answers each of its tasks.
+func (l *lane) carry(t *trip, tasks []task) {
+	sent := t.sent
+	if l.room.ctx.Err() != nil {
+		for i := range tasks {
+			tasks[i].err = ErrRoomClosed
+			tasks[i].answer(sent)
+		}
+		return
+	}
+	err := l.send(l.room.ctx, l.rdb, tasks)
+	for n := 1; ; n++ {
+		l.mu.Lock()
+		l.heard(t.sent, err)
+		l.mu.Unlock()
+		if !l.repeats.again(l.room.ctx, n, err) {
+			break
+		}
+		if !refused(err) {
+			for i := range tasks {
+				tasks[i].failed(sent, err)
+			}
+		}
+		l.mu.Lock()
+		t.sent = time.Now()
+		l.mu.Unlock()
+		err = l.send(l.room.ctx, l.rdb, tasks)
+	}
+	l.mu.Lock()
+	t.sent = time.Time{}
+	l.mu.Unlock()
+	if l.fails != nil && err != nil && !refused(err) {
+		l.fails()
+	}
+	for i := range tasks {
+		if k := &tasks[i]; k.err == nil || l.detour == nil || !l.detour(k, sent) {
+			k.answer(sent)
+		}
+	}
+}
+
+// stop ends what would go on by itself.
+func (l *lane) stop() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
+	for _, t := range []*time.Timer{l.kick, l.health.probe} {
+		if t != nil {
+			t.Stop()
+		}
+	}
+}
+
+// retire has what is pending carried yet, and no more than that.
+func (l *lane) retire() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.retired = true
+}

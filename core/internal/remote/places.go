@@ -1,0 +1,282 @@
+package remote
+
+import (
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+const (
+	// detourPatience is for how long an operation looks for the node that
+	// carries it out, while slots move or a replica takes over.
+	detourPatience = 2 * time.Second
+	minDetourPause = 4 * time.Millisecond
+	maxDetourPause = 128 * time.Millisecond
+)
+
+// surveyPauses is when it is looked where the buckets are, after something hinted
+// that they have moved: the client learns of it in its own time.
+var surveyPauses = []time.Duration{
+	2 * time.Millisecond, 20 * time.Millisecond, 100 * time.Millisecond, 300 * time.Millisecond, time.Second,
+}
+
+// places knows on which node of a cluster each bucket is, and has a lane to each
+// of them. A node that does not answer holds up its own buckets only.
+//
+// Where the slots are is the client's knowledge, and so are the nodes' own
+// clients, with their pools and hooks.
+type places struct {
+	room    *Room
+	rdb     clusterClient
+	names   *Keyspace
+	courier courier
+	to      [buckets]atomic.Pointer[lane] // nil: not looked for yet
+
+	mu        sync.Mutex
+	lanes     map[*redis.Client]*lane
+	homeless  []task    // their bucket's place is being looked for
+	seeking   time.Time // since when the client has been asked for a place; zero if it is not
+	listeners map[*Listener]struct{}
+	surveying bool
+	round     int // of the survey
+}
+
+// detours are what has become of a task that its first trip has not settled.
+type detours struct {
+	since      time.Time // the first
+	n          int
+	unanswered int // trips that had no answer
+}
+
+func newPlaces(room *Room, rdb clusterClient) *places {
+	return &places{
+		room: room, rdb: rdb, names: room.names, courier: courier{newScript(clusterWords), room.names, room.ack},
+		lanes: make(map[*redis.Client]*lane), listeners: make(map[*Listener]struct{}),
+	}
+}
+
+// of returns the lane to the keys of n, nil if it is not known.
+func (p *places) of(n Names) *lane { return p.to[n.bucket].Load() }
+
+// do has k carried to its node.
+func (p *places) do(k task) {
+	if l := p.of(k.op.names); l != nil {
+		l.do(k)
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.homeless = append(p.homeless, k)
+	if p.seeking.IsZero() {
+		p.seeking = time.Now()
+		go p.seek()
+	}
+}
+
+// down returns a *DownError if the node of n counts as down, or the client does
+// not learn which that is.
+func (p *places) down(n Names) error {
+	if l := p.of(n); l != nil {
+		err := l.down()
+		if err != nil {
+			p.survey() // another may have taken over
+		}
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.seeking.IsZero() && time.Since(p.seeking) > silence {
+		return &DownError{Since: p.seeking}
+	}
+	return nil
+}
+
+// seek finds the place of those that wait for it. At first that takes the client
+// a trip of its own.
+func (p *places) seek() {
+	for {
+		p.mu.Lock()
+		tasks := p.homeless
+		p.homeless = nil
+		if len(tasks) == 0 {
+			p.seeking = time.Time{}
+			p.mu.Unlock()
+			return
+		}
+		p.seeking = time.Now()
+		p.mu.Unlock()
+		for i := range tasks {
+			k := &tasks[i]
+			l, err := p.locate(k.op.names.bucket)
+			if err == nil {
+				l.do(*k)
+				continue
+			}
+			k.err = err
+			if sent := time.Now(); !p.detour(k, sent) {
+				k.answer(sent)
+			}
+		}
+	}
+}
+
+// locate asks the client where a bucket is, and notes it.
+func (p *places) locate(bucket byte) (*lane, error) {
+	node, err := p.rdb.MasterForKey(p.room.ctx, p.names.bases[bucket].fence)
+	if err != nil {
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.lane(node)
+	p.to[bucket].Store(l)
+	return l, nil
+}
+
+// lane returns the lane to a node. The caller holds mu.
+func (p *places) lane(node *redis.Client) *lane {
+	l := p.lanes[node]
+	if l == nil {
+		l = newLane(p.room, node, p.courier.pipelined)
+		l.repeats.most = 0 // the next attempt may have to go elsewhere
+		l.detour, l.fails = p.detour, p.survey
+		p.lanes[node] = l
+	}
+	return l
+}
+
+// detour takes k over, which its node did not carry out, if it may be carried out
+// yet. Sent is when it was sent to that node.
+func (p *places) detour(k *task, sent time.Time) bool {
+	err, d := k.err, &k.detours
+	moved := redirects(err)
+	if p.room.ctx.Err() != nil || refused(err) && !passes(err) && !moved {
+		return false
+	}
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	if !refused(err) && !errors.Is(err, redis.ErrClosed) { // of a node that has left the cluster
+		k.failed(sent, err)
+		if !errors.Is(err, errMigrates) {
+			d.unanswered++
+		}
+	}
+	if d.unanswered > max(0, p.rdb.Options().MaxRedirects) || time.Since(d.since) >= detourPatience {
+		return false
+	}
+	p.survey()
+	pause := min(maxDetourPause, minDetourPause<<min(d.n, 16))
+	if moved && d.n == 0 {
+		pause = 0
+	}
+	d.n++
+	next := *k
+	time.AfterFunc(pause/2+rand.N(pause/2+1), func() {
+		if moved && p.courier.ack.Replicas == 0 { // the client would take two connections
+			p.follow(next)
+			return
+		}
+		p.do(next)
+	})
+	return true
+}
+
+// follow has k carried out by way of the client, which goes where the node
+// points, also to one that is only about to have the keys.
+func (p *places) follow(k task) {
+	sent := time.Now()
+	tasks := []task{k}
+	_ = p.courier.one(p.room.ctx, p.rdb, p.names.channels(Ear(k.op.names.bucket)), tasks) // it is in the task
+	migrating(tasks)
+	if k := &tasks[0]; k.err == nil || !p.detour(k, sent) {
+		k.answer(sent)
+	}
+}
+
+// survey has it looked, now and for some time, where the buckets are.
+func (p *places) survey() {
+	p.rdb.ReloadState(p.room.ctx)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.round = 0
+	if !p.surveying && p.room.ctx.Err() == nil {
+		p.surveying = true
+		go p.look()
+	}
+}
+
+func (p *places) look() {
+	for {
+		p.mu.Lock()
+		if p.round == len(surveyPauses) || p.room.ctx.Err() != nil {
+			p.surveying = false
+			p.mu.Unlock()
+			return
+		}
+		pause := surveyPauses[p.round]
+		p.round++
+		p.mu.Unlock()
+		select {
+		case <-time.After(pause):
+			p.relocate()
+		case <-p.room.ctx.Done():
+		}
+	}
+}
+
+// relocate asks where each bucket is that has a place, and tells listeners if one
+// has moved.
+func (p *places) relocate() {
+	moved := false
+	for b := range p.to {
+		if before := p.to[b].Load(); before != nil {
+			l, err := p.locate(byte(b))
+			moved = moved || err == nil && l != before
+		}
+	}
+	if !moved {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	used := make(map[*lane]bool)
+	for b := range p.to {
+		used[p.to[b].Load()] = true
+	}
+	for node, l := range p.lanes {
+		if !used[l] {
+			delete(p.lanes, node)
+			l.retire()
+		}
+	}
+	for l := range p.listeners {
+		l.rouse()
+	}
+}
+
+// stop ends what would go on by itself.
+func (p *places) stop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, l := range p.lanes {
+		l.stop()
+	}
+}
+
+// notify has l told when buckets have moved.
+func (p *places) notify(l *Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listeners[l] = struct{}{}
+}
+
+func (p *places) ignore(l *Listener) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.listeners, l)
+}

@@ -1,0 +1,271 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// healthInterval is how often a silent session is probed; one that stays silent
+// through two is given up. A half-open connection would else never be noticed:
+// nobody writes to it. It is noticed after one to three intervals, because the
+// first may begin just after an answer.
+const healthInterval = 2 * time.Second
+
+var (
+	errSilent       = errors.New("redis: the subscription no longer answers")
+	errMoved        = errors.New("redis: the bucket has moved to another node")
+	errUnsubscribed = errors.New("redis: the node has ended the subscription")
+)
+
+// session is one connection with subscriptions. It never outlives a failure:
+// what go-redis would do by itself on a broken connection is not told to us in
+// time, and it would subscribe to channels of several slots in one command, which
+// a cluster refuses.
+type session struct {
+	listener *Listener
+	at       redis.UniversalClient
+	ps       *redis.PubSub
+	ctx      context.Context
+	cancel   context.CancelFunc
+	wake     chan struct{} // capacity 1: something is to be sent
+
+	// Guarded by Listener.mu.
+	ending bool
+	orders []order
+	asked  []Ear        // the subscriptions that are not answered, in the order they were sent
+	ears   map[Ear]bool // those that it has, or is to have
+	heard  int          // messages
+	silent bool
+}
+
+// order is a subscription to be made, or ended.
+type order struct {
+	ear Ear
+	end bool
+}
+
+func newSession(l *Listener, at redis.UniversalClient) *session {
+	ctx, cancel := context.WithCancel(l.ctx)
+	return &session{
+		listener: l, at: at, ctx: ctx, cancel: cancel,
+		wake: make(chan struct{}, 1), ears: make(map[Ear]bool),
+	}
+}
+
+// take has s subscribe for e. The caller holds Listener.mu.
+func (s *session) take(e Ear) {
+	s.ears[e] = true
+	s.order(order{ear: e})
+}
+
+// drop has s end the subscription for e, and itself with the last one. The caller
+// holds Listener.mu.
+func (s *session) drop(e Ear) {
+	delete(s.ears, e)
+	if len(s.ears) == 0 {
+		s.end()
+		return
+	}
+	s.order(order{ear: e, end: true})
+}
+
+func (s *session) order(o order) {
+	s.orders = append(s.orders, o)
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end ends s. The caller holds Listener.mu.
+func (s *session) end() {
+	s.ending = true
+	s.cancel()
+}
+
+// run connects, subscribes and reads until the connection fails or s is ended.
+func (s *session) run() {
+	l := s.listener
+	s.ps = l.room.subscribe(s.ctx, s.at)
+	var closing sync.Once
+	closeConn := func() { closing.Do(func() { _ = s.ps.Close() }) }
+	stop := context.AfterFunc(s.ctx, closeConn) // Receive does not heed ctx
+	err := s.write()                            // connects
+	if err == nil {
+		var writing sync.WaitGroup
+		writing.Go(func() { s.writeAll(closeConn) })
+		err = s.read()
+		s.cancel()
+		writing.Wait()
+	}
+	stop()
+	closeConn()
+
+	l.mu.Lock()
+	s.end()
+	delete(l.sessions, s)
+	left := make([]Ear, 0, len(s.ears))
+	for e := range s.ears {
+		left = append(left, e)
+	}
+	if s.silent {
+		err = errSilent
+	}
+	l.mu.Unlock()
+	for _, e := range left {
+		l.lost(e, s, err)
+	}
+}
+
+// writeAll sends what there is to send, and now and then a probe. An error is the
+// reader's to notice.
+func (s *session) writeAll(closeConn func()) {
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	last, missed := 0, 0
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.wake:
+			if s.write() != nil {
+				closeConn()
+			}
+			continue
+		case <-tick.C:
+		}
+		s.listener.mu.Lock()
+		heard := s.heard
+		if heard == last {
+			missed++
+		} else {
+			missed = 0
+		}
+		s.silent = missed > 1
+		silent := s.silent
+		s.listener.mu.Unlock()
+		switch {
+		case silent:
+			closeConn()
+			return
+		case heard == last:
+			_ = s.ps.Ping(s.ctx)
+		}
+		last = heard
+	}
+}
+
+// write sends the subscriptions that are to be made or ended, each by a command of
+// its own: their slots differ.
+func (s *session) write() error {
+	l := s.listener
+	for {
+		l.mu.Lock()
+		if len(s.orders) == 0 {
+			l.mu.Unlock()
+			return nil
+		}
+		o := s.orders[0]
+		s.orders = s.orders[1:]
+		if !o.end {
+			s.asked = append(s.asked, o.ear)
+		}
+		l.mu.Unlock()
+		if err := s.send(o); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *session) send(o order) error {
+	channel := s.listener.room.names.channel(o.ear, s.listener.process)
+	sharded := s.listener.room.names.cluster
+	switch {
+	case o.end:
+		return s.ps.SUnsubscribe(s.ctx, channel)
+	case sharded:
+		return s.ps.SSubscribe(s.ctx, channel)
+	default:
+		return s.ps.Subscribe(s.ctx, channel)
+	}
+}
+
+// read hands on what comes, until the connection fails.
+func (s *session) read() error {
+	l := s.listener
+	for {
+		m, err := s.ps.Receive(s.ctx)
+		l.mu.Lock()
+		s.heard++
+		l.mu.Unlock()
+		switch m := m.(type) {
+		case *redis.Subscription:
+			if e, ok := l.room.names.earOf(m.Channel, l.process); ok {
+				s.subscription(e, m.Kind)
+			}
+		case *redis.Message:
+			l.call(func() { l.dispatch(m.Payload) })
+		case nil:
+			if !refused(err) || redis.IsReadOnlyError(err) || !s.refusal(err) {
+				return err
+			}
+		}
+	}
+}
+
+// subscription takes note of an answer to a subscription, or of its end.
+func (s *session) subscription(e Ear, kind string) {
+	l := s.listener
+	switch kind {
+	case "subscribe", "ssubscribe":
+		l.mu.Lock()
+		s.answered(e)
+		l.mu.Unlock()
+		l.confirmed(e, s)
+	case "sunsubscribe":
+		l.mu.Lock()
+		mine := s.ears[e] // else we asked for it
+		if mine {
+			delete(s.ears, e)
+			if len(s.ears) == 0 {
+				s.end()
+			}
+		}
+		l.mu.Unlock()
+		if mine {
+			l.lost(e, s, errUnsubscribed)
+		}
+	}
+}
+
+// answered takes e off those that are not answered. The caller holds Listener.mu.
+func (s *session) answered(e Ear) {
+	for i, asked := range s.asked {
+		if asked == e {
+			s.asked = append(s.asked[:i], s.asked[i+1:]...)
+			return
+		}
+	}
+}
+
+// refusal takes an error that the server has answered: it is about the oldest
+// subscription that has no answer. False if there is none, or if it is the only
+// one of the session.
+func (s *session) refusal(err error) bool {
+	l := s.listener
+	l.mu.Lock()
+	if len(s.asked) == 0 || len(s.ears) < 2 {
+		l.mu.Unlock()
+		return false
+	}
+	e := s.asked[0]
+	s.asked = s.asked[1:]
+	delete(s.ears, e)
+	l.mu.Unlock()
+	l.lost(e, s, err)
+	return true
+}
