@@ -20,9 +20,12 @@ import (
 var faults = flag.Int("faults", 1, "faults of each kind in the tests of clusters and Sentinels")
 
 const (
-	crowdKeys    = 8 // each in another bucket
-	crowdCallers = 3 // of each Locker, for each key
-	crowdTTL     = 2 * time.Second
+	crowdKeys    = 8                // each in another bucket
+	crowdCallers = 3                // of each Locker, for each key
+	crowdTTL     = 10 * time.Second // the default
+	// crowdLinger is for how long holders stay who come in before a fault: longer
+	// than a failover takes.
+	crowdLinger = 4 * time.Second
 	// crowdPatience is far more than a failover takes and all leases that it may
 	// leave behind.
 	crowdPatience = 30 * time.Second
@@ -37,12 +40,11 @@ type crowd struct {
 	over    atomic.Bool
 	callers sync.WaitGroup
 
-	grants    atomic.Int64
-	refusals  atomic.Int64 // of acquires, by an error
-	unacked   atomic.Int64 // of those, because a replica did not acknowledge
-	lost      atomic.Int64 // holders who were told so
-	lastGrant atomic.Int64 // by the monotonic clock
-	start     time.Time
+	lingering atomic.Bool // holders who come in now stay for long
+
+	grants   atomic.Int64
+	refusals atomic.Int64 // of acquires, by an error
+	lost     atomic.Int64 // holders who were told so
 }
 
 // place is what a key's holders do: a store, and a witness.
@@ -54,18 +56,20 @@ type place struct {
 	token    uint64 // the highest that was granted
 	stored   uint64 // the highest that has written
 	writer   uint64
-	doubles  int // grants beside another whose lock was proven
-	refused  int // stale writes that the store refused
-	accepted int // stale writes that it did not, which must not be
-	falls    int // tokens that did not rise
-	entered  time.Time
+	doubles  int       // grants beside another whose lock was proven
+	refused  int       // stale writes that the store refused
+	accepted int       // stale writes that it did not, which must not be
+	falls    int       // tokens that did not rise
+	entered  time.Time // the last
+	marked   time.Time
+	first    time.Time // to come in after marked
 }
 
 // newCrowd starts callers. close is to be called for what they have seen.
 func newCrowd(t *testing.T, lockers []*core.RedisLocker) *crowd {
-	c := &crowd{t: t, lockers: lockers, start: time.Now()}
+	c := &crowd{t: t, lockers: lockers}
 	for i := range crowdKeys {
-		c.places = append(c.places, &place{key: fmt.Sprint("seat/", i), inside: make(map[core.Lock]bool), entered: c.start})
+		c.places = append(c.places, &place{key: fmt.Sprint("seat/", i), inside: make(map[core.Lock]bool), entered: time.Now()})
 	}
 	for _, l := range lockers {
 		for _, p := range c.places {
@@ -96,7 +100,10 @@ func (c *crowd) call(l *core.RedisLocker, p *place) {
 		c.grants.Add(1)
 		p.enter(lock)
 		stay := time.Millisecond
-		if n%40 == 7 {
+		switch {
+		case c.lingering.Load():
+			stay = crowdLinger
+		case n%40 == 7:
 			stay = 50 * time.Millisecond // others gather behind it
 		}
 		select {
@@ -126,6 +133,9 @@ func (p *place) enter(lock core.Lock) {
 	}
 	p.token = max(p.token, lock.Token())
 	p.entered = time.Now()
+	if p.first.IsZero() && p.entered.After(p.marked) {
+		p.first = p.entered
+	}
 }
 
 // write is by the holder of a lock, which may have been overtaken.
@@ -149,8 +159,19 @@ func (p *place) leave(lock core.Lock) {
 	delete(p.inside, lock)
 }
 
-// since returns when each key has been granted again since the given moment: the
-// longest of those times.
+// mark begins to look who comes in next.
+func (c *crowd) mark() time.Time {
+	now := time.Now()
+	for _, p := range c.places {
+		p.mu.Lock()
+		p.marked, p.first = now, time.Time{}
+		p.mu.Unlock()
+	}
+	return now
+}
+
+// recovery waits until each key has been granted since mark, and returns how long
+// after the given moment the last of them was for the first time.
 func (c *crowd) recovery(since time.Time) time.Duration {
 	c.t.Helper()
 	var longest time.Duration
@@ -158,8 +179,8 @@ func (c *crowd) recovery(since time.Time) time.Duration {
 		eventually(c.t, p.key+" is granted again", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			longest = max(longest, p.entered.Sub(since))
-			return p.entered.After(since)
+			longest = max(longest, p.first.Sub(since))
+			return !p.first.IsZero()
 		})
 	}
 	return longest

@@ -9,6 +9,9 @@
 //		return err // everything that is wrong, in one error
 //	}
 //	defer locker.Close() // or Shutdown, which lets holders finish
+//	if err := locker.Check(ctx); err != nil {
+//		return err // what is wrong with Redis, and the commands that mend it
+//	}
 //
 //	err = locker.Do(ctx, "order:42", func(ctx context.Context) error {
 //		lock, _ := core.FromContext(ctx)
@@ -54,7 +57,8 @@
 //   - That Redis remembers. A failover to a replica that had not heard of a
 //     lease, a restart without persistence, FLUSHALL, or an evicting
 //     maxmemory-policy lets a second holder in. The first is told at its next
-//     renewal, a third of its TTL later at most. Use noeviction, and check tokens.
+//     renewal, a third of its TTL later at most. Use noeviction, and check tokens;
+//     [RedisLocker.Check] finds a policy that evicts.
 //   - That a holder stops. A process that is suspended, or code that does not
 //     heed its context, goes on after its lease has ended.
 //   - That the requests of one client are taken in the order they were sent, or
@@ -125,11 +129,42 @@
 // A lease is readable: after 63 characters of identity and terms, the [Meta] of a
 // holder is a query string. When a lease is passed on inside a process the next
 // renewal says so: others read who held it a third of the TTL ago at most. Keys
-// and metadata are stored in the clear. The user needs EVAL, EVALSHA, SUBSCRIBE and
-// PING, the commands that the scripts call, and these keys and channels. Redis 7.0
-// or newer is needed (SET with NX and GET together). It is tested on a single
-// server of Redis 7.0. A Sentinel client is accepted, and Valkey has the same
-// commands, but neither is tested yet.
+// and metadata are stored in the clear. Redis 7.0 or newer is needed (SET with NX
+// and GET together). It is tested on a single server of Redis 7.0. A Sentinel
+// client is accepted, and Valkey has the same commands, but neither is tested yet.
+//
+// # Rights
+//
+// This is all that the user of the locks needs, where P is latchkey, on a server
+// by itself and on those that Sentinels watch:
+//
+//	ACL SETUSER locks on >password resetkeys resetchannels -@all
+//	    +eval +evalsha +ping +info +time
+//	    +del +exists +get +pexpire +pttl +set +setrange
+//	    +zadd +zcard +zrange +zrank +zrem +zscore
+//	    +publish +pubsub|numsub +subscribe ~latchkey:* &latchkey:*
+//
+// The Sentinels have users of their own (redis.FailoverOptions.SentinelUsername):
+//
+//	ACL SETUSER finder on >password resetkeys resetchannels -@all
+//	    +ping +sentinel|get-master-addr-by-name +sentinel|sentinels
+//	    +subscribe &+switch-master &+replica-reconf-done
+//
+// On each server of a cluster:
+//
+//	ACL SETUSER locks on >password resetkeys resetchannels -@all
+//	    +eval +evalsha +ping +info +time
+//	    +del +exists +get +pexpire +pttl +set +setrange
+//	    +zadd +zcard +zrange +zrank +zrem +zscore
+//	    +spublish +pubsub|shardnumsub +ssubscribe +sunsubscribe
+//	    +cluster|slots ~latchkey:* &latchkey:*
+//
+// INFO is for [RedisLocker.Check] alone. [ReplicaAck] needs +wait, and so may the
+// client's own options need more: a database other than 0 +select, a ClientName
+// +client|setname. What go-redis
+// tries else when it connects (CLIENT SETINFO, CLIENT MAINT_NOTIFICATIONS) may be
+// refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
+// disables it keep that out of the server's ACL LOG.
 //
 // # What it costs
 //

@@ -55,6 +55,8 @@ var (
 
 	// ErrUnsupportedClient: New was given a client it cannot be safe on.
 	ErrUnsupportedClient = newError("client", "core: unsupported Redis client")
+	// ErrUnfit: Check found something about Redis that has to be changed.
+	ErrUnfit = newError("unfit", "core: Redis is not fit for locks")
 )
 
 // kindError is a sentinel with a name for telemetry.

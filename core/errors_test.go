@@ -30,6 +30,7 @@ var sentinels = map[string]error{
 	"stale":         ErrStale,
 	"key_missing":   ErrKeyMissing,
 	"client":        ErrUnsupportedClient,
+	"unfit":         ErrUnfit,
 }
 
 func TestEachSentinelMatchesItselfAndNoOther(t *testing.T) {

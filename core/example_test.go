@@ -266,3 +266,26 @@ func ExampleRedisLocker_Shutdown() {
 	// true true
 	// true
 }
+
+// A service is not ready before its Redis is fit for locks. What has to be
+// mended is told from what may pass.
+func ExampleRedisLocker_Check() {
+	rdb, stop := startRedis()
+	defer stop()
+	locker, err := core.New(rdb)
+	if err != nil {
+		panic(err)
+	}
+	defer locker.Close()
+
+	ctx := context.Background()
+	switch err := locker.Check(ctx); {
+	case errors.Is(err, core.ErrUnfit):
+		panic(err) // lists what is wrong on which server, and the commands that mend it
+	case err != nil:
+		fmt.Println("not ready yet:", err) // Redis could not be asked: try again
+	default:
+		fmt.Println("ready")
+	}
+	// Output: ready
+}

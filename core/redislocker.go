@@ -99,7 +99,7 @@ func WithObserver(o Observer) Option {
 
 // New returns a Locker that keeps its locks in rdb, which stays the caller's:
 // close the Locker first. The settings among opts are the defaults of its
-// acquisitions. New does not talk to Redis.
+// acquisitions. New does not talk to Redis; [RedisLocker.Check] does.
 //
 // Its error lists everything that is wrong: [ErrOption] for options out of
 // range, [ErrUnsupportedClient] for a nil client or one that this version

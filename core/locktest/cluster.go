@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -133,6 +134,10 @@ func adminOptions() *redis.Options {
 
 // Client returns a client of the cluster that is closed when the test is over.
 // opts may be nil; its Addrs, if empty, are set to those of all nodes.
+//
+// A client hears of a slot that has moved, or of a manual failover, by a
+// redirection; that a master is gone it learns when it asks for the slots again,
+// by default once a minute (ClusterStateReloadInterval).
 func (c *Cluster) Client(opts *redis.ClusterOptions) *redis.ClusterClient {
 	var o redis.ClusterOptions
 	if opts != nil {
@@ -160,7 +165,7 @@ func (c *Cluster) Addrs() []string {
 
 // Nodes returns all nodes, also those that do not run: first those that were
 // started as masters, then the replicas of the first of them, and so on.
-func (c *Cluster) Nodes() []*Redis { return append([]*Redis(nil), c.nodes...) }
+func (c *Cluster) Nodes() []*Redis { return slices.Clone(c.nodes) }
 
 // Master returns the node that serves the slot of that Redis key, as the
 // majority of the nodes that run say. Just after a Kill that may still be the
@@ -189,17 +194,17 @@ func (c *Cluster) Replicas(m *Redis) []*Redis {
 }
 
 func (c *Cluster) replicasOf(ctx context.Context, m *Redis) ([]*Redis, error) {
+	master, err := c.most(ctx, func(v clusterView) string { return v.at(m.Addr()).id })
+	if err != nil {
+		return nil, err
+	}
 	var replicas []*Redis
 	for _, n := range c.nodes {
 		id, err := c.most(ctx, func(v clusterView) string { return v.at(n.Addr()).master })
 		if err != nil {
 			return nil, err
 		}
-		master, err := c.most(ctx, func(v clusterView) string { return v.at(m.Addr()).id })
-		if err != nil {
-			return nil, err
-		}
-		if id == master && master != "" {
+		if id == master {
 			replicas = append(replicas, n)
 		}
 	}

@@ -48,8 +48,11 @@ func (c *Cluster) Failover(key string) *Redis {
 	var asked time.Time
 	c.await("a manual failover of "+old.Addr(), func(ctx context.Context) (err error) {
 		owner, err = c.agreedOwner(ctx, slot)
-		if err != nil || owner != old {
+		if err != nil {
 			return err
+		}
+		if owner != old {
+			return c.agreedReplica(ctx, old, owner)
 		}
 		if time.Since(asked) < manualFailoverTimeout {
 			return errors.New("a replica is at it")
@@ -62,6 +65,18 @@ func (c *Cluster) Failover(key string) *Redis {
 	})
 	c.noteElection(owner, old)
 	return owner
+}
+
+// agreedReplica returns nil if in the view of all nodes that live r replicates
+// master.
+func (c *Cluster) agreedReplica(ctx context.Context, r, master *Redis) error {
+	views, err := c.views(ctx)
+	for n, v := range views {
+		if v.at(r.Addr()).master != v.at(master.Addr()).id {
+			return fmt.Errorf("to node %s, %s does not replicate %s", n.Addr(), r.Addr(), master.Addr())
+		}
+	}
+	return err
 }
 
 func (c *Cluster) noteElection(winner, loser *Redis) {

@@ -73,11 +73,17 @@ func (c *Cluster) mastersAfter(source *Redis) []*Redis {
 	c.await("another master than "+source.Addr(), func(ctx context.Context) error {
 		masters = nil
 		for _, n := range slices.Concat(c.nodes[at+1:], c.nodes[:at]) {
-			role, err := c.most(ctx, func(v clusterView) string { return v.at(n.Addr()).master })
+			// A master without slots is one that has just been replaced.
+			role, err := c.most(ctx, func(v clusterView) string {
+				if m := v.at(n.Addr()); m.is("master") && len(m.slots) > 0 {
+					return "master"
+				}
+				return "none"
+			})
 			if err != nil {
 				return err
 			}
-			if role == "-" && n.lives() {
+			if role == "master" && n.lives() {
 				masters = append(masters, n)
 			}
 		}

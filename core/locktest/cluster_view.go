@@ -203,6 +203,9 @@ func (c *Cluster) healthy(ctx context.Context) error {
 			if m.is("master") && len(m.slots) == 0 {
 				return fmt.Errorf("to node %s, %s is a master without slots", n.Addr(), m.addr)
 			}
+			if m.is("slave") && !v.byID(m.master).is("master") {
+				return fmt.Errorf("to node %s, %s is a replica of no master", n.Addr(), m.addr)
+			}
 		}
 		if v.roles() != roles {
 			return fmt.Errorf("nodes %s and %s disagree on the roles", c.nodes[0].Addr(), n.Addr())

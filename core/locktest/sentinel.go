@@ -44,8 +44,8 @@ type Sentinel struct {
 // A server counts as down after 750 ms without an answer; about a second later
 // a replica is the master. A server keeps its role over a Restart until the
 // sentinels change it: a master that was replaced while it was away takes
-// commands again for about a second, and then becomes a replica and loses what
-// it was told. That is how Sentinel works.
+// commands again for two or three seconds, and then becomes a replica and loses
+// what it was told. That is how Sentinel works.
 //
 // The extra arguments are settings of each server, not of the sentinels, that
 // come last and win. The processes are killed when the test is over, or with
@@ -116,14 +116,20 @@ func (s *Sentinel) open() {
 }
 
 // hasten shortens the periods of a sentinel, which are made for networks: how
-// often it asks for INFO, tells the others of itself and asks whether they
-// agree that a master is down. With the defaults an old master is made a
-// replica after ten seconds. A sentinel that was delayed for two seconds by a
-// busy machine trusts nobody for thirty; here for one.
+// often it reconnects, asks for INFO, tells the others of itself and asks
+// whether they agree that a master is down. With the defaults an old master is
+// made a replica after some ten seconds. A sentinel that was delayed for two seconds
+// by a busy machine trusts nobody for thirty; here for one.
+//
+// What is not shorter has to do with the one period that is fixed: during a
+// failover, replicas are asked for INFO once a second. A replica that has been
+// silent for five PING-PERIODs is not elected. And a replica that has called
+// itself a master for four PUBLISH-PERIODs is made a replica again: also the
+// promoted one, by the sentinels that have not yet heard of its promotion.
 func (s *Sentinel) hasten(r *Redis) {
 	s.tb.Helper()
 	err := r.Client(adminOptions()).Do(s.tb.Context(), "SENTINEL", "DEBUG",
-		"INFO-PERIOD", 300, "PUBLISH-PERIOD", 200, "ASK-PERIOD", 100, "TILT-PERIOD", 1000).Err()
+		"PING-PERIOD", 500, "INFO-PERIOD", 300, "PUBLISH-PERIOD", 500, "ASK-PERIOD", 100, "TILT-PERIOD", 1000).Err()
 	if err != nil {
 		s.tb.Fatalf("locktest: sentinel on port %d: %v", r.port, err)
 	}

@@ -28,14 +28,15 @@ func (s *Sentinel) AwaitMaster(not *Redis) *Redis {
 }
 
 // Failover makes a replica the master (SENTINEL FAILOVER), and returns it when
-// all sentinels have done with it. It waits beforehand until all servers that
-// run replicate the master, so that repeated failovers lose no more than each
-// by itself: what the old master is told until it has become a replica.
+// all sentinels have done with it. What the old master is told until it has
+// become a replica, two or three seconds later, is lost. The next failover
+// waits for that: else a sentinel which has not noticed that it was a replica in
+// between would undo its promotion.
 func (s *Sentinel) Failover() *Redis {
 	s.tb.Helper()
 	old := s.AwaitMaster(nil)
 	s.await("all servers to replicate "+old.Addr(), func(ctx context.Context) error {
-		return s.replicating(ctx, old)
+		return errors.Join(s.replicating(ctx, old), s.watching(ctx, true))
 	})
 	var master *Redis
 	s.await("a manual failover of "+old.Addr(), func(ctx context.Context) (err error) {
@@ -101,7 +102,8 @@ func (s *Sentinel) agreedMaster(ctx context.Context) (*Redis, error) {
 }
 
 // watching returns nil if to no sentinel the master is down or being replaced;
-// with all, if each has also found all replicas in order, and the others.
+// with all, if each also knows the other sentinels and has seen all replicas
+// that run replicate it.
 func (s *Sentinel) watching(ctx context.Context, all bool) error {
 	for _, r := range s.sentinels {
 		m, err := s.watch[r].Master(ctx, sentinelMaster).Result()
@@ -122,9 +124,13 @@ func (s *Sentinel) watching(ctx context.Context, all bool) error {
 			return fmt.Errorf("sentinel %s: %w", r.Addr(), err)
 		}
 		for _, replica := range replicas {
-			if replica["flags"] != "slave" || replica["master-link-status"] != "ok" || replica["master-port"] != m["port"] {
-				return fmt.Errorf("to sentinel %s, %s is %s with link %s to port %s",
-					r.Addr(), replica["name"], replica["flags"], replica["master-link-status"], replica["master-port"])
+			if server := s.server(replica["name"]); server != nil && !server.lives() {
+				continue
+			}
+			role, link, port := replica["role-reported"], replica["master-link-status"], replica["master-port"]
+			if replica["flags"] != "slave" || role != "slave" || link != "ok" || port != m["port"] {
+				return fmt.Errorf("to sentinel %s, %s is %s and says it is a %s with link %s to port %s",
+					r.Addr(), replica["name"], replica["flags"], role, link, port)
 			}
 		}
 	}

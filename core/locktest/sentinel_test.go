@@ -35,9 +35,9 @@ func TestSentinelsReplaceAMasterThatIsGone(t *testing.T) {
 
 func TestAManualFailoverBySentinelsIsFollowedByClients(t *testing.T) {
 	t.Parallel()
-	s := locktest.StartSentinel(t, 2, "--maxmemory-policy", "allkeys-lru")
-	if n := len(s.Servers()); n != 3 || s.Servers()[0] != s.Master() {
-		t.Fatalf("%d servers, of which the first is not the master; want 3", n)
+	s := locktest.StartSentinel(t, 1, "--maxmemory-policy", "allkeys-lru")
+	if n := len(s.Servers()); n != 2 || s.Servers()[0] != s.Master() {
+		t.Fatalf("%d servers, of which the first is not the master; want 2", n)
 	}
 	if got := s.Master().Client(once()).ConfigGet(t.Context(), "maxmemory-policy").Val()["maxmemory-policy"]; got != "allkeys-lru" {
 		t.Errorf("maxmemory-policy = %q; want what the test asked for", got)
@@ -54,7 +54,6 @@ func TestAManualFailoverBySentinelsIsFollowedByClients(t *testing.T) {
 			t.Errorf("the successor has %q; want what the client wrote", got)
 		}
 	}
-	s.AwaitHealthy()
 }
 
 func TestAWaitThatTakesTooLongSaysForWhatAndShowsTheServers(t *testing.T) {

@@ -3,7 +3,6 @@ package remote
 import (
 	"context"
 	"errors"
-	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -17,9 +16,14 @@ type clusterClient interface {
 	Options() *redis.ClusterOptions
 }
 
-// errMigrates is what an operation fails with that has found some of its keys
-// gone to another node. How far it went is not known.
-var errMigrates = errors.New("redis: the slot is being migrated")
+// What an operation fails with that has found some of its keys gone, or going, to
+// another node, or that the node does not carry out with those of other slots. How
+// far it went is not known.
+var (
+	errMoves  = errors.New("redis: the keys are not on this node, or not all of them")
+	errDown   = errors.New("redis: the node says that the cluster is down")
+	errStrict = errors.New("redis: the node does not carry out a script for several slots")
+)
 
 // byBucket groups tasks without changing their order in a bucket.
 func byBucket(tasks []task) []group {
@@ -40,18 +44,4 @@ func byBucket(tasks []task) []group {
 		groups = append(groups, group{tasks, order[from:len(order):len(order)]})
 	}
 	return groups
-}
-
-// migrating turns answers that tell of a slot on its way into errors: the
-// operation is to be repeated.
-func migrating(tasks []task) {
-	for i := range tasks {
-		list, _ := tasks[i].reply.([]any)
-		if len(list) != 2 || list[0] != int64(failed) {
-			continue
-		}
-		if text, _ := list[1].(string); strings.Contains(text, "non local key") {
-			tasks[i].reply, tasks[i].err = nil, errMigrates
-		}
-	}
 }

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"context"
+	"strings"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -11,25 +13,36 @@ import (
 // something, and be it with an error.
 type courier struct {
 	script script
-	names  *Keyspace
+	head   string // of calls whose keys are declared
 	ack    Ack
+	// strict is set once a server has refused a call for several slots.
+	strict *atomic.Bool
 }
 
-// single carries out all tasks in one call.
-func (c *courier) single(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
-	return c.one(ctx, rdb, c.names.channels(0), tasks)
+// newCourier returns a courier to a single server, or to a cluster's nodes.
+func newCourier(names *Keyspace, ack Ack) *courier {
+	c := &courier{ack: ack, strict: new(atomic.Bool)}
+	if names.cluster {
+		c.script, c.head = newScript(clusterWords), "0"
+	} else {
+		c.script, c.head = newScript(singleWords), names.bases[0].channels
+	}
+	return c
 }
 
-// one carries tasks out in one call: their keys are in one slot.
-func (c *courier) one(ctx context.Context, rdb redis.UniversalClient, channels string, tasks []task) error {
-	g := group{tasks: tasks}
-	call := c.script.call(ctx, channels, g)
+// together carries out all tasks in one call. Their keys are in one slot.
+func (c *courier) together(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
+	return c.carry(ctx, rdb, tasks, c.script.call(ctx, c.head, group{tasks: tasks}))
+}
+
+// carry makes one call for all tasks.
+func (c *courier) carry(ctx context.Context, rdb redis.UniversalClient, tasks []task, call once) error {
 	err := c.process(ctx, rdb, tasks, call)
 	if unknownScript(err) {
 		call = c.script.whole(ctx, call)
 		err = c.process(ctx, rdb, tasks, call)
 	}
-	return g.take(call, err)
+	return group{tasks: tasks}.take(call, err)
 }
 
 func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks []task, call once) error {
@@ -40,22 +53,34 @@ func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks 
 	return call.Err()
 }
 
-// pipelined carries out the tasks of each bucket in a call, and all calls in one
-// pipeline: on a cluster the keys of a call must be in one slot.
-func (c *courier) pipelined(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
+// toNode carries tasks out on a node that has all their buckets. The keys that a
+// call declares must be in one slot, and hardly two of what is pending are. But a
+// script without a shebang may use keys of any slot that its node serves, and
+// that is kept so (https://github.com/redis/redis/pull/10615): a call that
+// declares none is for all. For the node it costs a third of a pipeline of calls,
+// a process locks twice as fast by it. A server that does not allow it has to be
+// asked once.
+func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
+	var err error
 	groups := byBucket(tasks)
-	if len(groups) < 2 {
-		var e Ear
-		if len(tasks) > 0 {
-			e = Ear(tasks[0].op.names.bucket)
-		}
-		err := c.one(ctx, rdb, c.names.channels(e), tasks)
-		migrating(tasks)
-		return err
+	switch {
+	case len(groups) < 2:
+		err = c.together(ctx, rdb, tasks)
+	case c.strict.Load():
+		err = c.pipeline(ctx, rdb, tasks, groups)
+	default:
+		err = c.carry(ctx, rdb, tasks, c.script.scattered(ctx, tasks))
 	}
+	c.clusterErrors(tasks)
+	return err
+}
+
+// pipeline carries out the tasks of each bucket in a call, and all calls in one
+// pipeline.
+func (c *courier) pipeline(ctx context.Context, rdb redis.UniversalClient, tasks []task, groups []group) error {
 	calls := make([]once, len(groups))
 	for i, g := range groups {
-		calls[i] = c.script.call(ctx, c.names.channels(Ear(g.at(0).op.names.bucket)), g)
+		calls[i] = c.script.call(ctx, c.head, g)
 	}
 	c.ack.exec(ctx, rdb, tasks, calls...)
 	c.introduce(ctx, rdb, tasks, calls)
@@ -68,7 +93,6 @@ func (c *courier) pipelined(ctx context.Context, rdb redis.UniversalClient, task
 			failure = err
 		}
 	}
-	migrating(tasks)
 	if answered {
 		return nil
 	}
@@ -96,4 +120,25 @@ func (c *courier) introduce(ctx context.Context, rdb redis.UniversalClient, task
 		again[n] = calls[i]
 	}
 	c.ack.exec(ctx, rdb, tasks, again...)
+}
+
+// clusterErrors turns answers of the script that tell of slots into errors: the
+// operation is to be repeated.
+func (c *courier) clusterErrors(tasks []task) {
+	for i := range tasks {
+		k := &tasks[i]
+		list, _ := k.reply.([]any)
+		if len(list) != 2 || list[0] != int64(failed) {
+			continue
+		}
+		switch text, _ := list[1].(string); {
+		case strings.Contains(text, "non local key"):
+			k.reply, k.err = nil, errMoves
+		case strings.Contains(text, "cluster is down"):
+			k.reply, k.err = nil, errDown
+		case strings.Contains(text, "do not hash to the same slot"):
+			c.strict.Store(true)
+			k.reply, k.err = nil, errStrict
+		}
+	}
 }

@@ -50,3 +50,22 @@ func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
 	}
 	return answers, err
 }
+
+// Old has the room's script meet a server that is older than Redis 7: its SET
+// takes no GET with NX, and its errors begin with their place in the script.
+func (r *Room) Old() {
+	s := scriptOf(`
+local new = redis
+local redis = setmetatable({pcall = function(...)
+  local said = {}
+  for _, word in ipairs({...}) do said[word] = true end
+  if said.SET and said.NX and said.GET then return {err = '@user_script: 7: ERR syntax error'} end
+  return new.pcall(...)
+end}, {__index = new})
+` + newScript(singleWords).source)
+	c := courier{s, r.names, Ack{}}
+	r.single.send = c.single
+}
+
+// CheckSource is the script by which a Check tries commands on a single server.
+func CheckSource() string { return singleWords + checkSource }

@@ -82,11 +82,8 @@ func (k *Keyspace) ear(n Names) Ear {
 	return 0
 }
 
-// channels is what the names of the channels start with that e listens to.
-func (k *Keyspace) channels(e Ear) string { return k.bases[e].channels }
-
 // channel is where process p hears, by ear e, of grants and of others that wait.
-func (k *Keyspace) channel(e Ear, p Process) string { return k.channels(e) + string(p) }
+func (k *Keyspace) channel(e Ear, p Process) string { return k.bases[e].channels + string(p) }
 
 // earOf is the inverse of channel.
 func (k *Keyspace) earOf(channel string, p Process) (Ear, bool) {

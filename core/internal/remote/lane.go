@@ -40,6 +40,7 @@ type lane struct {
 	group   int // operations in one trip, at the most
 	repeats repeats
 	trips   int // under way at once, not counting slow ones
+	crowd   int // operations in a trip from which on there is one at once; zero: never
 	limit   int // under way at once, with slow ones
 	// detour, or nil, takes over a task that this server did not carry out but
 	// that may yet be, by another server or later; false if it does not.
@@ -123,11 +124,20 @@ func (l *lane) recycle(group []task) {
 // start starts a trip, or leaves what is pending to those under way. The caller
 // holds mu.
 func (l *lane) start() {
-	if len(l.under) >= l.trips {
+	if len(l.under) >= l.most() {
 		l.kickLater()
 		return
 	}
 	l.depart()
+}
+
+// most is how many trips may be under way at once, not counting slow ones. The
+// caller holds mu.
+func (l *lane) most() int {
+	if l.crowd > 0 && l.size >= l.crowd {
+		return 1
+	}
+	return l.trips
 }
 
 // depart starts a trip. The caller holds mu.
@@ -171,7 +181,7 @@ func (l *lane) kicked() {
 	if len(l.pending) == 0 {
 		return
 	}
-	if n := len(l.under); n < l.limit && n-l.slow() < l.trips {
+	if n := len(l.under); n < l.limit && n-l.slow() < l.most() {
 		l.depart()
 	}
 	l.kickLater()
@@ -181,7 +191,7 @@ func (l *lane) kicked() {
 func (l *lane) travel(t *trip) {
 	for {
 		l.mu.Lock()
-		if len(l.pending) == 0 || len(l.under) > l.trips && len(l.under)-l.slow() > l.trips { // slow ones have come back
+		if n := len(l.under); len(l.pending) == 0 || n > l.most() && n-l.slow() > l.most() { // slow ones have come back
 			l.end(t)
 			l.mu.Unlock()
 			return

@@ -101,8 +101,7 @@ func NewRoomAcked(rdb redis.UniversalClient, prefix string, ack Ack) *Room {
 	if cluster {
 		r.places = newPlaces(r, c)
 	} else {
-		c := courier{newScript(singleWords), r.names, ack}
-		r.single = newLane(r, rdb, c.single)
+		r.single = newLane(r, rdb, newCourier(r.names, ack).together)
 	}
 	return r
 }

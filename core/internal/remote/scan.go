@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -35,15 +34,9 @@ type masters interface {
 	ForEachMaster(ctx context.Context, f func(ctx context.Context, master *redis.Client) error) error
 }
 
-// Scan returns a scan that has not begun.
+// Scan returns a scan that has not begun. Its pattern may match more than leases.
 func (r *Room) Scan() *Scan {
 	return &Scan{room: r, pattern: escapeGlob(r.names.prefix) + ":{??}:l:*", found: make(map[string]struct{})}
-}
-
-// escapeGlob returns a pattern that matches s only
-// (https://redis.io/docs/latest/commands/keys/).
-func escapeGlob(s string) string {
-	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`).Replace(s)
 }
 
 // Next takes a step. It returns the lock keys that it found, which may be none, and

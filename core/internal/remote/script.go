@@ -34,12 +34,19 @@ var (
 // script is the one that carries out every operation.
 type script struct{ source, sha string }
 
-// How scripts reach a process. A cluster does not tell a script's node who
-// listens elsewhere, except on channels that are in the script's own slot: there
-// every process listens to a channel of each bucket that it waits in.
+// What differs on a cluster. Sharded channels are in the slot of the keys, so that
+// a script's node knows who listens; and names come as arguments where one call is
+// for several slots, see courier.
 const (
-	singleWords  = "local PUBLISH, NUMSUB = 'PUBLISH', 'NUMSUB'\n"
-	clusterWords = "local PUBLISH, NUMSUB = 'SPUBLISH', 'SHARDNUMSUB'\n"
+	singleWords = `
+local SHARDED, PUBLISH, NUMSUB = false, 'PUBLISH', 'NUMSUB'
+local NAMES, NAMED, FIRST = KEYS, 0, 2
+`
+	clusterWords = `
+local SHARDED, PUBLISH, NUMSUB = true, 'SPUBLISH', 'SHARDNUMSUB'
+local NAMES, NAMED, FIRST = KEYS, 0, 2
+if ARGV[1] ~= '0' then NAMES, NAMED, FIRST = ARGV, 1, 2 + ARGV[1] end
+`
 )
 
 func newScript(words string) script {
@@ -48,25 +55,45 @@ func newScript(words string) script {
 		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource +
 		"return ops\nend\n" +
 		mainSource
+	return scriptOf(source)
+}
+
+func scriptOf(source string) script {
 	sum := sha1.Sum([]byte(source)) // what EVALSHA goes by
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-// call is the script's, for tasks whose keys are all in one slot. channels is
-// what the names of the processes' channels start with.
+// call is the script's, for the tasks of g, whose keys are in one slot. head is
+// its first argument: to a single server, what channels' names start with; to a
+// cluster's node, "0".
 //
 // It is one command of the caller's client, with all its hooks and limits, but
 // is sent once: see once.
-func (s script) call(ctx context.Context, channels string, g group) once {
+func (s script) call(ctx context.Context, head string, g group) once {
 	n := g.len()
 	args := make([]any, 3, 4+8*n)
 	args[0], args[1], args[2] = "evalsha", s.sha, 3*n
 	for i := range n {
 		args = g.at(i).op.appendKeys(args)
 	}
-	args = append(args, channels)
+	args = append(args, head)
 	for i := range n {
 		args = g.at(i).op.appendArgs(args)
+	}
+	return once{redis.NewCmd(ctx, args...)}
+}
+
+// scattered is a call for tasks whose keys are in several slots of one node: it
+// declares none.
+func (s script) scattered(ctx context.Context, tasks []task) once {
+	n := len(tasks)
+	args := make([]any, 4, 4+8*n)
+	args[0], args[1], args[2], args[3] = "evalsha", s.sha, 0, 3*n
+	for i := range tasks {
+		args = tasks[i].op.appendKeys(args)
+	}
+	for i := range tasks {
+		args = tasks[i].op.appendArgs(args)
 	}
 	return once{redis.NewCmd(ctx, args...)}
 }

@@ -25,6 +25,9 @@ ops.A = function(lease, queue, fence, entry, cap, owner)
   elseif type(owner) == 'table' then
     -- Who holds the lease or waits can be answered also when memory is short.
     local refusal, found = owner, false
+    if string.find(refusal.err, 'syntax error', 1, true) then
+      error('ERR SET takes no NX with GET here: Redis 7.0 or newer is needed', 0)
+    end
     if string.find(refusal.err, 'OOM', 1, true) then found = call('GET', lease) end
     if not found then error(refusal, 0) end
     owner = found
@@ -53,6 +56,6 @@ ops.A = function(lease, queue, fence, entry, cap, owner)
   end
   -- Again at each poll: the last note may be lost, and a process that passes the
   -- lease on among its own would go on for as long as it does not know.
-  call(PUBLISH, channel(owner), table.concat({'note', id(owner), lease}, '\n'))
+  call(PUBLISH, channel(lease, owner), table.concat({'note', id(owner), lease}, '\n'))
   return waiting(lease, queue, entry, ticket, owner)
 end

@@ -27,6 +27,6 @@ ops.B = function(lease, queue, fence, identity, at_once)
     call('SETRANGE', lease, 1, 'b') -- keeps the expiry, the flag and the rest
   end
   -- Its renewal tells it, if this does not.
-  call(PUBLISH, channel(owner), table.concat({'broken', identity, lease}, '\n'))
+  call(PUBLISH, channel(lease, owner), table.concat({'broken', identity, lease}, '\n'))
   return {BROKEN, left, waiting, owner}
 end

@@ -1,7 +1,5 @@
 -- What operations share, beyond the prelude.
 
-local channels = ARGV[1] -- what the names of processes' channels start with
-
 -- How long a queue outlives the last sign of its waiters, ms. Longer than the
 -- longest interval between two polls of a waiter.
 local QUEUE_TTL = 60000
@@ -19,7 +17,14 @@ local function broken(entry) return sub(entry, 2, 2) == 'b' end
 local function ttl(entry) return int(tonumber(sub(entry, 51, 58))) end
 local function want(entry) return tonumber(sub(entry, 59, 63)) end
 local function meta(entry) return sub(entry, 64) end
-local function channel(entry) return channels .. sub(entry, 3, 34) end
+
+-- channel is where an entry's process hears of a lease. Its name begins with
+-- ARGV[1]; on a cluster as the lease's does, with the bucket's tag.
+local function channel(lease, entry)
+  local base = ARGV[1]
+  if SHARDED then base = sub(lease, 1, string.find(lease, '}:', 1, true) + 1) .. 'w:' end
+  return base .. sub(entry, 3, 34)
+end
 
 -- is_entry tells whether a member of a queue has an entry's shape.
 local function is_entry(entry)
@@ -99,7 +104,7 @@ local function pass(lease, queue, fence, from, own, behind)
       call('ZREM', queue, entry) -- it must not be in the way for ever
     else
       local mine = own and id(own) == id(entry)
-      local to = channel(entry)
+      local to = channel(lease, entry)
       if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then
         local first, last = reserve(fence, want(entry))
         local others = left

@@ -13,7 +13,7 @@ local SIZE = {A = 3, R = 5, N = 4, B = 3}
 -- follow: reached tells how far it has come, so that no operation is done twice.
 -- (It is a table because miniredis's Lua loses a function's assignments to an
 -- outer local when an error ends it.)
-local replies, reached = {}, {0, 2} -- operations begun, the next one's place in ARGV
+local replies, reached = {}, {0, FIRST} -- operations begun, the next one's place in ARGV
 
 -- The last time to live, as entries have it and as a command takes it: without
 -- the zeros before it. The entries of one call mostly have the same.
@@ -22,8 +22,8 @@ local padded, px
 local function run()
   local n, i, a = #ARGV, reached[1], reached[2]
   while a <= n do
-    local k = 3 * i
-    local kind, lease, queue, fence, entry = ARGV[a], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3], ARGV[a + 1]
+    local k = 3 * i + NAMED
+    local kind, lease, queue, fence, entry = ARGV[a], NAMES[k + 1], NAMES[k + 2], NAMES[k + 3], ARGV[a + 1]
     local reply
     i = i + 1
     a = a + (SIZE[kind] or 2)

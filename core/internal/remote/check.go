@@ -1,0 +1,204 @@
+package remote
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// FaultKind is what sort of thing is wrong with a server.
+type FaultKind string
+
+// The kinds of faults.
+const (
+	FaultUnreachable FaultKind = "unreachable"
+	FaultVersion     FaultKind = "version"
+	FaultEviction    FaultKind = "eviction"
+	FaultReplica     FaultKind = "replica"
+	FaultReplicas    FaultKind = "replicas"
+	FaultCluster     FaultKind = "cluster"
+	FaultRights      FaultKind = "rights"
+	FaultRefused     FaultKind = "refused"
+	FaultUnchecked   FaultKind = "unchecked"
+)
+
+// Fault is something about a server that locks cannot live with.
+type Fault struct {
+	Kind                    FaultKind
+	Server                  string
+	Problem, Effect, Remedy string
+	Rights                  []string // those that are missing
+	Err                     error    // what the client or the server said
+}
+
+// Check asks every server that would hold leases whether they can live there,
+// and returns what is wrong. It returns when ctx ends; then, and when the room
+// closes, those that have not answered count as unreachable.
+//
+// All calls are made by goroutines of its own, which it waits for unless ctx
+// ends: those that are stuck in the client then end with the client's own
+// timeouts.
+func (r *Room) Check(ctx context.Context) []Fault {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(r.ctx, func() { cancel(ErrRoomClosed) })()
+
+	type census struct {
+		servers []*server
+		fault   *Fault
+	}
+	counted := make(chan census, 1)
+	go func() {
+		servers, fault := r.servers(ctx)
+		counted <- census{servers, fault}
+	}()
+	var all census
+	select {
+	case all = <-counted:
+	case <-ctx.Done():
+		return []Fault{unreachable(r.name(r.rdb), context.Cause(ctx))}
+	}
+	if all.fault != nil {
+		return []Fault{*all.fault}
+	}
+
+	type report struct {
+		of     int
+		faults []Fault
+	}
+	reports := make(chan report, len(all.servers))
+	for i, s := range all.servers {
+		go func() {
+			s.check(ctx)
+			reports <- report{i, s.faults}
+		}()
+	}
+	byServer := make([][]Fault, len(all.servers))
+	pending := make(map[int]*server, len(all.servers))
+	for i, s := range all.servers {
+		pending[i] = s
+	}
+	for len(pending) > 0 && ctx.Err() == nil {
+		select {
+		case rep := <-reports:
+			byServer[rep.of] = rep.faults
+			delete(pending, rep.of)
+		case <-ctx.Done():
+		}
+	}
+	for i, s := range pending {
+		byServer[i] = []Fault{unreachable(s.name, context.Cause(ctx))}
+	}
+	var faults []Fault
+	for _, f := range byServer {
+		faults = append(faults, f...)
+	}
+	return faults
+}
+
+// servers returns those that hold leases: each with a bucket that is there.
+func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
+	if r.places == nil {
+		return []*server{r.server(r.rdb, 0)}, nil
+	}
+	var servers []*server
+	seen := map[string]bool{}
+	for i := range buckets {
+		master, err := r.places.rdb.MasterForKey(ctx, r.names.bases[i].fence)
+		if err != nil {
+			f := r.noCluster(err)
+			return nil, &f
+		}
+		if addr := master.Options().Addr; !seen[addr] {
+			seen[addr] = true
+			servers = append(servers, r.server(master, i))
+		}
+	}
+	return servers, nil
+}
+
+func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
+	b := r.names.bases[bucket]
+	nobody := "check-" + rand.Text() // never a user's, whatever the keys are
+	words := singleWords
+	if r.places != nil {
+		words = clusterWords
+	}
+	return &server{
+		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
+		script: scriptOf(words + checkSource), channel: b.channels + nobody,
+		keys: []string{b.lease + nobody, b.queue + nobody, b.fence},
+	}
+}
+
+// name is what people call a server.
+func (r *Room) name(rdb redis.UniversalClient) string {
+	if _, ok := rdb.(clusterClient); ok {
+		return "the cluster"
+	}
+	c, ok := rdb.(interface{ Options() *redis.Options })
+	switch {
+	case !ok:
+		return "redis"
+	case c.Options().Addr == "FailoverClient": // what go-redis puts there
+		return "the Sentinels' master"
+	}
+	return c.Options().Addr
+}
+
+// user is who the client logs in as; a placeholder if it only finds out then.
+func user(rdb redis.UniversalClient) string {
+	name, later := "", true
+	switch c := rdb.(type) {
+	case interface{ Options() *redis.Options }:
+		o := c.Options()
+		name = o.Username
+		later = o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
+	case clusterClient:
+		o := c.Options()
+		name = o.Username
+		later = o.CredentialsProvider != nil || o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil
+	}
+	switch {
+	case later:
+		return "<user>"
+	case name == "":
+		return "default"
+	}
+	return name
+}
+
+func unreachable(server string, err error) Fault {
+	return Fault{
+		Kind:    FaultUnreachable,
+		Server:  server,
+		Problem: fmt.Sprintf("it could not be asked: %v", err),
+		Effect:  "nothing is known of it; until it answers, every Acquire fails with ErrBackend",
+		Remedy:  "check that it runs, its address, TLS and credentials, and ask again",
+		Err:     err,
+	}
+}
+
+// noCluster is the fault of a cluster that does not tell where its keys are.
+func (r *Room) noCluster(err error) Fault {
+	const name = "the cluster"
+	switch {
+	case denied(err):
+		s := &server{name: name, user: user(r.rdb), prefix: r.names.prefix, cluster: true, missing: clusterRights}
+		s.untried = Rights(s.prefix, true)
+		s.reportRights()
+		return s.faults[0]
+	case outage(err) == nil:
+		return Fault{
+			Kind:    FaultCluster,
+			Server:  name,
+			Problem: fmt.Sprintf("the servers do not say where its keys are: %v", err),
+			Effect:  "every Acquire would fail with ErrBackend",
+			Remedy:  "use redis.NewClient for a server that is not in cluster mode",
+			Err:     err,
+		}
+	}
+	return unreachable(name, err)
+}
