@@ -182,3 +182,34 @@ func TestWithRedisStoppedAnOperatorIsToldInTime(t *testing.T) {
 		})
 	}
 }
+
+func TestTheRightsOfAnOperator(t *testing.T) {
+	line, _, _ := documentedRights(t)
+	srv, admin := restricted(t, line)
+	operator := newLocker(t, srv.Client(asLocks()))
+	all := func() error {
+		for _, err := range operator.Leases(t.Context()) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	held := newLocker(t, srv.Client(nil))
+	for _, key := range []string{"a", "b"} {
+		must[core.Lock](t)(held.Acquire(t.Context(), key))
+	}
+	must[*core.Inspection](t)(operator.Inspect(t.Context(), "a"))
+	must[*core.LeaseInfo](t)(operator.Break(t.Context(), "a"))
+	must[*core.LeaseInfo](t)(operator.BreakNow(t.Context(), "b"))
+	if r := refusals(t, admin); len(r) != 0 {
+		t.Errorf("the ACL has refused %q", r)
+	}
+	if err := all(); !errors.Is(err, core.ErrBackend) {
+		t.Errorf("Leases without the right to SCAN: %v, want ErrBackend", err)
+	}
+	allow(t, admin, []any{"ACL", "SETUSER", "locks", "+scan"})
+	if err := all(); err != nil {
+		t.Error(err)
+	}
+}
