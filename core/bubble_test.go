@@ -87,7 +87,8 @@ type path struct {
 	seen   []operation
 }
 
-// operation is one as it travels: its kind as in the scripts (A, R, N, C).
+// operation is one as it travels: its kind as in the scripts (A, R, N, C, I, B), or
+// "scan".
 type operation struct {
 	kind  string
 	entry remote.Entry
@@ -123,6 +124,9 @@ func (p *path) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Process
 
 func (p *path) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		if cmd.Name() == "scan" {
+			return p.decision()(operation{kind: "scan", at: time.Now()}, func() error { return next(ctx, cmd) })
+		}
 		whole, ok := cmd.(interface{ SetVal(any) })
 		if !ok || cmd.Name() != "evalsha" {
 			return next(ctx, cmd)
@@ -143,6 +147,16 @@ func (p *path) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
+// decision is what happens to operations now.
+func (p *path) decision() func(op operation, call func() error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.around == nil {
+		return func(_ operation, call func() error) error { return call() }
+	}
+	return p.around
+}
+
 // operation lets one pass, or whatever the test has in mind for it.
 func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook) ([]any, error) {
 	one := redis.NewCmd(ctx, args...)
@@ -161,11 +175,8 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 	}
 	p.mu.Lock()
 	p.seen = append(p.seen, op)
-	around := p.around
 	p.mu.Unlock()
-	if around == nil {
-		around = func(_ operation, call func() error) error { return call() }
-	}
+	around := p.decision()
 	if op.lone {
 		done := make(chan error, 1)
 		go func() { done <- around(op, call) }()
@@ -193,7 +204,7 @@ func apart(args []any) [][]any {
 	keys, rest := args[3:3+3*n], args[4+3*n:]
 	var alone [][]any
 	for i := range n {
-		size := 1 + map[string]int{"A": 2, "R": 4, "D": 1, "N": 3, "C": 1}[rest[0].(string)]
+		size := 1 + map[string]int{"A": 2, "R": 4, "D": 1, "N": 3, "C": 1, "I": 1, "B": 2}[rest[0].(string)]
 		one := append([]any{args[0], args[1], 3}, keys[3*i:3*i+3]...)
 		one = append(one, args[3+3*n]) // the prefix
 		alone = append(alone, append(one, rest[:size]...))
@@ -257,7 +268,8 @@ func foreign() remote.Entry {
 // closedListener returns a listener that has ended.
 func closedListener(l *RedisLocker) *remote.Listener {
 	h := l.room.Listen(l.process, remote.Handler{
-		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Up: func(remote.Ear) {}, Down: func(remote.Ear, error) {},
+		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Broken: func(remote.Note) {},
+		Up: func(remote.Ear) {}, Down: func(remote.Ear, error) {},
 	})
 	h.Close()
 	return h

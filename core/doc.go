@@ -124,7 +124,9 @@
 //	P:{hh}:q:key    zset     the processes in line; exists only while some wait,
 //	                         expires 60 s after the last sign of one
 //	P:{hh}:fence    string   the last fencing token of the bucket; stays
-//	P:w:process     channel  where a process hears that it was granted a lock
+//	P:w:process     channel  where a process hears that it was granted a lock, that
+//	                         another waits for one of its own, or that an operator
+//	                         has broken that; on a cluster P:{hh}:w:process
 //
 // A lease is readable: after 63 characters of identity and terms, the [Meta] of a
 // holder is a query string. When a lease is passed on inside a process the next
@@ -165,6 +167,23 @@
 // tries else when it connects (CLIENT SETINFO, CLIENT MAINT_NOTIFICATIONS) may be
 // refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
 // disables it keep that out of the server's ACL LOG.
+//
+// # What an operator can do
+//
+//	Inspect    tells who holds a key, and which processes are in line for it
+//	Leases     lists all leases under the prefix, on a cluster those of all masters
+//	Break      tells the holder to stop: its context is cancelled with cause
+//	           [ErrBroken], at once or at its next renewal. Nobody else enters before
+//	           it has released the lock or its lease has expired
+//	BreakNow   lets the next in line in at once, beside a holder that runs on until
+//	           it notices
+//	Snapshot   tells what this process holds and waits for, without asking Redis
+//
+// Each is a method of [RedisLocker] and works from any process with the same
+// prefix: what is broken is a lease in Redis, and only the one that was looked at
+// ([OnlyLease]). Fencing tokens go on rising. Leases needs the right +scan beside
+// those above. There is a command line over them in examples/lockctl. Keys and
+// holders are data from requests: what these tell is for operators only.
 //
 // # What it costs
 //

@@ -44,7 +44,7 @@ func (l *RedisLocker) listen(r *ear) {
 	}
 	if l.listener == nil {
 		l.listener = l.room.Listen(l.process, remote.Handler{
-			Granted: l.granted, Contended: l.contended, Up: l.hears, Down: l.deaf,
+			Granted: l.granted, Contended: l.contended, Broken: l.saidBroken, Up: l.hears, Down: l.deaf,
 		})
 	}
 	r.open = true

@@ -208,7 +208,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 	case a.Err != nil:
 		e.unread = true
 		l.cancel(e)
-	case a.Repeated, a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting:
+	case a.Repeated, a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting, a.Reply.Status == remote.Broken:
 		l.cancel(e)
 	}
 }
@@ -258,8 +258,11 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 	if e.life == held {
 		// The grant came first. What was asked before it may say that we wait;
 		// what was asked after it, that the lease is prolonged.
-		if r.Status == remote.Granted {
+		switch r.Status {
+		case remote.Granted:
 			e.extend(sent)
+		case remote.Broken:
+			l.sendRenewal(e, 0) // whose answer stops the holder
 		}
 		return
 	}
@@ -307,6 +310,11 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 			l.cancel(e) // but may yet be
 		}
 		l.tidy(q)
+	case remote.Broken:
+		// It was granted before we heard of it, and broken since. Nothing has run
+		// under it, and nothing will.
+		l.retire(e)
+		l.advance(q)
 	default:
 		l.giveUp(e, &remote.ScriptError{Text: "unexpected answer to an acquire"})
 	}

@@ -31,12 +31,21 @@ var (
 	// ErrLost: the lease ended before the holder did: it could not be renewed
 	// in time, or Redis no longer has it.
 	ErrLost = newError("lost", "core: the lock was lost")
-	// ErrBroken: an operator broke the lock.
+	// ErrBroken: an operator broke the lock, see [RedisLocker.Break]. Unless ErrLost
+	// matches, too, nobody else has it before it is released or expires.
 	ErrBroken = newError("broken", "core: the lock was broken by an operator")
 	// ErrMaxHold: the holder kept the lock for longer than MaxHold.
 	ErrMaxHold = newError("max_hold", "core: the lock was held for longer than MaxHold")
 	// ErrReleased: the lock was released already.
 	ErrReleased = newError("released", "core: the lock is released")
+
+	// ErrNotHeld: nobody holds the key.
+	ErrNotHeld = newError("not_held", "core: nobody holds the key")
+	// ErrLeaseChanged: another lease is there than the one to be broken.
+	ErrLeaseChanged = newError("lease_changed", "core: the lease has changed")
+	// ErrNotLease: what Redis has in the lease's place was not written by this
+	// package, or by another version of it.
+	ErrNotLease = newError("not_lease", "core: what is stored is not a lease")
 
 	// ErrStale is for handlers: return it, wrapped or not, when the store has
 	// refused the fencing token, and the transport answers "stale".
@@ -74,19 +83,27 @@ type AcquireError struct {
 	Info Info
 }
 
-func (e *AcquireError) Error() string {
-	if e.Cause != nil && e.Cause != e.Err {
-		return fmt.Sprintf("%v (key %q): %v", e.Err, e.Key, e.Cause)
-	}
-	return fmt.Sprintf("%v (key %q)", e.Err, e.Key)
-}
+func (e *AcquireError) Error() string { return errorText(e.Err, e.Key, e.Cause) }
 
 // Unwrap makes both Err and Cause match.
-func (e *AcquireError) Unwrap() []error {
-	if e.Cause == nil {
-		return []error{e.Err}
+func (e *AcquireError) Unwrap() []error { return errorsIn(e.Err, e.Cause) }
+
+func errorText(err error, key string, cause error) string {
+	text := err.Error()
+	if key != "" {
+		text += fmt.Sprintf(" (key %q)", key)
 	}
-	return []error{e.Err, e.Cause}
+	if cause != nil && cause != err {
+		text += ": " + cause.Error()
+	}
+	return text
+}
+
+func errorsIn(err, cause error) []error {
+	if cause == nil {
+		return []error{err}
+	}
+	return []error{err, cause}
 }
 
 // ErrorType is the error's name in telemetry.

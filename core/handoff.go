@@ -40,7 +40,7 @@ func (l *RedisLocker) successor(k *lock, now time.Time) *request {
 	next := e.queue.head()
 	switch {
 	case next == nil, l.ends(e, now), l.closed,
-		e.queue.entry != e, e.lost, e.overdue,
+		e.queue.entry != e, e.lost, e.ending(),
 		e.tokens.left() == 0,
 		// Its own terms; and whoever gets the lock is to have it for a while.
 		next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3:

@@ -23,8 +23,12 @@ type lease struct {
 	// lost is set once and for all: by the deadline, by a renewal's answer, or
 	// at the Locker's end.
 	lost bool
-	// overdue is set when MaxHold is over: the lease is not renewed any more.
-	overdue  bool
+	// overdue is set when MaxHold is over, broken when an operator has broken the
+	// lease. Either way it is not renewed or passed on any more.
+	overdue, broken bool
+	// warned is set by a message that an operator has broken it, which proves
+	// nothing.
+	warned   bool
 	renewing int8
 
 	deadline clockwork.Alarm // on RedisLocker.deadlines
@@ -36,6 +40,9 @@ type lapse entry
 
 // Due ends the lease, if it was not prolonged.
 func (e *lapse) Due() { e.queue.locker.checkDeadline((*entry)(e)) }
+
+// ending tells whether the lease is left to expire.
+func (e *lease) ending() bool { return e.overdue || e.broken }
 
 // maxHold is the end of the present holder's time.
 type maxHold struct {
@@ -79,7 +86,7 @@ func (l *RedisLocker) end(e *entry) {
 // or not this is answered. It reserves more fencing tokens for it if tokens is
 // not 0. The caller holds mu.
 func (l *RedisLocker) sendRenewal(e *entry, tokens int) {
-	if e.life != held || e.lost || e.overdue {
+	if e.life != held || e.lost || e.ending() {
 		return
 	}
 	l.work.Set(&e.alarm, time.Now().Add(e.ttl/3), e)
@@ -111,9 +118,10 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 		return
 	}
 	var stop *lock
+	var cause error
 	switch {
 	case a.Err != nil, unacked(a.Reply, a.Unacked) != nil:
-		if !e.overdue {
+		if !e.ending() {
 			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
 		}
 	case a.Reply.Status == remote.Renewed:
@@ -122,12 +130,17 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 		if tokens > 0 {
 			e.tokens.add(a.Reply.Block)
 		}
+	case a.Reply.Status == remote.Broken:
+		stop, cause = l.breakOff(e), ErrBroken
 	default:
+		if cause = ErrLost; e.warned {
+			cause = errBrokenNow
+		}
 		stop = l.lose(e)
 	}
 	l.mu.Unlock()
 	if stop != nil {
-		stop.stop(ErrLost)
+		stop.stop(cause)
 	}
 }
 

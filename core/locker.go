@@ -46,7 +46,8 @@ type Lock interface {
 	// Release gives the lock back. The release is sent, and repeated until it
 	// is answered or the lease must have expired, whatever becomes of ctx: ctx
 	// bounds only how long Release waits for the answer. It returns nil once
-	// the lease is given back, [ErrLost] if it was no longer ours, an error
+	// the lease is given back, also by a holder that was told to stop in time
+	// ([ErrBroken], [ErrMaxHold]), [ErrLost] if it was no longer ours, an error
 	// that matches ctx's if ctx ended before the answer (the release goes on
 	// in the background), and [ErrReleased] on a second call.
 	Release(ctx context.Context) error
@@ -108,5 +109,5 @@ type Holder struct {
 	Meta
 	// Since is when the holder asked for the lock, by its own wall clock.
 	// Only for people; no decision depends on it.
-	Since time.Time
+	Since time.Time `json:"since,omitzero"`
 }

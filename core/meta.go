@@ -14,15 +14,15 @@ import (
 type Meta struct {
 	// Service names the service, Host and PID the process. Host and PID are
 	// filled in by [New].
-	Service string
-	Host    string
-	PID     int
+	Service string `json:"service,omitempty"`
+	Host    string `json:"host,omitempty"`
+	PID     int    `json:"pid,omitempty"`
 	// RequestID is the ID of the request that holds the lock. Transports fill
 	// it in.
-	RequestID string
+	RequestID string `json:"request_id,omitempty"`
 	// TraceParent is the W3C trace context (https://www.w3.org/TR/trace-context/)
 	// of the holder's acquire span, if it is sampled. Observers fill it in.
-	TraceParent string
+	TraceParent string `json:"traceparent,omitempty"`
 }
 
 // over returns m with the fields that are set in o replaced by o's.

@@ -132,8 +132,8 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 
 // admit puts r in line, if nothing forbids it.
 func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOption) (err, cause error) {
-	if len(r.key) == 0 || len(r.key) > MaxKeyLen {
-		return ErrKey, fmt.Errorf("it has %d bytes, not between 1 and %d", len(r.key), MaxKeyLen)
+	if err := checkKey(r.key); err != nil {
+		return ErrKey, err
 	}
 	if len(opts) > 0 {
 		if err := r.settings.apply(opts); err != nil {
@@ -151,6 +151,14 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	wait := r.settings.Wait
 	r.patient = (wait == 0 || wait >= remote.LonePatience) && patient(ctx)
 	return l.join(r)
+}
+
+// checkKey tells what is wrong with key, if anything.
+func checkKey(key string) error {
+	if len(key) == 0 || len(key) > MaxKeyLen {
+		return fmt.Errorf("it has %d bytes, not between 1 and %d", len(key), MaxKeyLen)
+	}
+	return nil
 }
 
 // patient tells whether ctx leaves time for a lone trip.

@@ -2,7 +2,6 @@ package locktest
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -114,11 +113,7 @@ func (l *lock) Release(context.Context) error {
 	if l.elsewhere {
 		how = core.HandoffRemote
 	}
-	broken := errors.Is(context.Cause(l.ctx), core.ErrBroken) // the lease is the operator's now
 	l.end(core.ErrReleased, how)
-	if broken {
-		return core.ErrLost
-	}
 	return nil
 }
 

@@ -39,7 +39,7 @@ func TestAHoldEnds(t *testing.T) {
 		},
 		"by Break, but the key is not free": {
 			end:   func(f *locktest.Fake, _ core.Lock) { f.Break(key) },
-			cause: core.ErrBroken, left: ttl, held: true, release: core.ErrLost,
+			cause: core.ErrBroken, left: ttl, held: true, release: nil,
 		},
 		"by Break, and the key is free a TTL later": {
 			end:   func(f *locktest.Fake, _ core.Lock) { f.Break(key); time.Sleep(ttl) },

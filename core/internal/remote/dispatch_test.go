@@ -12,6 +12,7 @@ func heardBy(p Process, payload string) (grants []Grant, notes []Note) {
 		handler: Handler{
 			Granted:   func(g Grant) { grants = append(grants, g) },
 			Contended: func(n Note) { notes = append(notes, n) },
+			Broken:    func(n Note) { notes = append(notes, n) },
 		},
 	}
 	l.dispatch(payload)
@@ -62,6 +63,9 @@ func TestMalformedMessageIsDropped(t *testing.T) {
 		"note to no entry":          message("note", "", lease),
 		"note about no lease":       message("note", id, "k"),
 		"note about another bucket": message("note", id, lease+"2"),
+		"short break":               message("broken", id),
+		"break of another process":  message("broken", other, lease),
+		"break of no lease":         message("broken", id, "k"),
 	} {
 		if grants, notes := heardBy(p, payload); grants != nil || notes != nil {
 			t.Errorf("%s: %+v, %+v", name, grants, notes)
@@ -75,6 +79,7 @@ func FuzzDispatch(f *testing.F) {
 	lease := newKeyspace("test", false).Names("k").lease
 	f.Add(message("grant", "17", "4", "9", "2", id, "host=a", lease))
 	f.Add(message("note", id, lease))
+	f.Add(message("broken", id, lease))
 	f.Add("")
 	f.Add("note\n\n\n\n\n\n\n")
 	f.Add("grant\n\n\n\n\n\n\n\n")

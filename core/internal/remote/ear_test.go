@@ -12,6 +12,7 @@ type ear struct {
 	*remote.Listener
 	grants chan remote.Grant
 	notes  chan remote.Note
+	breaks chan remote.Note
 	ups    chan struct{}
 	downs  chan error
 }
@@ -21,11 +22,13 @@ func open(tb testing.TB, room *remote.Room, p remote.Process) *ear {
 	const more = 100 // than any test makes: a handler must not block
 	e := &ear{
 		grants: make(chan remote.Grant, more), notes: make(chan remote.Note, more),
-		ups: make(chan struct{}, more), downs: make(chan error, more),
+		breaks: make(chan remote.Note, more),
+		ups:    make(chan struct{}, more), downs: make(chan error, more),
 	}
 	e.Listener = room.Listen(p, remote.Handler{
 		Granted:   func(g remote.Grant) { e.grants <- g },
 		Contended: func(n remote.Note) { e.notes <- n },
+		Broken:    func(n remote.Note) { e.breaks <- n },
 		Up:        func(remote.Ear) { e.ups <- struct{}{} },
 		Down:      func(_ remote.Ear, err error) { e.downs <- err },
 	})

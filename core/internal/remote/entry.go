@@ -19,6 +19,7 @@ const (
 	metaAt    = 63
 
 	modeExclusive = 'x'
+	modeBroken    = 'b' // of a lease, see script/break.lua
 )
 
 // Process names one Locker: 128 random bits, in hex.
@@ -87,7 +88,7 @@ func writePadded(b *strings.Builder, n, width int) {
 
 // valid tells whether e has the shape of an entry.
 func (e Entry) valid() bool {
-	if len(e) < metaAt || e[modeAt] != modeExclusive {
+	if len(e) < metaAt || e[modeAt] != modeExclusive && e[modeAt] != modeBroken {
 		return false
 	}
 	_, err := strconv.ParseUint(string(e[ttlAt:metaAt]), 10, 64)
@@ -116,4 +117,17 @@ func (e Entry) Meta() string {
 		return ""
 	}
 	return string(e[metaAt:])
+}
+
+// Broken tells whether an operator has broken the lease.
+func (e Entry) Broken() bool { return e.valid() && e[modeAt] == modeBroken }
+
+// TTL returns the time to live that a lease of this entry is given, 0 if e is not
+// an entry.
+func (e Entry) TTL() time.Duration {
+	if !e.valid() {
+		return 0
+	}
+	ms, _ := strconv.Atoi(string(e[ttlAt:wantAt]))
+	return time.Duration(ms) * time.Millisecond
 }

@@ -52,12 +52,20 @@ func TestIDIsOfItsProcessOnly(t *testing.T) {
 func TestTextThatIsNoEntryHasNoParts(t *testing.T) {
 	good := string(MakeEntry(MakeID(NewProcess(), 1), time.Second, 1, "meta"))
 	for _, text := range []string{
-		"", "0x", good[:metaAt-1], "0s" + good[2:], good[:ttlAt] + "1 second" + good[wantAt:],
+		"", "0x", good[:metaAt-1], "0z" + good[2:], "0s" + good[2:], good[:ttlAt] + "1 second" + good[wantAt:],
 		good[:ttlAt] + "+0001000" + good[wantAt:], good[:ttlAt] + "0x001000" + good[wantAt:], strings.Repeat("x", 100),
 	} {
-		if e := Entry(text); e.ID() != "" || e.Process() != "" || e.Meta() != "" {
-			t.Errorf("%q: %q, %q, %q", text, e.ID(), e.Process(), e.Meta())
+		if e := Entry(text); e.ID() != "" || e.Process() != "" || e.Meta() != "" || e.TTL() != 0 || e.Broken() {
+			t.Errorf("%q: %q, %q, %q, %v, %v", text, e.ID(), e.Process(), e.Meta(), e.TTL(), e.Broken())
 		}
+	}
+}
+
+func TestALeaseThatIsBrokenHasAllItsParts(t *testing.T) {
+	e := MakeEntry(MakeID(NewProcess(), 1), 1500*time.Millisecond, 1, "meta")
+	b := e[:modeAt] + "b" + e[modeAt+1:]
+	if e.Broken() || !b.Broken() || b.ID() != e.ID() || b.Process() != e.Process() || b.Meta() != "meta" || b.TTL() != 1500*time.Millisecond {
+		t.Errorf("%q of %q", b, e)
 	}
 }
 

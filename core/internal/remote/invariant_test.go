@@ -85,7 +85,9 @@ func (w *walk) step() {
 		w.log("cancel %s", p.entry)
 		w.leave(p)
 		w.must(w.m.cancel(p), remote.Cancel(w.names, p.entry))
-	case n < 92:
+	case n < 90:
+		w.stepBreak(p)
+	case n < 93:
 		w.log("%s is deaf or hears again", p.name)
 		if p.alive() {
 			p.deafen()
@@ -97,7 +99,7 @@ func (w *walk) step() {
 			w.log("expiry")
 			w.leave(w.m.owner)
 			w.expire()
-			w.m.owner = nil
+			w.m.owner, w.m.broke = nil, false
 		}
 	case n < 98:
 		w.log("scripts forgotten")
@@ -119,7 +121,12 @@ func (w *walk) stepRenew(p *player) {
 	tokens := w.IntN(3)
 	w.log("renew %s, %d tokens", p.entry, tokens)
 	want := w.m.renew(p)
-	r := w.must(want, remote.Renew(w.names, p.entry, p.refreshed(w.IntN(2) == 0), tokens))
+	op := remote.Renew(w.names, p.entry, p.refreshed(w.IntN(2) == 0), tokens)
+	if want == remote.Broken {
+		w.shortly(want, op)
+		return
+	}
+	r := w.must(want, op)
 	if want != remote.Renewed || tokens == 0 {
 		if r.Block != (remote.Block{}) {
 			w.Errorf("tokens %+v that nobody asked for", r.Block)
@@ -146,8 +153,38 @@ func (w *walk) stepAcquire(p *player) {
 	wait, queueCap := w.IntN(4) > 0, 1+w.IntN(8)
 	w.log("acquire %s wait %v cap %d", p.entry, wait, queueCap)
 	was := w.m.owner
-	r := w.must(w.m.acquire(p, wait, queueCap), remote.Acquire(w.names, p.entry, wait, queueCap))
+	want, op := w.m.acquire(p, wait, queueCap), remote.Acquire(w.names, p.entry, wait, queueCap)
+	if want == remote.Broken {
+		w.shortly(want, op)
+		return
+	}
+	r := w.must(want, op)
 	w.took(p, r, was == p)
+}
+
+func (w *walk) stepBreak(p *player) {
+	atOnce := w.IntN(3) == 0
+	w.log("break %s at once %v", p.entry, atOnce)
+	if atOnce {
+		w.leave(p)
+	}
+	was := w.m.owner
+	want := w.m.take(p, atOnce)
+	r := w.must(want, remote.Break(w.names, p.entry.ID(), atOnce))
+	if want != remote.Missing && r.Owner.ID() != was.entry.ID() {
+		w.Errorf("owner %q, want %q", r.Owner, was.entry)
+	}
+}
+
+// shortly carries out an operation of a broken lease's owner, which must not
+// change its expiry.
+func (w *walk) shortly(want remote.Status, op remote.Op) {
+	w.Helper()
+	w.rdb.PExpire(w.Context(), w.lease, ttl/2)
+	w.must(want, op)
+	if left := w.pttl(w.lease); left > ttl/2 {
+		w.Errorf("a broken lease expires in %v", left)
+	}
 }
 
 // took compares what an answer says with the model, and keeps it.
@@ -254,6 +291,9 @@ func (w *walk) check() {
 	}
 	if len(line) > 0 && lease[0] != '1' {
 		w.Errorf("%d wait, and the lease is %q", len(line), lease)
+	}
+	if lease.Broken() != w.m.broke {
+		w.Errorf("broken %v, and the lease is %q", w.m.broke, lease)
 	}
 	if left := w.pttl(w.lease); left <= 0 || left > ttl {
 		w.Errorf("the lease expires in %v", left)

@@ -22,6 +22,7 @@ const (
 type Handler struct {
 	Granted   func(Grant)
 	Contended func(Note)
+	Broken    func(Note)
 	// Up is called each time the subscription of an ear is confirmed: whatever
 	// was published before may have been missed.
 	Up func(Ear)

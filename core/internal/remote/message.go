@@ -17,7 +17,8 @@ type Grant struct {
 	From string
 }
 
-// Note says that another process has begun to wait for the lease of ID.
+// Note says that another process has begun to wait for the lease of ID, or that
+// an operator has broken it.
 type Note struct {
 	ID  ID
 	Key string
@@ -47,14 +48,19 @@ func (l *Listener) dispatch(payload string) {
 		l.handler.Granted(Grant{
 			ID: id, Key: key, Ticket: ticket, Block: Block{first, last}, Queued: queued, From: f[5],
 		})
-	case "note":
+	case "note", "broken":
 		f := strings.SplitN(rest, "\n", 2)
 		if len(f) != 2 {
 			return
 		}
 		id := ID(f[0])
-		if key, ok := l.subject(id, f[1]); ok {
+		key, ok := l.subject(id, f[1])
+		switch {
+		case !ok:
+		case kind == "note":
 			l.handler.Contended(Note{ID: id, Key: key})
+		default:
+			l.handler.Broken(Note{ID: id, Key: key})
 		}
 	}
 }

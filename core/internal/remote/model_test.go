@@ -10,6 +10,7 @@ import (
 // any of its means: an owner and a line.
 type model struct {
 	owner *player   // nil if there is no lease
+	broke bool      // the owner's lease is broken
 	line  []*player // the first in front
 
 	passed *player // whom the last operation granted by a message, nil for none
@@ -28,7 +29,7 @@ func (p *player) alive() bool { return p.sub != nil }
 // next gives the lease to the first in line who hears of it, or else to own, if
 // there is one, who need not hear.
 func (m *model) next(own *player) {
-	m.owner = nil
+	m.owner, m.broke = nil, false
 	for len(m.line) > 0 && m.owner == nil {
 		head := m.line[0]
 		m.line = m.line[1:]
@@ -58,6 +59,8 @@ func (m *model) acquire(p *player, wait bool, queueCap int) remote.Status {
 		m.next(p)
 	}
 	switch {
+	case m.owner == p && m.broke:
+		return remote.Broken
 	case m.owner == p:
 		return remote.Granted
 	case !wait:
@@ -91,10 +94,29 @@ func (m *model) release(p, requeue *player) (own, requeued remote.Status) {
 }
 
 func (m *model) renew(p *player) remote.Status {
-	if m.owner != p {
+	switch {
+	case m.owner != p:
 		return remote.Lost
+	case m.broke:
+		return remote.Broken
 	}
 	return remote.Renewed
+}
+
+// take is an operator's break.
+func (m *model) take(p *player, atOnce bool) remote.Status {
+	switch {
+	case m.owner == nil:
+		m.next(nil)
+		return remote.Missing
+	case m.owner != p:
+		return remote.Held
+	case atOnce:
+		m.next(nil)
+	default:
+		m.broke = true
+	}
+	return remote.Broken
 }
 
 func (m *model) cancel(p *player) remote.Status {

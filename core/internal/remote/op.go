@@ -52,6 +52,22 @@ func Renew(k Names, e, refreshed Entry, tokens int) Op {
 // Cancel gives the entry up, whatever has become of it.
 func Cancel(k Names, e Entry) Op { return Op{kind: "C", names: k, subject: string(e)} }
 
+// Inspect asks who holds the lease and who waits for it: the first of them, as many
+// as most, which is at least 1.
+func Inspect(k Names, most int) Op {
+	return Op{kind: "I", names: k, subject: strconv.Itoa(most)}
+}
+
+// Break marks the lease as broken, if the entry of this identity owns it: it is not
+// prolonged any more. At once, it is taken away and passed on.
+func Break(k Names, id ID, atOnce bool) Op {
+	o := Op{kind: "B", names: k, subject: string(id), n: 1}
+	if atOnce {
+		o.args[0] = "1"
+	}
+	return o
+}
+
 // appendKeys appends the Redis keys of o, as the script wants them.
 func (o *Op) appendKeys(args []any) []any {
 	return append(args, o.names.lease, o.names.queue, o.names.fence)

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 )
 
@@ -13,19 +14,23 @@ type Status uint8
 
 // The statuses, by operation.
 const (
-	Granted  Status = iota + 1 // acquire: the entry owns the lease
-	Waiting                    // acquire: it is in the queue
-	Held                       // acquire: another owns the lease, and it does not wait
-	Full                       // acquire: the queue is at its cap
-	Released                   // release, cancel: the lease was ours and is given back
-	Missing                    // release: the lease had expired
-	Lost                       // release, renew: the lease is not ours
-	Renewed                    // renew
-	Left                       // cancel: it was in the queue
-	Absent                     // cancel: it was neither in the queue nor the owner
+	Granted   Status = iota + 1 // acquire: the entry owns the lease
+	Waiting                     // acquire: it is in the queue
+	Held                        // acquire: another owns the lease, and it does not wait; break: another owns it
+	Full                        // acquire: the queue is at its cap
+	Released                    // release, cancel: the lease was ours and is given back
+	Missing                     // release: the lease had expired; break: nobody owns it
+	Lost                        // release, renew: the lease is not ours
+	Renewed                     // renew
+	Left                        // cancel: it was in the queue
+	Absent                      // cancel: it was neither in the queue nor the owner
+	Broken                      // acquire, renew: the lease is ours, and broken; break: it is broken
+	Inspected                   // inspect
 
 	failed Status = 0 // the script's ERROR
 )
+
+const lastStatus = Inspected
 
 // Reply is the server's answer to one operation.
 type Reply struct {
@@ -35,16 +40,32 @@ type Reply struct {
 	// Ticket is the place in line, when Waiting.
 	Ticket uint64
 	// TTL is what remains of the lease of who is in the way; negative if it has
-	// no expiry. When Waiting, Held or Full.
+	// no expiry. When Waiting, Held, Full or Inspected, and when Broken by a break.
 	TTL time.Duration
 	// Position is the place in the queue, from 1, when Waiting.
 	Position int
 	// Queued is how many entries wait.
 	Queued int
-	// Owner is who is in the way. When Waiting, Held or Full.
+	// Owner is who is in the way. When Waiting, Held or Full, when Broken by a break,
+	// and when Inspected: then it is empty if there is no lease.
 	Owner Entry
 	// Requeued is the reply for the entry that a release was to queue.
 	Requeued *Reply
+	// Found is what else there is. When Inspected.
+	Found *Found
+}
+
+// Found is what an inspection finds, beyond the lease.
+type Found struct {
+	Now   time.Time // by the server's clock
+	Token uint64    // the last fencing token of the bucket, 0 if there is none
+	Line  []Place   // the first in the queue
+}
+
+// Place is one in the queue. It may be anything that another has put there.
+type Place struct {
+	Since time.Time // by the server's clock; zero if the ticket is none
+	Entry Entry
 }
 
 // ScriptError is an error that the server raised for one operation, such as
@@ -85,7 +106,7 @@ type fields struct {
 func (p *fields) reply() Reply {
 	status := p.int()
 	switch {
-	case status > int64(Absent):
+	case status > int64(lastStatus):
 		// A token is far above all statuses.
 		b := Block{First: uint64(status), Last: uint64(status)}
 		return Reply{Status: Granted, Block: b}
@@ -101,6 +122,12 @@ func (p *fields) reply() Reply {
 		r.Ticket, r.TTL, r.Position, r.Queued, r.Owner = p.uint(), p.millis(), p.count(), p.count(), Entry(p.string())
 	case Held, Full:
 		r.TTL, r.Queued, r.Owner = p.millis(), p.count(), Entry(p.string())
+	case Broken:
+		if len(p.rest) > 0 {
+			r.TTL, r.Queued, r.Owner = p.millis(), p.count(), Entry(p.string())
+		}
+	case Inspected:
+		r.TTL, r.Queued, r.Owner, r.Found = p.millis(), p.count(), Entry(p.string()), p.found()
 	case Released, Missing:
 		if len(p.rest) > 0 {
 			r.Requeued = p.requeued()
@@ -122,6 +149,24 @@ func (p *fields) requeued() *Reply {
 		p.bad = true
 	}
 	return &q
+}
+
+func (p *fields) found() *Found {
+	f := &Found{Now: time.UnixMicro(p.int()), Token: p.uint()}
+	list, ok := p.next().([]any)
+	p.bad = p.bad || !ok || len(list)%2 != 0
+	within := fields{rest: list}
+	for !p.bad && len(within.rest) > 0 {
+		entry, score := Entry(within.string()), within.string()
+		place := Place{Entry: entry}
+		// A score is a number with a fraction, to Redis; a ticket has none.
+		if us, err := strconv.ParseFloat(score, 64); err == nil && us > 0 && us < 1<<53 {
+			place.Since = time.UnixMicro(int64(us))
+		}
+		f.Line = append(f.Line, place)
+		p.bad = p.bad || within.bad
+	}
+	return f
 }
 
 func (p *fields) next() any {

@@ -23,6 +23,10 @@ var (
 	renewSource string
 	//go:embed script/cancel.lua
 	cancelSource string
+	//go:embed script/inspect.lua
+	inspectSource string
+	//go:embed script/break.lua
+	breakSource string
 	//go:embed script/main.lua
 	mainSource string
 )
@@ -44,7 +48,7 @@ const (
 func newScript(words string) script {
 	source := words + preludeSource +
 		"local function library()\n" +
-		librarySource + acquireSource + releaseSource + renewSource + cancelSource +
+		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource +
 		"return ops\nend\n" +
 		mainSource
 	return scriptOf(source)

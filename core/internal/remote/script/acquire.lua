@@ -7,6 +7,7 @@
 --   WAITING, ticket, lease's PTTL, position, waiting, owner
 --   HELD, lease's PTTL, waiting, owner     (not waiting)
 --   FULL, lease's PTTL, waiting, owner     (the queue is at its cap)
+--   BROKEN                                 (it owns the lease, which is broken)
 -- An entry that is in the queue already never finds it full.
 --
 -- main.lua has begun it: owner is the one that it found; false if there was none
@@ -32,6 +33,7 @@ ops.A = function(lease, queue, fence, entry, cap, owner)
     owner = found
   end
   if id(owner) == id(entry) then
+    if broken(owner) then return BROKEN end
     -- The reply or the grant was lost. Its own time to live: this only ever
     -- prolongs the lease.
     call('PEXPIRE', lease, ttl(entry))

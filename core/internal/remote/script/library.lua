@@ -6,13 +6,14 @@ local QUEUE_TTL = 60000
 
 -- The statuses, as in reply.go. ERROR, 0, is main.lua's.
 local GRANTED, WAITING, HELD, FULL = 1, 2, 3, 4
-local RELEASED, MISSING, LOST, RENEWED, LEFT, ABSENT = 5, 6, 7, 8, 9, 10
+local RELEASED, MISSING, LOST, RENEWED, LEFT, ABSENT, BROKEN, INSPECTED = 5, 6, 7, 8, 9, 10, 11, 12
 
 local ops = {}
 
 local function int(n) return format('%.0f', n) end
 local function id(entry) return sub(entry, 3, 50) end
 local function flag(entry) return sub(entry, 1, 1) end
+local function broken(entry) return sub(entry, 2, 2) == 'b' end
 local function ttl(entry) return int(tonumber(sub(entry, 51, 58))) end
 local function want(entry) return tonumber(sub(entry, 59, 63)) end
 local function meta(entry) return sub(entry, 64) end

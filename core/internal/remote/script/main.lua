@@ -5,8 +5,8 @@ local function rest(kind)
   return operations[kind]
 end
 
--- How many arguments an operation has, with its name.
-local SIZE = {A = 3, R = 5, D = 2, N = 4, C = 2}
+-- How many arguments an operation has, with its name, if not 2.
+local SIZE = {A = 3, R = 5, N = 4, B = 3}
 
 -- Each operation runs on its own: an error of one is its reply, and leaves its
 -- neighbours alone. So run stops at an error, and is called again for those that
@@ -26,7 +26,7 @@ local function run()
     local kind, lease, queue, fence, entry = ARGV[a], NAMES[k + 1], NAMES[k + 2], NAMES[k + 3], ARGV[a + 1]
     local reply
     i = i + 1
-    a = a + (SIZE[kind] or n) -- none is unknown; but this must end
+    a = a + (SIZE[kind] or 2)
     reached[1], reached[2] = i, a
     if kind == 'A' then
       -- Taken if nobody holds the key and nobody waits for it; else acquire.lua
@@ -56,8 +56,10 @@ local function run()
       reply = rest('R')(lease, queue, fence, entry, ARGV[a - 3], ARGV[a - 2], ARGV[a - 1], call('GET', lease))
     elseif kind == 'N' then
       reply = rest('N')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
-    else -- 'C'
-      reply = rest('C')(lease, queue, fence, entry)
+    elseif kind == 'B' then
+      reply = rest('B')(lease, queue, fence, entry, ARGV[a - 1])
+    else -- 'C', 'I'
+      reply = rest(kind)(lease, queue, fence, entry)
     end
     replies[i] = reply
   end

@@ -9,7 +9,8 @@
 --
 -- An entry is, at fixed places (see entry.go):
 --   1      flag: '1' if others wait
---   2      mode: 'x', exclusive
+--   2      mode: 'x', exclusive; 'b', of a lease that an operator has broken: it is
+--          never prolonged
 --   3-34   process, 35-50 counter: together the identity
 --   51-58  time to live, ms
 --   59-63  fencing tokens wanted

@@ -6,9 +6,12 @@
 -- Replies
 --   RENEWED, waiting [, first token, last token]
 --   LOST                     the lease is gone or another's
+--   BROKEN                   it is ours, and an operator has broken it; nothing was
+--                            done
 ops.N = function(lease, queue, fence, entry, refreshed, tokens)
   local owner = call('GET', lease)
   if not owner or id(owner) ~= id(entry) then return LOST end
+  if broken(owner) then return BROKEN end
   -- First, because it needs no memory, and a server that is out of it refuses
   -- only a first write.
   call('PEXPIRE', lease, ttl(entry))

@@ -1,0 +1,186 @@
+package core
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+)
+
+// The grant came after the break, or was broken before it came: renewed at once or
+// in a third of the TTL, it is stopped.
+func TestALeaseThatIsBrokenBeforeItsGrantIsHeardStopsItsHolder(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(9 * time.Second))
+		operator, _ := b.locker()
+		free(t, get(t, l, "another")) // the server knows the script now
+		p.via(func(op operation, call func() error) error {
+			err := call()
+			if op.kind == "A" {
+				time.Sleep(1500 * time.Millisecond) // answered when it has been broken
+			}
+			return err
+		})
+		r := begin(t.Context(), l, "k")
+		elapse(time.Second)
+		breakIt(t, operator, "k")
+		elapse(600 * time.Millisecond)
+		if !r.done() || r.err != nil {
+			t.Fatalf("%+v", r)
+		}
+		wantCause(t, r.lock, nil)
+		elapse(1500 * time.Millisecond) // three after the request was sent
+		wantCause(t, r.lock, ErrBroken)
+		free(t, r.lock)
+	})
+}
+
+// Its grant was lost, and then its lease broken: nothing runs under that.
+func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.T) {
+	for how, deaf := range map[string]bool{"by its poll": true, "by the message": false} {
+		t.Run(how, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker(TTL(9 * time.Second))
+				other, _ := b.locker(TTL(9 * time.Second))
+				tagOf(b, "k")
+				warm(t, l)
+				k := get(t, other, "k")
+				r := begin(t.Context(), l, "k")
+				synctest.Wait()
+				first := standing(l, "k")
+				if deaf {
+					deafen(l)
+				}
+				b.plant("k", "1"+first.wire[1:]) // as a release does, but no message
+				breakIt(t, other, "k", OnlyLease(string(first.wire.ID())))
+				if deaf {
+					synctest.Wait()
+					if r.done() {
+						t.Fatalf("before its poll: %+v", r)
+					}
+					elapse(3 * time.Second)
+				}
+				synctest.Wait()
+				if !r.done() || r.err != nil {
+					t.Fatalf("%+v", r)
+				}
+				if first.life != retired || r.lock.entry == first || p.count("C") != 1 {
+					t.Errorf("the broken entry is %v; %d cancels", first.life, p.count("C"))
+				}
+				wantCause(t, r.lock, nil)
+				if got := remote.Entry(b.lease("k")); got.ID() != r.lock.entry.wire.ID() || got.Broken() {
+					t.Errorf("lease %q", got)
+				}
+				free(t, r.lock)
+				_ = k.Release(ended) // planted away
+			})
+		})
+	}
+}
+
+// Rule 1: what a retired entry has, broken or not, is given back.
+func TestABrokenLeaseOfARetiredEntryIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		tagOf(b, "k")
+		l, _ := b.locker()
+		k := get(t, l, "k")
+		free(t, k)
+		b.plant("k", "0b"+k.entry.wire[2:]) // a late acquire, and a break
+		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		synctest.Wait()
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is still there: %q", got)
+		}
+	})
+}
+
+// Whatever answers cross, a held entry is stopped by its renewal alone.
+func TestAnAnswerToAPollThatAHeldLeaseIsBrokenHasItRenewed(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		operator, _ := b.locker()
+		k := get(t, l, "k")
+		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		synctest.Wait()
+		wantCause(t, k, nil)
+		breakIt(t, operator, "k")
+		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		synctest.Wait()
+		wantCause(t, k, ErrBroken)
+		if p.count("N") != 2 || p.count("C")+p.count("R") != 0 {
+			t.Errorf("%d renewals, %d cancels, %d releases", p.count("N"), p.count("C"), p.count("R"))
+		}
+		free(t, k)
+	})
+}
+
+// Renewals cross: the answer to one that was done before the break comes last.
+func TestALateAnswerDoesNotReviveABrokenLease(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(9 * time.Second))
+		operator, _ := b.locker()
+		k := get(t, l, "k")
+		first := true
+		p.via(func(op operation, call func() error) error {
+			err := call()
+			if op.kind == "N" && first {
+				first = false
+				time.Sleep(4 * time.Second)
+			}
+			return err
+		})
+		elapse(3500 * time.Millisecond)
+		breakIt(t, operator, "k")
+		elapse(3 * time.Second)
+		wantCause(t, k, ErrBroken)
+		elapse(time.Second) // the late answer
+		n := p.count("N")
+		elapse(3800 * time.Millisecond)
+		if p.count("N") != n || k.Remaining() <= 0 {
+			t.Errorf("%d renewals more; %v remaining of what was proven", p.count("N")-n, k.Remaining())
+		}
+		elapse(time.Second)
+		if k.Remaining() != 0 || b.lease("k") != "" {
+			t.Errorf("%v remaining, lease %q", k.Remaining(), b.lease("k"))
+		}
+		wantCause(t, k, ErrBroken)
+		if err := k.Release(t.Context()); err != ErrLost {
+			t.Errorf("Release: %v, want ErrLost", err)
+		}
+	})
+}
+
+// One who has overstayed is left to expire already.
+func TestMaxHoldAndBreak(t *testing.T) {
+	for name, c := range map[string]struct {
+		maxHold, breakAt time.Duration
+		want             error
+	}{
+		"broken after its time":      {time.Second, 2 * time.Second, ErrMaxHold},
+		"overstayed when broken":     {5 * time.Second, 2 * time.Second, ErrBroken},
+		"between break and renewal":  {2500 * time.Millisecond, 2 * time.Second, ErrMaxHold},
+		"broken at the same instant": {2 * time.Second, 2 * time.Second, ErrMaxHold},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker(TTL(9 * time.Second))
+				operator, _ := b.locker()
+				k := get(t, l, "k", MaxHold(c.maxHold))
+				elapse(c.breakAt)
+				breakIt(t, operator, "k")
+				elapse(4 * time.Second)
+				wantCause(t, k, c.want)
+				n := p.count("N")
+				elapse(2 * time.Second)
+				if p.count("N") != n {
+					t.Error("renewed")
+				}
+				free(t, k)
+				if b.lease("k") != "" {
+					t.Errorf("lease %q", b.lease("k"))
+				}
+			})
+		})
+	}
+}
