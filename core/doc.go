@@ -58,12 +58,12 @@
 //     lease, a restart without persistence, FLUSHALL, or an evicting
 //     maxmemory-policy lets a second holder in. The first is told at its next
 //     renewal, a third of its TTL later at most. Use noeviction, and check tokens;
-//     [RedisLocker.Check] finds a policy that evicts.
+//     [RedisLocker.Check] finds a policy that evicts. [ReplicaAck] makes it rarer
+//     for failovers, and not impossible.
 //   - That a holder stops. A process that is suspended, or code that does not
 //     heed its context, goes on after its lease has ended.
 //   - That the requests of one client are taken in the order they were sent, or
 //     that a request which was repeated runs once: that needs an idempotency key.
-//   - Redis Cluster, for now: [New] refuses its client.
 //
 // # The fencing token
 //
@@ -132,8 +132,38 @@
 // holder is a query string. When a lease is passed on inside a process the next
 // renewal says so: others read who held it a third of the TTL ago at most. Keys
 // and metadata are stored in the clear. Redis 7.0 or newer is needed (SET with NX
-// and GET together). It is tested on a single server of Redis 7.0. A Sentinel
-// client is accepted, and Valkey has the same commands, but neither is tested yet.
+// and GET together). It is tested on Redis 7.0: a single server, servers that
+// Sentinels watch, and a cluster. Valkey has the same commands and is not tested.
+//
+// # One server, Sentinels, a cluster
+//
+// The client tells: a *redis.Client of one server or of Sentinels
+// (redis.NewFailoverClient), or a *redis.ClusterClient, also from
+// redis.NewUniversalClient. Nothing else differs for a caller.
+//
+// After a failover all waits go on by themselves, in their order as far as the
+// new primary has it: the subscription is made anew, every process in line asks
+// again, holders renew. While nobody serves a key, those in line live through it
+// for 2 s, others get ErrBackend at once, and holders go on until their lease has
+// lapsed.
+//
+// On a cluster an operation goes to the master of its bucket's slot, by the client
+// of that node, with its pool and hooks; read-only routing makes no difference. A
+// node that is away holds up its own buckets only. What is asked of one node at the
+// same time is one call. A process listens on each bucket in which it has somebody
+// wait, over one connection to each node; a bucket that nobody has waited in for a
+// minute is left. Where a slot moves to, locks follow. While it is on its way,
+// operations on its buckets pause, because their keys are on both sides: for 2 s at
+// most, then they get ErrBackend, and a holder's renewals go on trying. That is
+// long for a slot of a few thousand keys.
+//
+// How soon a failover of a cluster is noticed depends on the client, too: go-redis
+// learns where slots are from any node that answers. Give it short timeouts
+// (redis.ClusterOptions.DialTimeout, ReadTimeout) if a node may hang rather than
+// die.
+//
+// With [ReplicaAck] a lock counts as acquired once replicas have acknowledged it.
+// What failovers came to with and without it is in RELIABILITY.md.
 //
 // # Rights
 //
@@ -198,7 +228,8 @@
 //	                     holders more, which brings their tokens
 //	a process in line    1 poll per key when the lease in the way would expire,
 //	                     at least every third of the TTL or 5 s
-//	a process            1 connection for its subscription, from its first wait on
+//	a process            1 connection for its subscription, from its first wait on;
+//	                     on a cluster 1 to each node
 //
 // However many requests of one process wait for a key, they are one entry in
 // Redis. What is asked at the same time, for any keys, travels together: up to 64

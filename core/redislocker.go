@@ -102,11 +102,9 @@ func WithObserver(o Observer) Option {
 // acquisitions. New does not talk to Redis; [RedisLocker.Check] does.
 //
 // Its error lists everything that is wrong: [ErrOption] for options out of
-// range, [ErrUnsupportedClient] for a nil client or one that this version
-// cannot be safe on: a *redis.Ring (keys move to another server when one
-// fails, and both would grant), an *AutoPipeliner (does not return while Redis
-// hangs), a *redis.ClusterClient (PUBLISH counts are node-local there, which
-// the handing over of locks relies on).
+// range, [ErrUnsupportedClient] for a nil client or one that it cannot be safe on:
+// a *redis.Ring (keys move to another server when one fails, and both would
+// grant), an *AutoPipeliner (does not return while Redis hangs).
 func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 	o := lockerOptions{settings: DefaultSettings(), prefix: defaultPrefix, tenure: defaultTenure}
 	host, _ := os.Hostname() // a nicety; "" is not shown

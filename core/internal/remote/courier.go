@@ -23,9 +23,9 @@ type courier struct {
 func newCourier(names *Keyspace, ack Ack) *courier {
 	c := &courier{ack: ack, strict: new(atomic.Bool)}
 	if names.cluster {
-		c.script, c.head = newScript(clusterWords), "0"
+		c.script, c.head = newScript(clusterWords+clusterNames), "0"
 	} else {
-		c.script, c.head = newScript(singleWords), names.bases[0].channels
+		c.script, c.head = newScript(singleWords+declared), names.bases[0].channels
 	}
 	return c
 }

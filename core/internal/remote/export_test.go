@@ -62,9 +62,10 @@ local redis = setmetatable({pcall = function(...)
   if said.SET and said.NX and said.GET then return {err = '@user_script: 7: ERR syntax error'} end
   return new.pcall(...)
 end}, {__index = new})
-` + newScript(singleWords).source)
-	c := courier{s, r.names, Ack{}}
-	r.single.send = c.single
+` + newScript(singleWords+declared).source)
+	c := newCourier(r.names, Ack{})
+	c.script = s
+	r.single.send = c.together
 }
 
 // CheckSource is the script by which a Check tries commands on a single server.

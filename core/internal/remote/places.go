@@ -19,7 +19,7 @@ const (
 	// that few would go together. (64 callers on three nodes, two cores: 1.5 times
 	// as many locks as with three trips at once. Where few call, it would cost them
 	// half a round trip.)
-	nodeCrowd      = 3
+	nodeCrowd      = 2
 	minDetourPause = 4 * time.Millisecond
 	maxDetourPause = 128 * time.Millisecond
 )

@@ -38,15 +38,11 @@ type script struct{ source, sha string }
 // a script's node knows who listens; and names come as arguments where one call is
 // for several slots, see courier.
 const (
-	singleWords = `
-local SHARDED, PUBLISH, NUMSUB = false, 'PUBLISH', 'NUMSUB'
-local NAMES, NAMED, FIRST = KEYS, 0, 2
-`
-	clusterWords = `
-local SHARDED, PUBLISH, NUMSUB = true, 'SPUBLISH', 'SHARDNUMSUB'
-local NAMES, NAMED, FIRST = KEYS, 0, 2
-if ARGV[1] ~= '0' then NAMES, NAMED, FIRST = ARGV, 1, 2 + ARGV[1] end
-`
+	singleWords  = "local SHARDED, PUBLISH, NUMSUB = false, 'PUBLISH', 'NUMSUB'\n"
+	clusterWords = "local SHARDED, PUBLISH, NUMSUB = true, 'SPUBLISH', 'SHARDNUMSUB'\n"
+
+	declared     = "local NAMES, NAMED, FIRST = KEYS, 0, 2\n"
+	clusterNames = declared + "if ARGV[1] ~= '0' then NAMES, NAMED, FIRST = ARGV, 1, 2 + ARGV[1] end\n"
 )
 
 func newScript(words string) script {
