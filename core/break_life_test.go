@@ -1,6 +1,7 @@
 package core
 
 import (
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -148,6 +149,40 @@ func TestALateAnswerDoesNotReviveABrokenLease(t *testing.T) {
 		if err := k.Release(t.Context()); err != ErrLost {
 			t.Errorf("Release: %v, want ErrLost", err)
 		}
+	})
+}
+
+// Nothing has a broken lease renewed any more: neither who joins the line, nor
+// another message, nor a renewal that failed.
+func TestABrokenLeaseIsNotRenewed(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(9 * time.Second))
+		operator, _ := b.locker()
+		warm(t, l)
+		k := get(t, l, "k")
+		first := true
+		p.via(func(op operation, call func() error) error {
+			if op.kind == "N" && first {
+				first = false
+				time.Sleep(2 * time.Second)
+				return io.EOF
+			}
+			return call()
+		})
+		elapse(3 * time.Second) // a renewal, which will fail
+		breakIt(t, operator, "k")
+		synctest.Wait()
+		wantCause(t, k, ErrBroken)
+		n := p.count("N")
+		r := begin(t.Context(), l, "k")
+		l.saidBroken(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
+		elapse(5 * time.Second)
+		if p.count("N") != n {
+			t.Errorf("%d renewals more", p.count("N")-n)
+		}
+		free(t, k)
+		synctest.Wait()
+		free(t, r.lock)
 	})
 }
 

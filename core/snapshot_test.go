@@ -84,7 +84,7 @@ func TestSnapshotTellsWhoWasToldToStop(t *testing.T) {
 		l, p := b.locker(TTL(3 * time.Second))
 		operator, _ := b.locker()
 		warm(t, l)
-		broken, over, lost := get(t, l, "broken"), get(t, l, "over", MaxHold(time.Second)), get(t, l, "lost")
+		broken, over, lost := get(t, l, "broken"), get(t, l, "over", MaxHold(500*time.Millisecond)), get(t, l, "lost")
 		breakIt(t, operator, "broken")
 		if _, err := operator.BreakNow(t.Context(), "lost"); err != nil {
 			t.Fatal(err)
