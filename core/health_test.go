@@ -202,9 +202,11 @@ func TestProbesAreFew(t *testing.T) {
 				before := p.count("probe")
 				elapse(time.Minute)
 				n := p.count("probe") - before
+				mu.Lock()
 				if most > 3 || n > 60 || n < 9 {
 					t.Errorf("%d probes at once, %d in a minute", most, n)
 				}
+				mu.Unlock()
 				if err := l.Close(); err != nil {
 					t.Error(err)
 				}
