@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"runtime"
 	"sync"
 	"time"
 
@@ -187,9 +188,23 @@ func (l *lane) kicked() {
 	l.kickLater()
 }
 
+// gathers tells whether a trip should let others run first. Those whom the last
+// one's answers have woken, and who are about to ask for more, then go with this
+// one, and the same operations make half as many trips. Where the last one had a
+// single operation nobody is to be expected, and on a busy machine it could be
+// long until it is this one's turn again.
+func (l *lane) gathers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size > 1
+}
+
 // travel makes trips until nothing is pending.
 func (l *lane) travel(t *trip) {
 	for {
+		if l.gathers() {
+			runtime.Gosched()
+		}
 		l.mu.Lock()
 		if n := len(l.under); len(l.pending) == 0 || n > l.most() && n-l.slow() > l.most() { // slow ones have come back
 			l.end(t)
