@@ -87,7 +87,7 @@ func allocationTable(r *trialResults) *table {
 
 // workAllocations is the worker's side.
 func workAllocations(addr string) ([]allocationFigures, error) {
-	rdb := newClient(circumstances{addr: addr, callers: handoffCallers})
+	rdb := newClient(circumstances{addrs: []string{addr}, callers: handoffCallers})
 	defer rdb.Close()
 	l, err := core.New(rdb, core.WithObserver(core.NopObserver{}))
 	if err != nil {

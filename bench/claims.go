@@ -38,6 +38,9 @@ func (r *results) claims() []claim {
 		hotOne, hotFour     = "hot 1×64 0ms", "hot 4×16 0ms"
 		hotOne1, hotFour1   = "hot 1×64 1ms", "hot 4×16 1ms"
 		alone, many, crowds = "distinct 1", "distinct 64", "distinct 512"
+
+		clusterMany                   = "cluster distinct 64"
+		clusterHotOne, clusterHotFour = "cluster hot 1×64 0ms", "cluster hot 4×16 0ms"
 	)
 	c := &claimant{results: r}
 
@@ -73,6 +76,14 @@ func (r *results) claims() []claim {
 	c.row = "distinct keys, 512 goroutines"
 	c.timesBestPeer(crowds, 2)
 	c.tail(crowds, nameLatchkey, 0.5, faster)
+
+	cluster := fmt.Sprintf("cluster of %d masters, ", clusterMasters)
+	c.row = cluster + "distinct keys, 64 goroutines"
+	c.times(clusterMany, 1.3, nameRueidislock, r.of(clusterMany, nameRueidislock))
+	c.row = cluster + "hot key, 1 × 64, empty section"
+	c.timesBestPeer(clusterHotOne, 60)
+	c.row = cluster + "hot key, 4 × 16, empty section"
+	c.timesBestPeer(clusterHotFour, 60)
 	c.trials()
 	return c.claims
 }

@@ -19,7 +19,8 @@ type locker interface {
 
 // circumstances are what a contender may want to know.
 type circumstances struct {
-	addr    string        // of Redis
+	addrs   []string // of Redis, or of the nodes of a cluster
+	cluster bool
 	callers int           // goroutines in this process
 	poll    time.Duration // how long those wait that ask again and again
 }
@@ -44,7 +45,8 @@ const (
 
 func onHotKeys(s scenario) bool      { return s.Hot }
 func onDistinctKeys(s scenario) bool { return !s.Hot }
-func inOneProcess(s scenario) bool   { return s.Hot && s.Processes == 1 }
+func hotOnOneServer(s scenario) bool { return s.Hot && !s.Cluster }
+func inOneProcess(s scenario) bool   { return hotOnOneServer(s) && s.Processes == 1 }
 
 func (c contender) fits(s scenario) bool { return c.fit == nil || c.fit(s) }
 
@@ -66,7 +68,7 @@ func contenders() []contender {
 	all := []contender{{name: nameLatchkey, kind: ours, open: openLatchkey()}}
 	if tenureZero != nil {
 		// It differs only where one key is wanted by many.
-		all = append(all, contender{name: nameTenure0, kind: ours, open: openLatchkey(tenureZero), fit: onHotKeys})
+		all = append(all, contender{name: nameTenure0, kind: ours, open: openLatchkey(tenureZero), fit: hotOnOneServer})
 	}
 	return append(all,
 		contender{name: nameRecipe, kind: peer, open: openRecipe},

@@ -18,21 +18,22 @@ type counters struct {
 	// into one packet, a round trip each. Pipelined requests that arrive
 	// together are one read, and one trip.
 	reads int64
+	// cpu is what the server has used, user and system time.
+	cpu time.Duration
 }
 
 func (c counters) since(earlier counters) counters {
-	return counters{commands: c.commands - earlier.commands, reads: c.reads - earlier.reads}
+	return counters{commands: c.commands - earlier.commands, reads: c.reads - earlier.reads, cpu: c.cpu - earlier.cpu}
 }
 
-// countersAt waits until at and reads the counters. Its own INFO is counted
-// neither as a command nor, in a difference of two, as a read.
-func (r *redisServer) countersAt(ctx context.Context, at time.Time) (counters, error) {
-	select {
-	case <-ctx.Done():
-		return counters{}, ctx.Err()
-	case <-time.After(time.Until(at)):
-	}
-	info, err := r.rdb.InfoMap(ctx, "stats", "commandstats").Result()
+func (c counters) and(other counters) counters {
+	return counters{commands: c.commands + other.commands, reads: c.reads + other.reads, cpu: c.cpu + other.cpu}
+}
+
+// counters reads them. The INFO that asks is counted neither as a command nor,
+// in a difference of two, as a read.
+func (r *redisServer) counters(ctx context.Context) (counters, error) {
+	info, err := r.rdb.InfoMap(ctx, "stats", "commandstats", "cpu").Result()
 	if err != nil {
 		return counters{}, err
 	}
@@ -41,8 +42,25 @@ func (r *redisServer) countersAt(ctx context.Context, at time.Time) (counters, e
 		return counters{}, fmt.Errorf("INFO stats: %w", err)
 	}
 	r.infos++
+	cpu, err := sumTimes(info["CPU"], "used_cpu_user", "used_cpu_sys")
+	if err != nil {
+		return counters{}, err
+	}
 	commands, err := sumCalls(info["Commandstats"])
-	return counters{commands: commands, reads: reads - r.infos}, err
+	return counters{commands: commands, reads: reads - r.infos, cpu: cpu}, err
+}
+
+// sumTimes adds up fields of the section cpu, which are in seconds.
+func sumTimes(section map[string]string, names ...string) (time.Duration, error) {
+	var sum time.Duration
+	for _, name := range names {
+		s, err := strconv.ParseFloat(section[name], 64)
+		if err != nil {
+			return 0, fmt.Errorf("INFO cpu: %w", err)
+		}
+		sum += time.Duration(s * float64(time.Second))
+	}
+	return sum, nil
 }
 
 // sumCalls adds up the calls in a section commandstats, whose lines are like

@@ -65,7 +65,7 @@ func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
 	measured := before + b.options.cutting
 	ctx, cancel := context.WithTimeout(ctx, b.options.warmup+measured+workerTimeout)
 	defer cancel()
-	crew, err := b.hireFor(ctx, cutScenario, c, cutSlice)
+	crew, err := b.hireFor(ctx, b.redis, cutScenario, c, cutSlice)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (b *bench) cutSubscriptions(ctx context.Context, from time.Time, first, end
 			return nil, ctx.Err()
 		case <-time.After(time.Until(from.Add(at))):
 		}
-		n, err := b.redis.rdb.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
+		n, err := b.redis[0].rdb.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
 		if err != nil {
 			return nil, err
 		}

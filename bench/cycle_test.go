@@ -24,7 +24,7 @@ func eachContender(b *testing.B, run func(b *testing.B, l locker)) {
 			continue
 		}
 		b.Run(c.name, func(b *testing.B) {
-			l, err := c.open(circumstances{addr: srv.Addr(), callers: benchCallers, poll: defaultPoll})
+			l, err := c.open(circumstances{addrs: []string{srv.Addr()}, callers: benchCallers, poll: defaultPoll})
 			if err != nil {
 				b.Fatal(err)
 			}

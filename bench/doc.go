@@ -1,5 +1,6 @@
 // Command bench measures Latchkey beside other ways to lock with Redis, all on
-// one Redis and in one run: trust the ratios, not the absolute figures.
+// one Redis, or one Redis Cluster, and in one run: trust the ratios, not the
+// absolute figures.
 //
 //	go run .                                     # everything, under five minutes
 //	go run . -case 'hot 4×16' -contender 'latch|redsync' -time 1s
@@ -11,9 +12,10 @@
 //
 //	go run . -case 'allocations|waiters|leases|cuts' -hold 10s -cuts 5s
 //
-// It starts a redis-server of its own. The callers of a case are goroutines of
-// worker processes, which are this program once more (see [work]): so the CPU
-// time of a contender is its own, and what it leaves behind disturbs nobody.
+// It starts redis-server processes of its own. The callers of a case are
+// goroutines of worker processes, which are this program once more (see [work]):
+// so the CPU time of a contender is its own, and what it leaves behind disturbs
+// nobody.
 // Every critical section is watched for a second holder; one that is seen, or a
 // contender that cannot be measured, makes the command exit with 1. A figure
 // that is missed does not.

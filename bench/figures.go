@@ -22,6 +22,7 @@ type figures struct {
 	Commands float64       `json:"redis_commands_each"`
 	Trips    float64       `json:"round_trips_each"`
 	CPU      time.Duration `json:"client_cpu_each_ns"`
+	RedisCPU time.Duration `json:"redis_cpu_each_ns"`
 	Section  time.Duration `json:"mean_section_ns"`
 
 	Goroutines spread `json:"goroutines"`
@@ -81,6 +82,7 @@ func newFigures(reports []*workReport, redis counters, measured time.Duration) *
 	if f.Acquired > 0 {
 		f.Commands = float64(redis.commands) / float64(f.Acquired)
 		f.Trips = float64(redis.reads) / float64(f.Acquired)
+		f.RedisCPU = redis.cpu / time.Duration(f.Acquired)
 		f.CPU = cpu / time.Duration(f.Acquired)
 		f.Section = held / time.Duration(f.Acquired)
 	}
@@ -100,6 +102,7 @@ func medians(rounds []*figures) *figures {
 		Commands:   median(rounds, func(f *figures) float64 { return f.Commands }),
 		Trips:      median(rounds, func(f *figures) float64 { return f.Trips }),
 		CPU:        median(rounds, func(f *figures) time.Duration { return f.CPU }),
+		RedisCPU:   median(rounds, func(f *figures) time.Duration { return f.RedisCPU }),
 		Section:    median(rounds, func(f *figures) time.Duration { return f.Section }),
 		Goroutines: medianSpread(rounds, func(f *figures) spread { return f.Goroutines }),
 		Processes:  medianSpread(rounds, func(f *figures) spread { return f.Processes }),

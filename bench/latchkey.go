@@ -9,14 +9,14 @@ import (
 )
 
 type latchkeyLocker struct {
-	rdb    *redis.Client
+	rdb    redis.UniversalClient
 	locker *core.RedisLocker
 }
 
 // openLatchkey has Latchkey with its defaults but for opts.
 func openLatchkey(opts ...core.Option) func(circumstances) (locker, error) {
 	return func(c circumstances) (locker, error) {
-		rdb := newClient(c)
+		rdb := newClientFor(c)
 		l, err := core.New(rdb, opts...)
 		if err != nil {
 			_ = rdb.Close()

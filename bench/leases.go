@@ -60,7 +60,7 @@ func leaseTable(r *trialResults) *table {
 // workLeases is the worker's side.
 func workLeases(n int, hold time.Duration, addr string) (*leaseFigures, error) {
 	others := runtime.NumGoroutine()
-	rdb := newClient(circumstances{addr: addr, callers: leaseCallers})
+	rdb := newClient(circumstances{addrs: []string{addr}, callers: leaseCallers})
 	defer rdb.Close()
 	l, err := core.New(rdb, core.TTL(leaseTTL))
 	if err != nil {

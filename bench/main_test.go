@@ -37,7 +37,7 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
 	var stdout, stderr strings.Builder
-	args := []string{"-case", "^(distinct 16|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "250ms", "-warmup", "200ms",
+	args := []string{"-case", "^(distinct 16|cluster distinct 64|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "250ms", "-warmup", "200ms",
 		"-leases", "500", "-hold", "200ms", "-waiters", "200", "-cuts", "400ms",
 		"-json", file, "-md", filepath.Join(dir, "results.md")}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
@@ -51,8 +51,8 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Cases) != 3 {
-		t.Fatalf("%d cases; want 3", len(r.Cases))
+	if len(r.Cases) != 4 {
+		t.Fatalf("%d cases; want 4", len(r.Cases))
 	}
 	if err := r.Trials.plausible(); err != nil {
 		t.Error(err)
@@ -91,6 +91,8 @@ func plausible(f *figures, c contender) error {
 		return fmt.Errorf("nothing was acquired")
 	case f.WaitP50 > f.WaitP99 || f.WaitP99 > f.WaitMax || f.WaitMax == 0 || f.CycleP50 == 0:
 		return fmt.Errorf("waits of %v, %v, %v", f.WaitP50, f.WaitP99, f.WaitMax)
+	case f.RedisCPU == 0 && c.kind != reference:
+		return fmt.Errorf("no CPU time of Redis")
 	case f.CPU == 0 && c.kind != reference:
 		return fmt.Errorf("no CPU time")
 	case c.kind != reference && (f.Commands == 0 || f.Trips == 0):

@@ -17,7 +17,7 @@ const workerTimeout = settle + patience + 10*time.Second
 type bench struct {
 	options *options
 	dir     string // for files that are gone afterwards
-	redis   *redisServer
+	redis   site   // one server
 }
 
 // measure runs what o asks for on a Redis of its own. It prints each case as
@@ -32,7 +32,7 @@ func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*resu
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	server, err := startRedis(ctx, dir)
+	server, err := startRedis(ctx, dir, false)
 	if err != nil {
 		return nil, err
 	}
@@ -42,22 +42,15 @@ func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*resu
 		return nil, err
 	}
 
-	b := &bench{options: o, dir: dir, redis: server}
+	b := &bench{options: o, dir: dir, redis: site{server}}
 	r := &results{Machine: thisMachine(version), Options: o.String()}
 	for _, line := range r.Machine.lines() {
 		if _, err := fmt.Fprintln(stdout, line); err != nil {
 			return nil, err
 		}
 	}
-	for _, s := range scenarios {
-		c, err := b.measureCase(ctx, s, progress)
-		if err != nil {
-			return nil, err
-		}
-		r.Cases = append(r.Cases, c)
-		if err := printCase(stdout, c); err != nil {
-			return nil, err
-		}
+	if r.Cases, err = b.measureCases(ctx, scenarios, stdout, progress); err != nil {
+		return nil, err
 	}
 	if r.Trials, err = b.measureTrials(ctx, stdout, progress); err != nil {
 		return nil, err
@@ -66,10 +59,39 @@ func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*resu
 	return r, nil
 }
 
+// measureCases runs the cases, on the one server or on a cluster that is started
+// for the first that needs it.
+func (b *bench) measureCases(ctx context.Context, scenarios []scenario, stdout, progress io.Writer) ([]*caseResult, error) {
+	var cluster site
+	defer func() { cluster.stop() }()
+	var results []*caseResult
+	for _, s := range scenarios {
+		at := b.redis
+		if s.Cluster {
+			if cluster == nil {
+				var err error
+				if cluster, err = startCluster(ctx, b.dir); err != nil {
+					return nil, err
+				}
+			}
+			at = cluster
+		}
+		c, err := b.measureCase(ctx, at, s, progress)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, c)
+		if err := printCase(stdout, c); err != nil {
+			return nil, err
+		}
+	}
+	return results, nil
+}
+
 // measureCase runs all contenders in turn, and that as often as there are
 // rounds: what slows the machine for a while then slows all of them. A round
 // that fails is noted and left out.
-func (b *bench) measureCase(ctx context.Context, s scenario, progress io.Writer) (*caseResult, error) {
+func (b *bench) measureCase(ctx context.Context, at site, s scenario, progress io.Writer) (*caseResult, error) {
 	result := &caseResult{Scenario: s}
 	contenders := b.options.contendersFor(s)
 	for _, c := range contenders {
@@ -77,7 +99,7 @@ func (b *bench) measureCase(ctx context.Context, s scenario, progress io.Writer)
 	}
 	for range b.options.rounds {
 		for i, c := range contenders {
-			f, err := b.run(ctx, s, c)
+			f, err := b.run(ctx, at, s, c)
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
 			}
@@ -95,25 +117,25 @@ func (b *bench) measureCase(ctx context.Context, s scenario, progress io.Writer)
 }
 
 // run is one contender in one scenario, once.
-func (b *bench) run(ctx context.Context, s scenario, c contender) (*figures, error) {
-	ctx, cancel := context.WithTimeout(ctx, b.options.warmup+b.options.time+workerTimeout)
+func (b *bench) run(ctx context.Context, at site, s scenario, c contender) (*figures, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.options.warmupOf(s)+b.options.timeOf(s)+workerTimeout)
 	defer cancel()
-	crew, err := b.hireFor(ctx, s, c, 0)
+	crew, err := b.hireFor(ctx, at, s, c, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer crew.dismiss()
 
-	from := time.Now().Add(b.options.warmup)
-	when := schedule{from, from.Add(b.options.time)}
+	from := time.Now().Add(b.options.warmupOf(s))
+	when := schedule{from, from.Add(b.options.timeOf(s))}
 	if err := crew.begin(when); err != nil {
 		return nil, err
 	}
-	before, err := b.redis.countersAt(ctx, when.From)
+	before, err := at.countersAt(ctx, when.From)
 	if err != nil {
 		return nil, err
 	}
-	after, err := b.redis.countersAt(ctx, when.To)
+	after, err := at.countersAt(ctx, when.To)
 	if err != nil {
 		return nil, err
 	}
@@ -121,13 +143,13 @@ func (b *bench) run(ctx context.Context, s scenario, c contender) (*figures, err
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	return newFigures(reports, after.since(before), b.options.time), nil
+	return newFigures(reports, after.since(before), b.options.timeOf(s)), nil
 }
 
-// hireFor hires the workers for a contender in a scenario, on an empty Redis.
+// hireFor hires the workers for a contender in a scenario, and empties Redis.
 // With a slice that is not zero they count acquisitions in such slices.
-func (b *bench) hireFor(ctx context.Context, s scenario, c contender, slice time.Duration) (*crew, error) {
-	if err := b.redis.flush(ctx); err != nil {
+func (b *bench) hireFor(ctx context.Context, at site, s scenario, c contender, slice time.Duration) (*crew, error) {
+	if err := at.flush(ctx); err != nil {
 		return nil, err
 	}
 	file := filepath.Join(b.dir, "witness")
@@ -138,7 +160,7 @@ func (b *bench) hireFor(ctx context.Context, s scenario, c contender, slice time
 	for i := range s.Processes {
 		jobs = append(jobs, job{
 			Contender: c.name, Scenario: s, Process: i,
-			Addr: b.redis.addr(), Witness: file, Poll: b.options.poll, Slice: slice,
+			Addrs: at.addrs(), Witness: file, Poll: b.options.poll, Slice: slice,
 		})
 	}
 	return hire(ctx, jobs)

@@ -34,8 +34,8 @@ func parseOptions(args []string, stderr io.Writer) (*options, error) {
 	}
 	cases := pattern("case", "names such as \"hot 4×16 1ms\" or \"distinct 64\"")
 	contenders := pattern("contender", "names such as \"latchkey\" or \"redsync\"")
-	flags.DurationVar(&o.time, "time", 1200*time.Millisecond, "how long each contender is measured in each case")
-	flags.DurationVar(&o.warmup, "warmup", 500*time.Millisecond, "how long it runs before that")
+	flags.DurationVar(&o.time, "time", time.Second, "how long each contender is measured in each case; half as long on a cluster")
+	flags.DurationVar(&o.warmup, "warmup", 400*time.Millisecond, "how long it runs before that; half as long on a cluster")
 	flags.DurationVar(&o.poll, "poll", defaultPoll, "how long the peers that poll wait before they ask again")
 	flags.IntVar(&o.rounds, "rounds", 1, "run the contenders of a case this many times, in turn, and show medians")
 	flags.IntVar(&o.leases, "leases", 100_000, "how many leases the case \"leases\" holds")
@@ -109,7 +109,14 @@ func (o *options) contendersFor(s scenario) []contender {
 	return some
 }
 
+// timeOf is how long a contender is measured in a case. On a cluster it is half
+// as long, so that all takes less than five minutes.
+func (o *options) timeOf(s scenario) time.Duration { return o.time / s.haste() }
+
+// warmupOf is how long it runs before that.
+func (o *options) warmupOf(s scenario) time.Duration { return o.warmup / s.haste() }
+
 // String is for the report.
 func (o *options) String() string {
-	return fmt.Sprintf("%v for each contender and case after %v, polls each %v, rounds: %d", o.time, o.warmup, o.poll, o.rounds)
+	return fmt.Sprintf("%v for each contender and case after %v (on a cluster half as long), polls each %v, rounds: %d", o.time, o.warmup, o.poll, o.rounds)
 }

@@ -12,14 +12,14 @@ import (
 // owner, asked again each poll, and a compare-and-delete. (SETNX of go-redis
 // with an expiry sends SET NX PX.)
 type recipe struct {
-	rdb  *redis.Client
+	rdb  redis.UniversalClient
 	poll time.Duration
 }
 
 var compareAndDelete = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
 
 func openRecipe(c circumstances) (locker, error) {
-	return &recipe{newClient(c), c.poll}, nil
+	return &recipe{newClientFor(c), c.poll}, nil
 }
 
 // lazyPoll is what served the recipe best, of 1, 5, 20 and 100 ms, on a hot key

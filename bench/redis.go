@@ -26,21 +26,22 @@ const (
 // without persistence.
 type redisServer struct {
 	port   int
+	bus    int // the port by which a cluster's nodes talk; 0 if it is no node
 	handle *os.Process
 	done   chan struct{} // closed when it has exited
 	rdb    *redis.Client // for what is no contender's
-	infos  int64         // how often countersAt has asked
+	infos  int64         // how often counters has asked
 }
 
 // startRedis starts the redis-server that is on PATH, with its files in dir,
-// and returns when it answers.
-func startRedis(ctx context.Context, dir string) (*redisServer, error) {
+// and returns when it answers. A node is for a cluster that is yet to be formed.
+func startRedis(ctx context.Context, dir string, node bool) (*redisServer, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, fmt.Errorf("%w: install it (apt-get install redis-server, brew install redis)", err)
 	}
 	for attempt := 1; ; attempt++ {
-		r, err := tryRedis(ctx, bin, dir)
+		r, err := tryRedis(ctx, bin, dir, node)
 		if err == nil {
 			return r, nil
 		}
@@ -53,14 +54,23 @@ func startRedis(ctx context.Context, dir string) (*redisServer, error) {
 
 func logPath(dir string) string { return filepath.Join(dir, "redis-server.log") }
 
-func tryRedis(ctx context.Context, bin, dir string) (*redisServer, error) {
+func tryRedis(ctx context.Context, bin, dir string, node bool) (*redisServer, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
 	r := &redisServer{port: port, done: make(chan struct{})}
-	cmd := exec.Command(bin, "--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--logfile", logPath(dir),
-		"--save", "", "--appendonly", "no", "--daemonize", "no")
+	args := []string{
+		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--logfile", logPath(dir),
+		"--save", "", "--appendonly", "no", "--daemonize", "no",
+	}
+	if node {
+		if r.bus, err = freePort(); err != nil {
+			return nil, err
+		}
+		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(r.bus))
+	}
+	cmd := exec.Command(bin, args...)
 	dieWithParent(cmd)
 	started := make(chan error)
 	go func() {
@@ -80,7 +90,7 @@ func tryRedis(ctx context.Context, bin, dir string) (*redisServer, error) {
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	r.rdb = newClient(circumstances{addr: r.addr()})
+	r.rdb = newClient(circumstances{addrs: []string{r.addr()}})
 	if err := r.awaitAnswer(ctx); err != nil {
 		r.stop()
 		return nil, err
@@ -139,9 +149,6 @@ func (r *redisServer) version(ctx context.Context) (string, error) {
 	info, err := r.rdb.InfoMap(ctx, "server").Result()
 	return info["Server"]["redis_version"], err
 }
-
-// flush forgets what the last contender has left.
-func (r *redisServer) flush(ctx context.Context) error { return r.rdb.FlushAll(ctx).Err() }
 
 // stop ends the process and returns when it is gone.
 func (r *redisServer) stop() {

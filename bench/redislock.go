@@ -8,7 +8,7 @@ import (
 )
 
 type redislockLocker struct {
-	rdb     *redis.Client
+	rdb     redis.UniversalClient
 	locks   *redislock.Client
 	options redislock.Options
 }
@@ -19,7 +19,7 @@ type redislockLocker struct {
 // callers, and a deadline of the context's own, which spares the Client making
 // one for each call.
 func openRedislock(c circumstances) (locker, error) {
-	rdb := newClient(c)
+	rdb := newClientFor(c)
 	return newRedislockLocker(rdb, rdb, c), nil
 }
 
@@ -28,7 +28,7 @@ func openRedislock(c circumstances) (locker, error) {
 // price: a call does not return while Redis hangs, whatever its context says.
 // redislock's documentation does not mention it.
 func openPipelinedRedislock(c circumstances) (locker, error) {
-	rdb := newClient(c)
+	rdb := newClientFor(c)
 	pipeliner, err := rdb.AutoPipeline()
 	if err != nil {
 		_ = rdb.Close()
@@ -37,7 +37,7 @@ func openPipelinedRedislock(c circumstances) (locker, error) {
 	return newRedislockLocker(rdb, pipeliner, c), nil
 }
 
-func newRedislockLocker(rdb *redis.Client, via redislock.RedisClient, c circumstances) *redislockLocker {
+func newRedislockLocker(rdb redis.UniversalClient, via redislock.RedisClient, c circumstances) *redislockLocker {
 	return &redislockLocker{
 		rdb:     rdb,
 		locks:   redislock.New(via),

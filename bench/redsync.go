@@ -11,7 +11,7 @@ import (
 )
 
 type redsyncLocker struct {
-	rdb     *redis.Client
+	rdb     redis.UniversalClient
 	sync    *redsync.Redsync
 	options []redsync.Option
 }
@@ -23,7 +23,7 @@ var errNotUnlocked = errors.New("redsync: the lock was not ours any more")
 // while the others wait); and a short constant delay instead of 50 to 250 ms.
 // A refused try also sends the release script, which no option turns off.
 func openRedsync(c circumstances) (locker, error) {
-	rdb := newClient(c)
+	rdb := newClientFor(c)
 	return &redsyncLocker{
 		rdb:  rdb,
 		sync: redsync.New(goredis.NewPool(rdb)),

@@ -38,6 +38,7 @@ func columns(s scenario) []column {
 		{"commands", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Commands) }},
 		{"trips", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Trips) }},
 		{"client CPU", func(f, _ *figures) string { return short(f.CPU) }},
+		{"Redis CPU", func(f, _ *figures) string { return short(f.RedisCPU) }},
 		{"per goroutine", func(f, _ *figures) string { return f.Goroutines.String() }},
 	}
 	if s.Processes > 1 {
@@ -120,8 +121,11 @@ const legend = `A wait is the time from the call until the lock is held; waits t
 flatters those who starve some of their waiters. A cycle lasts until the lock has been given back, too. Commands are
 what Redis executed for each acquisition, those inside scripts as well; trips are how often it read from a socket for
 each (requests that arrive together are one). Client CPU is user and system time of the worker processes for each
-acquisition. Per goroutine and per process are the least and the most acquisitions that one had. Every critical section
+acquisition, Redis CPU that of all its servers. Per goroutine and per process are the least and the most acquisitions that one had. Every critical section
 is watched for a second holder: overlaps.
+
+A cluster is of the run's own and on the same machine. It has no replicas, so that all its nodes take their part of the
+load; how long a master's failure keeps a lock is not measured here.
 
 The best peer is the one with the most acquisitions per second in that case. A variant is a peer made faster at a price,
 and is not the best peer: "recipe, lazy" polls each 20 ms, so that who has had the lock mostly has it again; "redislock,
@@ -141,7 +145,7 @@ func (r *results) writeMarkdown(w io.Writer) error {
 			_, err = fmt.Fprintf(w, format, args...)
 		}
 	}
-	print("# Latchkey and its peers, measured\n\nWritten by `make bench`. One Redis, one machine, one run: trust the ratios.\n\n")
+	print("# Latchkey and its peers, measured\n\nWritten by `make bench`. One machine, one run: trust the ratios.\n\n")
 	for _, line := range r.Machine.lines() {
 		print("- %s\n", line)
 	}

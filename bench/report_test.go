@@ -77,6 +77,18 @@ func TestClaims(t *testing.T) {
 			hot(1, 64, time.Millisecond), map[string]*figures{nameLatchkey: {Acquired: 1, WaitP99: 81 * time.Millisecond, Section: time.Millisecond}},
 			"hot key, 1 × 64, 1 ms section", "p99 wait", fail,
 		},
+		"reached on a cluster": {
+			onCluster(distinct(64)), map[string]*figures{nameLatchkey: rated(13), nameRueidislock: rated(10), nameRecipe: rated(12)},
+			"cluster of 3 masters, distinct keys, 64 goroutines", "acquisitions/s ≥ 1.3 × rueidislock", pass,
+		},
+		"missed on a cluster": {
+			onCluster(hot(4, 16, 0)), map[string]*figures{nameLatchkey: rated(599), nameRecipe: rated(10)},
+			"cluster of 3 masters, hot key, 4 × 16, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", fail,
+		},
+		"what a cluster reaches is not claimed of one server": {
+			onCluster(distinct(64)), map[string]*figures{nameLatchkey: rated(13), nameRueidislock: rated(10)},
+			"distinct keys, 64 goroutines", "acquisitions/s ≥ 1.6", notRun,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := invented(c.scenario, c.of).Claims

@@ -21,7 +21,7 @@ type rueidislockLocker struct{ locks rueidislock.Locker }
 // grants that are on their way.
 func openRueidislock(c circumstances) (locker, error) {
 	l, err := rueidislock.NewLocker(rueidislock.LockerOption{
-		ClientOption:   rueidis.ClientOption{InitAddress: []string{c.addr}},
+		ClientOption:   rueidis.ClientOption{InitAddress: c.addrs},
 		KeyMajority:    1,
 		NoLoopTracking: true,
 		KeyValidity:    ttl,

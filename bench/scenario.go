@@ -14,6 +14,7 @@ type scenario struct {
 	Hot        bool          `json:"hot"`            // all want the same keys; else each goroutine has its own
 	Keys       int           `json:"keys,omitempty"` // how many, if hot; zero is one
 	Section    time.Duration `json:"section_ns"`
+	Cluster    bool          `json:"cluster,omitempty"` // on a Redis Cluster; else on one server
 }
 
 // keysPerCaller is how many keys a goroutine with keys of its own takes in
@@ -32,6 +33,10 @@ func (s scenario) slots() int {
 
 // title is for people.
 func (s scenario) title() string {
+	if s.Cluster {
+		s.Cluster = false
+		return s.title() + fmt.Sprintf(", on a cluster of %d masters", clusterMasters)
+	}
 	if !s.Hot {
 		return fmt.Sprintf("Distinct keys, %s, empty section", plural(s.Goroutines, "goroutine"))
 	}
@@ -64,11 +69,25 @@ func hot(processes, goroutines int, section time.Duration) scenario {
 	}
 }
 
+// haste is by what the time that the options say is divided.
+func (s scenario) haste() time.Duration {
+	if s.Cluster {
+		return 2
+	}
+	return 1
+}
+
+// onCluster is the same on a cluster.
+func onCluster(s scenario) scenario {
+	s.Name, s.Cluster = "cluster "+s.Name, true
+	return s
+}
+
 // scenarios are all cases, in the order in which they run.
 func scenarios() []scenario {
 	all := []scenario{distinct(1), distinct(16), distinct(64), distinct(512)}
 	for _, section := range []time.Duration{0, time.Millisecond, 5 * time.Millisecond} {
 		all = append(all, hot(1, 64, section), hot(4, 16, section))
 	}
-	return all
+	return append(all, onCluster(distinct(64)), onCluster(hot(1, 64, 0)), onCluster(hot(4, 16, 0)))
 }

@@ -105,7 +105,7 @@ func (b *bench) runInWorker(ctx context.Context, j trialJob, bound time.Duration
 	}
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
-	crew, err := hire(ctx, []job{{Trial: &j, Addr: b.redis.addr()}})
+	crew, err := hire(ctx, []job{{Trial: &j, Addrs: b.redis.addrs()}})
 	if err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func workTrial(j job, questions *json.Decoder, answers *json.Encoder) error {
 		return err
 	}
 	go endWith(questions)
-	report, err := work(*j.Trial, j.Addr)
+	report, err := work(*j.Trial, j.Addrs[0])
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ const (
 
 // workWaiters is the worker's side.
 func workWaiters(n int, addr string) (*waiterFigures, error) {
-	rdb := newClient(circumstances{addr: addr, callers: 1})
+	rdb := newClient(circumstances{addrs: []string{addr}, callers: 1})
 	defer rdb.Close()
 	holders, err := core.New(rdb)
 	if err != nil {

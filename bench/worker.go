@@ -36,12 +36,12 @@ type job struct {
 	Contender string        `json:"contender"`
 	Scenario  scenario      `json:"scenario"`
 	Process   int           `json:"process"` // which of the scenario's, from 0
-	Addr      string        `json:"addr"`    // of Redis
+	Addrs     []string      `json:"addrs"`   // of Redis, or of a cluster's nodes
 	Witness   string        `json:"witness"` // the file
 	Poll      time.Duration `json:"poll_ns"`
 	// Slice has acquisitions counted in slices of time; zero does not.
 	Slice time.Duration `json:"slice_ns,omitempty"`
-	// Trial is another work than to be a scenario's callers; it needs Addr only.
+	// Trial is another work than to be a scenario's callers; it needs Addrs only.
 	Trial *trialJob `json:"trial,omitempty"`
 }
 
@@ -90,7 +90,7 @@ func runWorker(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer w.close()
-	l, err := c.open(circumstances{addr: j.Addr, callers: j.Scenario.Goroutines, poll: j.Poll})
+	l, err := c.open(circumstances{addrs: j.Addrs, cluster: j.Scenario.Cluster, callers: j.Scenario.Goroutines, poll: j.Poll})
 	if err != nil {
 		return err
 	}
