@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // What the tests of package remote_test need of the inside. They cannot be in
@@ -17,9 +20,49 @@ func (n Names) Parts() (lease, queue, fence string) { return n.lease, n.queue, n
 // Channel returns the name of a process's channel.
 func (r *Room) Channel(p Process) string { return r.names.channel(0, p) }
 
+// ChannelOf returns the name of a process's channel for one ear.
+func (r *Room) ChannelOf(e Ear, p Process) string { return r.names.channel(e, p) }
+
 // Limits returns how many trips may be under way at once, without and with slow
 // ones.
 func (r *Room) Limits() (trips, limit int) { return r.single.trips, r.single.limit }
+
+// Lanes is how many nodes of a cluster operations travel to.
+func (r *Room) Lanes() int {
+	r.places.mu.Lock()
+	defer r.places.mu.Unlock()
+	return len(r.places.lanes)
+}
+
+// Move has an ear that is open listen at another server.
+func (l *Listener) Move(e Ear, at redis.UniversalClient, sessions *sync.WaitGroup) {
+	l.place(e, at, sessions)
+}
+
+// Strict has the room's script meet servers that carry out none for several slots,
+// as Redis does with one that begins so.
+func (r *Room) Strict() {
+	r.places.courier.script = scriptOf("#!lua\n" + newScript(clusterWords+clusterNames).source)
+}
+
+// Pipelines has the room send a call for each bucket, as to servers that carry out
+// no script for several slots.
+func (r *Room) Pipelines(on bool) { r.places.courier.strict.Store(on) }
+
+// Call has the handler be busy for a moment.
+func (l *Listener) Call() { l.call(func() {}) }
+
+// Together has operations on one node of a cluster travel in one trip.
+func (r *Room) Together(ops []Op, done func(i int, a Answer)) {
+	l := r.places.of(ops[0].names)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i, o := range ops {
+		r.open.Add(1)
+		l.enqueue(task{room: r, op: o, done: func(a Answer) { done(i, a) }})
+	}
+	l.start()
+}
 
 // Wanting returns e with another number of fencing tokens to reserve.
 func (e Entry) Wanting(tokens int) Entry {

@@ -112,7 +112,10 @@ func (l *Listener) Shut(e Ear) {
 // own timeouts, or when the client is closed. The handler must not call Close.
 func (l *Listener) Close() {
 	l.cancel()
-	<-l.done
+	select {
+	case <-l.done:
+	case <-time.After(2 * closeGrace): // asking a cluster for its nodes
+	}
 	l.calling.Lock() // a call may still be under way, and is the last
 	defer l.calling.Unlock()
 }
@@ -131,6 +134,21 @@ func (l *Listener) call(f func()) {
 	defer l.calling.Unlock()
 	if l.ctx.Err() == nil {
 		f()
+	}
+}
+
+// change has f change what is known of an ear, with mu held, and then calls what
+// f returns, of the handler, if anything. In one: the handler would else be told
+// that an ear is up at its new place before it is told that it was down, and
+// would take it for down ever after.
+func (l *Listener) change(f func() (tell func())) {
+	l.calling.Lock()
+	defer l.calling.Unlock()
+	l.mu.Lock()
+	tell := f()
+	l.mu.Unlock()
+	if tell != nil && l.ctx.Err() == nil {
+		tell()
 	}
 }
 
@@ -186,7 +204,7 @@ func (l *Listener) attend(sessions *sync.WaitGroup) (next time.Time) {
 	}
 	l.mu.Unlock()
 	for _, e := range open {
-		at, err := l.room.locate(l.ctx, e) // which may take a trip
+		at, err := l.room.locate(e) // which may take a trip
 		if err != nil {
 			l.lost(e, nil, err) // which rouses us
 			continue
@@ -198,22 +216,22 @@ func (l *Listener) attend(sessions *sync.WaitGroup) (next time.Time) {
 
 // place has an ear listen at a server.
 func (l *Listener) place(e Ear, at redis.UniversalClient, sessions *sync.WaitGroup) {
-	l.mu.Lock()
-	sub := l.ears[e]
-	if sub == nil || sub.session != nil && sub.session.at == at {
-		l.mu.Unlock()
-		return
-	}
-	before := sub.session
-	if before != nil {
-		before.drop(e)
-	}
-	sub.session = l.sessionAt(at, sessions)
-	sub.session.take(e)
-	l.mu.Unlock()
-	if before != nil {
-		l.call(func() { l.handler.Down(e, errMoved) })
-	}
+	l.change(func() func() {
+		sub := l.ears[e]
+		if sub == nil || sub.session != nil && sub.session.at == at {
+			return nil
+		}
+		before := sub.session
+		sub.session = l.sessionAt(at, sessions)
+		sub.session.take(e)
+		if before == nil {
+			return nil
+		}
+		// The old node is not asked to end the subscription: it does so by
+		// itself, and would refuse to be asked about a slot that it has not.
+		before.forget(e)
+		return func() { l.handler.Down(e, errMoved) }
+	})
 }
 
 // sessionAt returns the session with a server. The caller holds mu.
@@ -231,33 +249,32 @@ func (l *Listener) sessionAt(at redis.UniversalClient, sessions *sync.WaitGroup)
 
 // confirmed takes note that a subscription is confirmed.
 func (l *Listener) confirmed(e Ear, s *session) {
-	l.mu.Lock()
-	sub := l.ears[e]
-	mine := sub != nil && sub.session == s
-	if mine {
+	l.change(func() func() {
+		sub := l.ears[e]
+		if sub == nil || sub.session != s {
+			return nil
+		}
 		sub.pause = 0
-	}
-	l.mu.Unlock()
-	if mine {
-		l.call(func() { l.handler.Up(e) })
-	}
+		return func() { l.handler.Up(e) }
+	})
 }
 
 // lost takes note that an ear's subscription with s, or without any, has failed.
 func (l *Listener) lost(e Ear, s *session, err error) {
-	l.mu.Lock()
-	sub := l.ears[e]
-	mine := sub != nil && sub.session == s
-	if mine {
+	mine := false
+	l.change(func() func() {
+		sub := l.ears[e]
+		if mine = sub != nil && sub.session == s; !mine {
+			return nil
+		}
 		sub.session = nil
 		sub.pause = min(max(minReconnect, 2*sub.pause), maxReconnect)
 		sub.again = time.Now().Add(sub.pause)
-	}
-	l.mu.Unlock()
+		return func() { l.handler.Down(e, err) }
+	})
 	if !mine {
 		return
 	}
-	l.call(func() { l.handler.Down(e, err) })
 	if l.room.places != nil {
 		l.room.places.survey()
 	}

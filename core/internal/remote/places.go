@@ -46,10 +46,27 @@ type places struct {
 	lanes     map[*redis.Client]*lane
 	homeless  []task    // their bucket's place is being looked for
 	seeking   time.Time // since when the client has been asked for a place; zero if it is not
+	lost      lost
 	listeners map[*Listener]struct{}
 	surveying bool
 	round     int // of the survey
 }
+
+// lost is that the client cannot learn where the nodes are: while it lasts, nobody
+// who needs an answer at once waits for that to be found out again. Guarded by
+// places.mu.
+type lost struct {
+	since time.Time // zero if it can
+	fault error     // the last
+	pause time.Duration
+	again *time.Timer // asks on nobody's behalf
+}
+
+// unplaced is the error of an operation that was not sent, because it was not
+// known where to.
+type unplaced struct{ error }
+
+func (u unplaced) Unwrap() error { return u.error }
 
 // detours are what has become of a task that its first trip has not settled.
 type detours struct {
@@ -95,7 +112,10 @@ func (p *places) down(n Names) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.seeking.IsZero() && time.Since(p.seeking) > silence {
+	switch {
+	case !p.lost.since.IsZero():
+		return &DownError{p.lost.since, p.lost.fault}
+	case !p.seeking.IsZero() && time.Since(p.seeking) > silence:
 		return &DownError{Since: p.seeking}
 	}
 	return nil
@@ -122,7 +142,10 @@ func (p *places) seek() {
 				l.do(*k)
 				continue
 			}
-			k.err = err
+			k.err = unplaced{err}
+			if p.room.ctx.Err() != nil {
+				k.err = ErrRoomClosed
+			}
 			if sent := time.Now(); !p.detour(k, sent) {
 				k.answer(sent)
 			}
@@ -133,14 +156,51 @@ func (p *places) seek() {
 // locate asks the client where a bucket is, and notes it.
 func (p *places) locate(bucket byte) (*lane, error) {
 	node, err := p.rdb.MasterForKey(p.room.ctx, p.names.bases[bucket].fence)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.learnt(err)
 	if err != nil {
 		return nil, err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	l := p.lane(node)
 	p.to[bucket].Store(l)
 	return l, nil
+}
+
+// learnt notes whether the client knows the nodes. The caller holds mu.
+func (p *places) learnt(err error) {
+	switch {
+	case err == nil || refused(err):
+		p.lost.since, p.lost.fault, p.lost.pause = time.Time{}, nil, 0
+	case p.room.ctx.Err() != nil:
+	case p.lost.since.IsZero():
+		p.lost.since, p.lost.pause = time.Now(), minProbePause
+		p.lost.again = time.AfterFunc(minProbePause, p.lookAgain)
+		fallthrough
+	default:
+		p.lost.fault = err
+	}
+}
+
+// lookAgain asks whether the client knows the nodes by now, unless that is being
+// asked on behalf of an operation.
+func (p *places) lookAgain() {
+	p.mu.Lock()
+	if p.lost.since.IsZero() || p.room.ctx.Err() != nil {
+		p.mu.Unlock()
+		return
+	}
+	seeking := !p.seeking.IsZero()
+	p.mu.Unlock()
+	if !seeking {
+		_, _ = p.locate(0) // which takes note of the error
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.lost.since.IsZero() {
+		p.lost.pause = min(2*p.lost.pause, maxProbePause)
+		p.lost.again.Reset(p.lost.pause)
+	}
 }
 
 // lane returns the lane to a node. The caller holds mu.
@@ -167,7 +227,9 @@ func (p *places) detour(k *task, sent time.Time) bool {
 	if d.since.IsZero() {
 		d.since = time.Now()
 	}
-	if !refused(err) && !errors.Is(err, redis.ErrClosed) { // of a node that has left the cluster
+	_, unsent := errors.AsType[unplaced](err)
+	unsent = unsent || errors.Is(err, redis.ErrClosed) // by a node that has left the cluster
+	if !refused(err) && !unsent {
 		k.failed(sent, err)
 		if !moved && !errors.Is(err, errStrict) && !errors.Is(err, errDown) {
 			d.unanswered++
@@ -272,6 +334,9 @@ func (p *places) stop() {
 	defer p.mu.Unlock()
 	for _, l := range p.lanes {
 		l.stop()
+	}
+	if p.lost.again != nil {
+		p.lost.again.Stop()
 	}
 }
 

@@ -213,16 +213,20 @@ func (r *Room) Close(ctx context.Context) error {
 	return r.Settle(ctx)
 }
 
-// locate returns the server that e hears from.
-func (r *Room) locate(ctx context.Context, e Ear) (redis.UniversalClient, error) {
+// locate returns the server that e hears from: on a cluster, the one that
+// operations on its bucket go to. When that changes, the listeners are roused.
+func (r *Room) locate(e Ear) (redis.UniversalClient, error) {
 	if r.places == nil {
 		return r.rdb, nil
 	}
-	node, err := r.places.rdb.MasterForKey(ctx, r.names.bases[e].fence)
-	if err != nil {
-		return nil, err // not a nil client in an interface
+	l := r.places.to[e].Load()
+	if l == nil {
+		var err error
+		if l, err = r.places.locate(byte(e)); err != nil {
+			return nil, err
+		}
 	}
-	return node, nil
+	return l.rdb, nil
 }
 
 // subscribe returns a connection for subscriptions to a server.

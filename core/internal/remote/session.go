@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -36,7 +37,7 @@ type session struct {
 	// Guarded by Listener.mu.
 	ending bool
 	orders []order
-	asked  []Ear        // the subscriptions that are not answered, in the order they were sent
+	asked  []order      // those that are not answered, in the order they were sent
 	ears   map[Ear]bool // those that it has, or is to have
 	heard  int          // messages
 	silent bool
@@ -65,12 +66,19 @@ func (s *session) take(e Ear) {
 // drop has s end the subscription for e, and itself with the last one. The caller
 // holds Listener.mu.
 func (s *session) drop(e Ear) {
+	if s.forget(e) {
+		s.order(order{ear: e, end: true})
+	}
+}
+
+// forget has s do without e, and end without any; then it returns false. The
+// caller holds Listener.mu.
+func (s *session) forget(e Ear) bool {
 	delete(s.ears, e)
 	if len(s.ears) == 0 {
 		s.end()
-		return
 	}
-	s.order(order{ear: e, end: true})
+	return !s.ending
 }
 
 func (s *session) order(o order) {
@@ -171,9 +179,7 @@ func (s *session) write() error {
 		}
 		o := s.orders[0]
 		s.orders = s.orders[1:]
-		if !o.end {
-			s.asked = append(s.asked, o.ear)
-		}
+		s.asked = append(s.asked, o)
 		l.mu.Unlock()
 		if err := s.send(o); err != nil {
 			return err
@@ -223,49 +229,57 @@ func (s *session) subscription(e Ear, kind string) {
 	switch kind {
 	case "subscribe", "ssubscribe":
 		l.mu.Lock()
-		s.answered(e)
+		s.answered(order{ear: e})
 		l.mu.Unlock()
 		l.confirmed(e, s)
 	case "sunsubscribe":
 		l.mu.Lock()
-		mine := s.ears[e] // else we asked for it
-		if mine {
-			delete(s.ears, e)
-			if len(s.ears) == 0 {
-				s.end()
-			}
+		ended := !s.answered(order{ear: e, end: true}) && s.ears[e] // by the node
+		if ended {
+			s.forget(e)
 		}
 		l.mu.Unlock()
-		if mine {
+		if ended {
 			l.lost(e, s, errUnsubscribed)
 		}
 	}
 }
 
-// answered takes e off those that are not answered. The caller holds Listener.mu.
-func (s *session) answered(e Ear) {
-	for i, asked := range s.asked {
-		if asked == e {
-			s.asked = append(s.asked[:i], s.asked[i+1:]...)
-			return
-		}
+// answered takes o off those that are not answered, and tells whether it was
+// among them. The caller holds Listener.mu.
+func (s *session) answered(o order) bool {
+	i := slices.Index(s.asked, o)
+	if i >= 0 {
+		s.asked = slices.Delete(s.asked, i, i+1)
 	}
+	return i >= 0
 }
 
 // refusal takes an error that the server has answered: it is about the oldest
-// subscription that has no answer. False if there is none, or if it is the only
-// one of the session.
+// order that has no answer. False if the session ends with it: there is none, or
+// it is about the only ear.
 func (s *session) refusal(err error) bool {
 	l := s.listener
 	l.mu.Lock()
-	if len(s.asked) == 0 || len(s.ears) < 2 {
+	if len(s.asked) == 0 {
+		l.mu.Unlock()
+		// The end of a subscription may be asked for just when the node ends it
+		// because the slot has moved, which is taken for the answer.
+		return redirects(err)
+	}
+	o := s.asked[0]
+	s.asked = s.asked[1:]
+	switch e := o.ear; {
+	case o.end || !s.ears[e]: // nobody's any more
+		l.mu.Unlock()
+		return true
+	case len(s.ears) == 1:
 		l.mu.Unlock()
 		return false
+	default:
+		delete(s.ears, e)
+		l.mu.Unlock()
+		l.lost(e, s, err)
+		return true
 	}
-	e := s.asked[0]
-	s.asked = s.asked[1:]
-	delete(s.ears, e)
-	l.mu.Unlock()
-	l.lost(e, s, err)
-	return true
 }

@@ -1,0 +1,319 @@
+package remote_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// listening is on a real cluster whose first three nodes are its masters, at first.
+func listening(t *testing.T, c *locktest.Cluster) {
+	nodes := c.Nodes()
+	scene(t, c, "the ears of one node share a connection, and the last closes it", func(s *clusterStage) {
+		near, far := s.keys(nodes[0].Addr(), 5), s.keys(nodes[1].Addr(), 2)
+		m := s.join(append(near, far...)...)
+		if a, b, c := s.connections(nodes[0]), s.connections(nodes[1]), s.connections(nodes[2]); a != 1 || b != 1 || c != 0 {
+			s.Errorf("%d, %d and %d connections, want 1, 1 and none", a, b, c)
+		}
+		m.wantNoted(near[4])
+		m.wantGranted(far[1])
+		for _, key := range near[:4] {
+			m.shut(s.ear(key))
+		}
+		eventually(s, "the subscriptions end", func() bool { return s.subscribers(nodes[0], m, near[3]) == 0 })
+		m.wantGranted(near[4])
+		m.wantTold(near[4], "up")
+		m.Shut(s.ear(near[4]))
+		eventually(s, "the connection is closed", func() bool { return s.connections(nodes[0]) == 0 })
+		if n := s.connections(nodes[1]); n != 1 {
+			s.Errorf("%d connections to the other node", n)
+		}
+		m.Close()
+		eventually(s, "that one, too", func() bool { return s.connections(nodes[1]) == 0 })
+	})
+
+	scene(t, c, "an ear that is shut and opened again is up without having been down", func(s *clusterStage) {
+		keys := s.keys(nodes[1].Addr(), 3)
+		m := s.join(keys[0])
+		for i := range 100 {
+			// Its place is taken by another that is opened at once, beside a third or
+			// alone.
+			key := keys[1+i%2]
+			m.shut(s.ear(keys[0]))
+			m.up(s, s.ear(key))
+			m.shut(s.ear(key))
+			m.up(s, s.ear(keys[0]))
+			m.shut(s.ear(keys[0]))
+			m.Open(s.ear(keys[0]))
+			m.Open(s.ear(key))
+			m.shut(s.ear(key))
+			eventually(s, "it is up", func() bool { return m.hears(s.ear(keys[0])) })
+		}
+		m.wantGranted(keys[0])
+		for _, key := range keys {
+			for _, text := range m.of(s.ear(key)) {
+				if text != "up" {
+					s.Errorf("%s: %s", key, text)
+				}
+			}
+		}
+	})
+
+	scene(t, c, "an ear follows its slot, and leaves the others where they are", func(s *clusterStage) {
+		keys := s.keys(nodes[0].Addr(), 3)
+		m := s.join(keys...)
+		target := c.MoveSlot(s.fence(keys[1]))
+		eventually(s, "it is back", func() bool { return len(m.of(s.ear(keys[1]))) > 2 && m.hears(s.ear(keys[1])) })
+		m.wantGranted(keys[1])
+		m.wantNoted(keys[0])
+		m.wantTold(keys[0], "up")
+		m.wantTold(keys[1], "up", "down", "up")
+		m.wantTold(keys[2], "up")
+		if n := s.subscribers(target, m, keys[1]); n != 1 {
+			s.Errorf("%d subscriptions at the new node", n)
+		}
+	})
+
+	// The reader finds out last.
+	scene(t, c, "an ear leaves the others where they are also if the node tells late", func(s *clusterStage) {
+		keys := s.keys(nodes[1].Addr(), 3)
+		m := s.join(keys...)
+		s.warm(keys...)
+		goesOn := make(chan struct{})
+		m.keepBusy(func() { <-goesOn })
+		mine, other := m.entry(), acquirer()
+		s.must(remote.Granted, s.acquire(keys[0], mine))
+		s.must(remote.Waiting, s.acquire(keys[0], other)) // a note: the handler is busy
+		target := c.MoveSlot(s.fence(keys[1]))
+		eventually(s, "the room knows the new node", func() bool {
+			s.tap.forget()
+			s.cycle(keys[1])
+			return s.tap.seen()[0].addr == target.Addr()
+		})
+		m.keepBusy(nil)
+		close(goesOn)
+		receive(s, m.notes)
+		eventually(s, "it is back", func() bool { return len(m.of(s.ear(keys[1]))) > 2 && m.hears(s.ear(keys[1])) })
+		m.wantGranted(keys[1])
+		m.wantNoted(keys[2])
+		m.wantTold(keys[1], "up", "down", "up")
+		m.wantTold(keys[0], "up")
+		m.wantTold(keys[2], "up")
+	})
+
+	scene(t, c, "an ear leaves a master that lives on as a replica", func(s *clusterStage) {
+		keys := s.keys(nodes[2].Addr(), 2)
+		m := s.join(keys...)
+		s.warm(keys...)
+		successor := c.Failover(s.fence(keys[0]))
+		s.cycle(keys[0]) // the poll of somebody who waits
+		eventually(s, "they are at the new master", func() bool {
+			return s.subscribers(successor, m, keys[0]) == 1 && s.subscribers(successor, m, keys[1]) == 1
+		})
+		eventually(s, "they are up", func() bool { return m.hears(s.ears(keys)...) })
+		m.wantGranted(keys[0])
+		m.wantGranted(keys[1])
+		for _, key := range keys {
+			// The old one ends the subscription, and would take it again.
+			if told := m.of(s.ear(key)); len(told) < 3 || told[1] == "up" {
+				s.Errorf("told %q, want it down and up again", told)
+			}
+		}
+		eventually(s, "the old master is rid of the connection", func() bool { return s.connections(nodes[2]) == 0 })
+	})
+
+	scene(t, c, "all ears are up again after all connections were killed under load", func(s *clusterStage) {
+		var keys []string
+		for i := range 64 {
+			keys = append(keys, fmt.Sprint("load/", i))
+		}
+		m := s.join(keys...)
+		over := make(chan struct{})
+		var working sync.WaitGroup
+		for _, key := range keys[:16] {
+			working.Go(func() {
+				for {
+					select {
+					case <-over:
+						return
+					default:
+						s.cycle(key + "!") // of another bucket, most likely
+					}
+				}
+			})
+		}
+		for range 5 {
+			m.forget()
+			err := s.rdb.ForEachMaster(s.Context(), func(ctx context.Context, node *redis.Client) error {
+				return node.ClientKillByFilter(ctx, "TYPE", "pubsub").Err()
+			})
+			if err != nil {
+				s.Fatal(err)
+			}
+			eventually(s, "all were down, and are up", func() bool {
+				for _, e := range s.ears(keys) {
+					if len(m.of(e)) < 2 {
+						return false
+					}
+				}
+				return m.hears(s.ears(keys)...)
+			})
+		}
+		close(over)
+		working.Wait()
+		for _, n := range nodes {
+			if k := s.connections(n); k > 1 {
+				s.Errorf("%d connections to a node", k)
+			}
+		}
+	})
+
+	scene(t, c, "an ear that may not listen is told so, and the others are left alone", func(s *clusterStage) {
+		keys := s.keys(s.at("any"), 4)
+		room := remote.NewRoom(c.Client(&redis.ClusterOptions{Username: "poor", Password: "any"}), prefix+"poor")
+		defer closeRoom(s.T, room)
+		acl := func(args ...any) {
+			s.Helper()
+			for _, n := range nodes {
+				if err := s.node(n).Do(s.Context(), append([]any{"ACL", "SETUSER", "poor"}, args...)...).Err(); err != nil {
+					s.Fatal(err)
+				}
+			}
+		}
+		acl("on", "nopass", "~*", "+@all", "resetchannels")
+		p := remote.NewProcess()
+		for _, key := range []string{keys[0], keys[2]} {
+			acl("&" + room.ChannelOf(s.ear(key), p))
+		}
+		e := openEars(s, room, p)
+		all := s.ears(keys)
+		for _, n := range all {
+			e.Open(n)
+		}
+		eventually(s, "two are up, and the others were tried again", func() bool {
+			return e.hears(all[0], all[2]) && len(e.of(all[1])) > 2 && len(e.of(all[3])) > 2
+		})
+		for i, n := range all {
+			for _, text := range e.of(n) {
+				if may := i%2 == 0; may != (text == "up") || !may && !strings.HasPrefix(text, "NOPERM") {
+					s.Errorf("ear %d: %s", i, text)
+				}
+			}
+		}
+		acl("allchannels")
+		eventually(s, "all are up", func() bool { return e.hears(all...) })
+		if told := e.of(all[0]); len(told) != 1 {
+			s.Errorf("the first: %q", told)
+		}
+	})
+
+	sceneWith(t, c, "a client that reads from replicas listens and locks on masters", &redis.ClusterOptions{ReadOnly: true, RouteByLatency: true}, func(s *clusterStage) {
+		var keys []string
+		for i := range 16 {
+			keys = append(keys, fmt.Sprint("read/", i))
+		}
+		m := s.join(keys...)
+		for _, key := range keys {
+			m.wantGranted(key)
+		}
+		masters := make(map[string]bool)
+		for _, key := range keys {
+			masters[s.at(key)] = true
+			if n := s.subscribers(c.Master(s.fence(key)), m, key); n != 1 {
+				s.Errorf("%d subscriptions at its master", n)
+			}
+		}
+		for _, call := range s.tap.seen() {
+			if !masters[call.addr] {
+				s.Errorf("%+v is no master", call)
+			}
+		}
+	})
+
+	scene(t, c, "a node that hangs makes its ears deaf, and no others", func(s *clusterStage) {
+		victim := c.Master(s.fence("any"))
+		keys := s.keys(victim.Addr(), 2)
+		other := "else/0"
+		for i := 1; s.at(other) == victim.Addr(); i++ {
+			other = fmt.Sprint("else/", i)
+		}
+		m := s.join(append(keys, other)...)
+		victim.Stop()
+		eventually(s, "its ears are down", func() bool { return !m.hears(s.ear(keys[0])) && !m.hears(s.ear(keys[1])) })
+		// A listener of its own is stuck in connecting.
+		closing := openEars(s, s.room, remote.NewProcess())
+		closing.Open(s.ear(keys[0]))
+		start := time.Now()
+		closing.Close()
+		if d := time.Since(start); d > time.Second {
+			s.Errorf("Close took %v", d)
+		}
+		victim.Continue()
+		eventually(s, "they are up", func() bool { return m.hears(s.ears(keys)...) })
+		m.wantTold(other, "up")
+	})
+}
+
+// Nothing is known of the cluster, and nobody tells.
+func TestListenerClosesWhileTheClientLooksForTheNodes(t *testing.T) {
+	inFakeCluster(t, func(f *fakeCluster) {
+		told := make(chan struct{})
+		f.lookingUp(func() error { <-told; return nil })
+		e := openEars(f, f.room, remote.NewProcess())
+		e.Open(7)
+		synctest.Wait()
+		start := time.Now()
+		e.Close()
+		if d := time.Since(start); d > time.Second {
+			f.Errorf("Close took %v", d)
+		}
+		close(told)
+		pause(time.Second)
+		if told := e.of(7); len(told) > 0 {
+			f.Errorf("told after Close: %q", told)
+		}
+	})
+}
+
+// An ear that is told to be up and then that it was down would be deaf for ever.
+func TestEarsAreToldInTheOrderInWhichItHappens(t *testing.T) {
+	here, there := onMini(t), onMini(t)
+	e := openEars(t, here.room, remote.NewProcess())
+	e.up(t, 0)
+	over := make(chan struct{})
+	var others, sessions sync.WaitGroup
+	for range 2 {
+		others.Go(func() { // who have the handler called
+			for {
+				select {
+				case <-over:
+					return
+				default:
+					e.Call()
+				}
+			}
+		})
+	}
+	for i := range 25 {
+		e.Move(0, []*redis.Client{there.rdb, here.rdb}[i%2], &sessions)
+		eventually(t, "it is up", func() bool { return len(e.of(0)) >= 2*i+3 })
+	}
+	close(over)
+	others.Wait()
+	for i, text := range e.of(0) {
+		if (text == "up") != (i%2 == 0) {
+			t.Fatalf("%d: %q after %q", i, text, e.of(0)[i-1])
+		}
+	}
+	e.Close()
+	sessions.Wait()
+}
