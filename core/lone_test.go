@@ -11,7 +11,6 @@ import (
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
-
 // loneTimeout is how long a lone trip keeps its caller.
 const loneTimeout = remote.LonePatience / 3
 
@@ -80,12 +79,13 @@ func TestALoneTripIsForThoseWhoAreAlone(t *testing.T) {
 		"Redis is fast again": {false, after(func(t *testing.T, l *RedisLocker, p *path) {
 			slowed(t, l, p)
 			free(t, get(t, l, "another"))
+			synctest.Wait()
 		}), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, p := b.lockerOn(!tt.deaf)
-				free(t, get(t, l, "k"))
+				once(t, l)
 				ctx, opts := tt.prep(t, l, p)
 				before := p.lone("A")
 				k, err := l.Acquire(ctx, "k", opts...)
@@ -140,7 +140,7 @@ func TestALoneAcquireWithoutAnswerIsMadeAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, p := b.heeding()
-				free(t, get(t, l, "k"))
+				once(t, l)
 				asked := p.count("A")
 				p.firstOf("A", tt.first)
 				start := time.Now()
@@ -171,67 +171,13 @@ func TestALoneAcquireWithoutAnswerIsMadeAgain(t *testing.T) {
 	}
 }
 
-func TestALoneReleaseWithoutAnswerIsMadeAgain(t *testing.T) {
-	for name, tt := range late {
-		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bubble) {
-				l, p := b.heeding()
-				free(t, get(t, l, "k"))
-				k := get(t, l, "k")
-				p.firstOf("R", tt.first)
-				start := time.Now()
-				// Also if the second finds that it is done.
-				if err := k.Release(t.Context()); err != nil {
-					t.Errorf("Release: %v", err)
-				}
-				if d := time.Since(start); d > loneTimeout+time.Millisecond {
-					t.Errorf("took %v", d)
-				}
-				if b.lease("k") != "" || p.lone("R") != 2 || p.count("R") != 3 {
-					t.Errorf("lease %q, %d lone of %d releases", b.lease("k"), p.lone("R"), p.count("R"))
-				}
-				p.via(nil)
-				next := get(t, l, "k")
-				elapse(5 * time.Second) // the late one does not end another's lease
-				if next.Context().Err() != nil {
-					t.Errorf("the next: %v", context.Cause(next.Context()))
-				}
-				free(t, next)
-				elapse(2 * time.Hour)
-			})
-		})
-	}
-}
-
-func TestALoneReleaseOfALeaseThatIsAnothersSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		tagOf(b, "k")
-		l, p := b.heeding()
-		free(t, get(t, l, "k"))
-		k := get(t, l, "k")
-		b.plant("k", foreign())
-		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) || p.lone("R") != 2 {
-			t.Errorf("Release: %v, %d lone; want ErrLost", err, p.lone("R"))
-		}
-	})
-}
-
-// A lease that had lapsed before the release proves nothing: another may have
-// held the lock.
-func TestALoneReleaseThatIsMadeAgainAfterALapseSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.heeding(TTL(3 * time.Second))
-		free(t, get(t, l, "k"))
-		k := get(t, l, "k")
-		l.mu.Lock()
-		k.entry.valid = k.entry.valid.Renewed(time.Now().Add(-time.Minute))
-		l.mu.Unlock()
-		p.firstOf("R", func(call func() error) error { _ = call(); return io.EOF })
-		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
-			t.Errorf("Release: %v, want ErrLost", err)
-		}
-		p.via(nil)
-	})
+// once takes and gives back the lock on "k". The first trip has ended before the
+// release begins: that one is lone.
+func once(t *testing.T, l *RedisLocker) {
+	t.Helper()
+	k := get(t, l, "k")
+	synctest.Wait()
+	free(t, k)
 }
 
 // With Redis silent since just now: one caller may be late by the timeout of its
@@ -250,7 +196,7 @@ func TestOnlyOneCallerPaysForRedisFallingSilent(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, p := b.heeding()
-				free(t, get(t, l, "k"))
+				once(t, l)
 				p.via(func(op operation, call func() error) error {
 					time.Sleep(5 * time.Second)
 					return io.EOF
@@ -275,29 +221,12 @@ func TestOnlyOneCallerPaysForRedisFallingSilent(t *testing.T) {
 	}
 }
 
-func TestAReleaseReturnsWithItsContextWhileRedisIsSilent(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.heeding(TTL(time.Second))
-		free(t, get(t, l, "k"))
-		k := get(t, l, "k")
-		p.via(func(operation, func() error) error { time.Sleep(5 * time.Second); return io.EOF })
-		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		defer cancel()
-		start := time.Now()
-		if err := k.Release(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 50*time.Millisecond {
-			t.Errorf("Release: %v after %v", err, time.Since(start))
-		}
-		p.via(nil)
-		elapse(time.Minute)
-	})
-}
-
 func TestAWaitIsOverInTimeAlsoIfItBeganWithALoneTrip(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding()
 		other, _ := b.locker()
 		warm(t, l)
-		free(t, get(t, l, "k"))
+		once(t, l)
 		asked := p.lone("A")
 		k := get(t, other, "k")
 		for _, wait := range []time.Duration{remote.LonePatience, time.Second, 5 * time.Second} {
@@ -312,7 +241,7 @@ func TestAWaitIsOverInTimeAlsoIfItBeganWithALoneTrip(t *testing.T) {
 			t.Errorf("%d lone acquires, want 3", n)
 		}
 		free(t, k)
-		free(t, get(t, l, "k"))
+		once(t, l)
 	})
 }
 
@@ -325,7 +254,7 @@ func TestAShutdownDuringALoneTripLeavesNothing(t *testing.T) {
 			t.Run(fmt.Sprint(name, ", ", kind), func(t *testing.T) {
 				inBubble(t, func(t *testing.T, b *bubble) {
 					l, p := b.heeding(TTL(time.Hour))
-					free(t, get(t, l, "k"))
+					once(t, l)
 					lone := p.lone(kind)
 					var k *lock
 					if kind == "R" {
@@ -373,7 +302,7 @@ func TestAShutdownDuringALoneTripLeavesNothing(t *testing.T) {
 func TestThoseBehindALoneTripAreServedInOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding()
-		free(t, get(t, l, "k"))
+		once(t, l)
 		p.firstOf("A", func(call func() error) error { err := call(); time.Sleep(time.Second); return err })
 		v := &visits{t: t}
 		for i := range 20 {
@@ -388,25 +317,11 @@ func TestThoseBehindALoneTripAreServedInOrder(t *testing.T) {
 	})
 }
 
-// The first attempt may be done after the release: a lease to nobody.
-func TestALoneAcquireThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.heeding(TTL(time.Hour))
-		free(t, get(t, l, "k"))
-		p.firstOf("A", func(call func() error) error { time.Sleep(300 * time.Millisecond); return call() })
-		free(t, get(t, l, "k"))
-		elapse(5 * time.Second)
-		if got := b.lease("k"); got != "" {
-			t.Errorf("the lease is left to nobody: %q", got)
-		}
-	})
-}
-
 func TestAShutdownDuringALoneTripWithoutAnswerLeavesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding(TTL(time.Hour))
-		free(t, get(t, l, "k"))
-		free(t, get(t, l, "k"))
+		once(t, l)
+		once(t, l)
 		p.firstOf("A", func(call func() error) error { _ = call(); time.Sleep(20 * time.Millisecond); return io.EOF })
 		r := begin(t.Context(), l, "k")
 		elapse(time.Millisecond)

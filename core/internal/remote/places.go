@@ -135,14 +135,18 @@ func (p *places) seek() {
 		}
 		p.seeking = time.Now()
 		p.mu.Unlock()
+		var fault error // the first: it may have taken long, and says enough
 		for i := range tasks {
 			k := &tasks[i]
-			l, err := p.locate(k.op.names.bucket)
-			if err == nil {
+			var l *lane
+			if fault == nil {
+				l, fault = p.locate(k.op.names.bucket)
+			}
+			if fault == nil {
 				l.do(*k)
 				continue
 			}
-			k.err = unplaced{err}
+			k.err = unplaced{fault}
 			if p.room.ctx.Err() != nil {
 				k.err = ErrRoomClosed
 			}
