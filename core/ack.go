@@ -28,7 +28,8 @@ const (
 // token does. It costs a round trip to the replicas for each trip that grants or
 // renews; requests that one process hands the lock on to pay nothing.
 //
-// n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout]. Without the
+// n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout] and less than
+// the client's ReadTimeout, by which it is otherwise cut short. Without the
 // acknowledgement Acquire's error matches [ErrBackend] and a [*ReplicaAckError],
 // and the lease is given back. Those in line try again for up to 2 s first.
 func ReplicaAck(n int, timeout time.Duration) Option {
