@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
@@ -27,7 +28,8 @@ const (
 // token does. It costs a round trip to the replicas for each trip that grants or
 // renews; requests that one process hands the lock on to pay nothing.
 //
-// n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout]. Without the
+// n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout] and less than
+// the client's ReadTimeout, by which it is otherwise cut short. Without the
 // acknowledgement Acquire's error matches [ErrBackend] and a [*ReplicaAckError],
 // and the lease is given back. Those in line try again for up to 2 s first.
 func ReplicaAck(n int, timeout time.Duration) Option {
@@ -82,7 +84,13 @@ func unacked(r remote.Reply, err *remote.AckError) error {
 // confirm renews a lease that another process has granted to e, so that replicas
 // acknowledge it before anybody runs under it. The caller holds mu; e is asking or
 // waiting.
-func (l *RedisLocker) confirm(e *entry, g remote.Grant) {
+//
+// What is renewed may be another grant than this one, with other tokens: the lease
+// may have expired before, and the entry, queued again, been granted again. It is
+// this one as long as since, a moment before it was granted, is less than its time
+// to live ago.
+func (l *RedisLocker) confirm(e *entry, g remote.Grant, since time.Time) {
+	granted := clockwork.Since(since, e.ttl)
 	l.expectAnswer(e)
 	l.room.Do(remote.Renew(e.queue.names, e.wire, "", 0), func(a remote.Answer) {
 		l.mu.Lock()
@@ -93,8 +101,8 @@ func (l *RedisLocker) confirm(e *entry, g remote.Grant) {
 		case e.life == retired, e.life == held: // a poll was answered first
 		case cmp.Or(a.Err, late) != nil:
 			l.failed(e, cmp.Or(a.Err, late))
-		case a.Reply.Status != remote.Renewed:
-			l.send(e) // it has expired meanwhile
+		case a.Reply.Status != remote.Renewed, granted.Remaining(time.Now()) <= 0:
+			l.send(e) // it has expired meanwhile, or may have
 		default:
 			e.unanswered, e.fault = time.Time{}, nil
 			e.others = g.Queued > 0 || a.Reply.Queued > 0

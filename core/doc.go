@@ -189,7 +189,7 @@
 //	    +del +exists +get +pexpire +pttl +set +setrange
 //	    +zadd +zcard +zrange +zrank +zrem +zscore
 //	    +spublish +pubsub|shardnumsub +ssubscribe +sunsubscribe
-//	    +cluster|slots ~latchkey:* &latchkey:*
+//	    +asking +cluster|slots +command ~latchkey:* &latchkey:*
 //
 // INFO is for [RedisLocker.Check] alone. [ReplicaAck] needs +wait, and so may the
 // client's own options need more: a database other than 0 +select, a ClientName

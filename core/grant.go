@@ -18,8 +18,6 @@ func (l *RedisLocker) granted(g remote.Grant) {
 	case e.queue.key != g.Key || e.life == held:
 	case e.life == retired:
 		e.ghost = true // its release is under way
-	case l.acks:
-		l.confirm(e, g)
 	default:
 		// Not from the arrival of the message: the process may have been
 		// stopped with it in its socket. Nor from the last answered request:
@@ -29,6 +27,10 @@ func (l *RedisLocker) granted(g remote.Grant) {
 		since := e.firstSend
 		if w := e.waited; w != nil && g.Ticket == w.ticket {
 			since = w.ticketSent
+		}
+		if l.acks {
+			l.confirm(e, g, since)
+			return
 		}
 		e.others = g.Queued > 0
 		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))

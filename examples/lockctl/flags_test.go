@@ -143,10 +143,21 @@ func TestThePasswordComesFromTheEnvironmentOrTheURL(t *testing.T) {
 }
 
 func TestAWrongAddressIsToldWithoutItsPassword(t *testing.T) {
-	for _, addr := range []string{"localhost", "http://u:topsecret@h:1", "redis://u:topsecret@h:port", "redis://u:topsecret@h:1/%zz"} {
+	for _, addr := range []string{"localhost", "http://u:topsecret@h:1", "redis://u:topsecret@h:port", "redis://u:topsecret@h:1/%zz",
+		"redis://:topsecret/x@h:1", "redis://:topsecret#@h:1", "u:topsecret@h:1"} {
 		_, err := server{redis: addr}.connect()
 		if err == nil || strings.Contains(err.Error(), "topsecret") || !strings.Contains(err.Error(), "-redis") {
 			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}
+
+func TestTheServersNameHasNoPassword(t *testing.T) {
+	for addr, want := range map[string]string{
+		"h:1": "h:1", "redis://u:topsecret@h:1/2": "h:1", "unix://u:topsecret@/run/redis.sock": "/run/redis.sock",
+	} {
+		if got := (server{redis: addr}).String(); got != want {
+			t.Errorf("%s: %s, want %s", addr, got, want)
 		}
 	}
 }

@@ -44,21 +44,19 @@ func (s server) connect() (redis.UniversalClient, error) {
 			return nil, fmt.Errorf("-redis: %w", withoutSecret(err, s.redis))
 		}
 	} else if _, _, err := net.SplitHostPort(s.redis); err != nil {
-		return nil, fmt.Errorf("-redis %q is neither host:port nor a redis:// URL", s.redis)
+		return nil, errors.New("-redis is neither host:port nor a redis:// URL") // and may have a password
 	}
 	o.Username, o.Password = cmp.Or(o.Username, s.user), cmp.Or(o.Password, s.password)
 	o.DialTimeout, o.ContextTimeoutEnabled = reachTimeout, true
 	return redis.NewClient(o), nil
 }
 
-// withoutSecret is why a URL is wrong, without the URL, in which there may be a
-// password.
+// withoutSecret is why a URL is wrong, without any of it: what net/url takes for a
+// port may be a password.
 func withoutSecret(err error, text string) error {
-	if u, ok := err.(*url.Error); ok {
-		return u.Err
-	}
-	if strings.Contains(err.Error(), text) {
-		return errors.New("not a valid URL")
+	_, malformed := err.(*url.Error)
+	if malformed || strings.Contains(err.Error(), text) {
+		return errors.New("not a valid URL (in a password, all but letters and digits is written as %XX)")
 	}
 	return err
 }
@@ -71,8 +69,8 @@ func (s server) String() string {
 	case len(s.sentinel) > 0:
 		return fmt.Sprintf("the master %q of the Sentinels %s", s.master, strings.Join(s.sentinel, ", "))
 	}
-	if u, err := url.Parse(s.redis); err == nil && u.Host != "" {
-		return u.Host
+	if u, err := url.Parse(s.redis); err == nil && strings.Contains(s.redis, "://") {
+		return cmp.Or(u.Host, u.Path)
 	}
 	return s.redis
 }

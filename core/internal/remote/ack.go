@@ -38,18 +38,20 @@ func (o *Op) binds() bool {
 	return o.kind == "A" || o.kind == "N" || o.kind == "R" && o.args[2] != ""
 }
 
-// exec sends calls in one pipeline, each with an error of its own, and after them
-// what waits for the replicas, if one of tasks calls for that: over the same
-// connection, by whose writes WAIT goes
+// exec sends calls, which carry out the tasks of groups, in one pipeline, each with
+// an error of its own, and after them what waits for the replicas, if one of the
+// tasks calls for that: over the same connection, by whose writes WAIT goes
 // (https://redis.io/docs/latest/commands/wait/).
-func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, tasks []task, calls ...once) {
+func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, groups []group, calls ...once) {
 	pipe := rdb.Pipeline()
 	for _, c := range calls {
 		_ = pipe.Process(ctx, c) // only puts it in
 	}
 	binds := false
-	for i := range tasks {
-		binds = binds || tasks[i].op.binds()
+	for _, g := range groups {
+		for i := range g.len() {
+			binds = binds || g.at(i).op.binds()
+		}
 	}
 	var wait *redis.IntCmd
 	if a.Replicas > 0 && binds {
@@ -64,7 +66,9 @@ func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, tasks []task, 
 	if n, err := wait.Result(); err != nil || n < int64(a.Replicas) {
 		unacked = &AckError{Ack: a, Got: int(n), Cause: err}
 	}
-	for i := range tasks {
-		tasks[i].unacked = unacked
+	for _, g := range groups {
+		for i := range g.len() {
+			g.at(i).unacked = unacked
+		}
 	}
 }

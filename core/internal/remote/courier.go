@@ -49,7 +49,7 @@ func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks 
 	if c.ack.Replicas == 0 {
 		return rdb.Process(ctx, call)
 	}
-	c.ack.exec(ctx, rdb, tasks, call)
+	c.ack.exec(ctx, rdb, []group{{tasks: tasks}}, call)
 	return call.Err()
 }
 
@@ -67,7 +67,7 @@ func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, tasks [
 	case len(groups) < 2:
 		err = c.together(ctx, rdb, tasks)
 	case c.strict.Load():
-		err = c.pipeline(ctx, rdb, tasks, groups)
+		err = c.pipeline(ctx, rdb, groups)
 	default:
 		err = c.carry(ctx, rdb, tasks, c.script.scattered(ctx, tasks))
 	}
@@ -77,13 +77,13 @@ func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, tasks [
 
 // pipeline carries out the tasks of each bucket in a call, and all calls in one
 // pipeline.
-func (c *courier) pipeline(ctx context.Context, rdb redis.UniversalClient, tasks []task, groups []group) error {
+func (c *courier) pipeline(ctx context.Context, rdb redis.UniversalClient, groups []group) error {
 	calls := make([]once, len(groups))
 	for i, g := range groups {
 		calls[i] = c.script.call(ctx, c.head, g)
 	}
-	c.ack.exec(ctx, rdb, tasks, calls...)
-	c.introduce(ctx, rdb, tasks, calls)
+	c.ack.exec(ctx, rdb, groups, calls...)
+	c.introduce(ctx, rdb, groups, calls)
 	var failure error
 	answered := false
 	for i, g := range groups {
@@ -100,7 +100,7 @@ func (c *courier) pipeline(ctx context.Context, rdb redis.UniversalClient, tasks
 }
 
 // introduce makes those calls again that the server did not know the script of.
-func (c *courier) introduce(ctx context.Context, rdb redis.UniversalClient, tasks []task, calls []once) {
+func (c *courier) introduce(ctx context.Context, rdb redis.UniversalClient, groups []group, calls []once) {
 	var missed []int
 	for i, call := range calls {
 		if unknownScript(call.Err()) {
@@ -110,16 +110,16 @@ func (c *courier) introduce(ctx context.Context, rdb redis.UniversalClient, task
 	if missed == nil {
 		return
 	}
-	again := make([]once, len(missed))
+	again, theirs := make([]once, len(missed)), make([]group, len(missed))
 	for n, i := range missed {
 		if n == 0 {
 			calls[i] = c.script.whole(ctx, calls[i]) // and after it the server knows
 		} else {
 			calls[i] = once{redis.NewCmd(ctx, calls[i].Args()...)}
 		}
-		again[n] = calls[i]
+		again[n], theirs[n] = calls[i], groups[i]
 	}
-	c.ack.exec(ctx, rdb, tasks, again...)
+	c.ack.exec(ctx, rdb, theirs, again...)
 }
 
 // clusterErrors turns answers of the script that tell of slots into errors: the

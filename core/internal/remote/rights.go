@@ -21,7 +21,10 @@ var (
 	pubSubRights  = []string{"+publish", "+pubsub|numsub", "+subscribe"}
 	shardedRights = []string{"+pubsub|shardnumsub", "+spublish", "+ssubscribe", "+sunsubscribe"}
 	clusterRights = []string{"+cluster|slots"}
-	ackRight      = "+wait"
+	// What go-redis needs to follow a node that points to another: to find the keys
+	// of a call, and to say that it was sent to where a slot is on its way.
+	redirectRights = []string{"+asking", "+command"}
+	ackRight       = "+wait"
 )
 
 // Rights is all that the user of the locks under prefix needs, on a server of a
@@ -31,6 +34,7 @@ func Rights(prefix string, cluster bool) []string {
 	if cluster {
 		words = append(words, shardedRights...)
 		words = append(words, clusterRights...)
+		words = append(words, redirectRights...)
 	} else {
 		words = append(words, pubSubRights...)
 	}

@@ -30,7 +30,7 @@ type server struct {
 // check finds the server's faults. A right is never asked for, but used: a user
 // who may do little may not ask either (ACL DRYRUN, ACL WHOAMI).
 func (s *server) check(ctx context.Context) {
-	for _, step := range []func(context.Context) error{s.ping, s.askInfo, s.runScripts, s.subscribe, s.await} {
+	for _, step := range []func(context.Context) error{s.ping, s.askInfo, s.runScripts, s.subscribe, s.redirect, s.await} {
 		err := step(ctx)
 		if errors.Is(err, errNoConnection) {
 			break
@@ -163,6 +163,28 @@ func (s *server) tryToHear(ctx context.Context, right, publish string, subscribe
 		})
 	}
 	return nil
+}
+
+// redirect tries what the client does where slots move. ASKING is about the next
+// command on the connection, which is to be no other's.
+func (s *server) redirect(ctx context.Context) error {
+	if !s.cluster {
+		return nil
+	}
+	pipe := s.rdb.Pipeline()
+	asking := pipe.Do(ctx, "asking")
+	pipe.Ping(ctx)
+	count := pipe.Do(ctx, "command", "count") // the right is to all of COMMAND, whose answer is long
+	_, _ = pipe.Exec(ctx)
+	for i, err := range []error{asking.Err(), count.Err()} {
+		switch {
+		case denied(err):
+			s.missing = append(s.missing, redirectRights[i])
+		case outage(err) != nil:
+			return err
+		}
+	}
+	return nil // any other refusal says that it is no cluster, as others have
 }
 
 // await tries to wait for replicas, for no longer than it takes to ask.
