@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
+
 // loneTimeout is how long a lone trip keeps its caller.
 const loneTimeout = remote.LonePatience / 3
 
