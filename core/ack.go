@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/redis/go-redis/v9"
+
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
@@ -36,16 +38,34 @@ func ReplicaAck(n int, timeout time.Duration) Option {
 	return lockerOption(func(l *lockerOptions) { l.ack = &remote.Ack{Replicas: n, Within: timeout} })
 }
 
-func checkAck(a *remote.Ack) error {
-	switch {
-	case a == nil:
+func checkAck(a *remote.Ack, rdb redis.UniversalClient) error {
+	if a == nil {
 		return nil
+	}
+	switch read := readTimeout(rdb); {
+	case read > 0 && a.Within >= read:
+		return fmt.Errorf("%w: ReplicaAck timeout %v is not below the client's ReadTimeout %v", ErrOption, a.Within, read)
 	case a.Replicas < 1 || a.Replicas > MaxReplicas:
 		return fmt.Errorf("%w: ReplicaAck of %d replicas, not 1 to %d", ErrOption, a.Replicas, MaxReplicas)
 	case a.Within < time.Millisecond || a.Within > MaxAckTimeout:
 		return fmt.Errorf("%w: ReplicaAck timeout %v is not between %v and %v", ErrOption, a.Within, time.Millisecond, MaxAckTimeout)
 	}
 	return nil
+}
+
+// readTimeout is the client's; zero if it has none, or it cannot be known.
+func readTimeout(rdb redis.UniversalClient) time.Duration {
+	switch c := rdb.(type) {
+	case *redis.Client:
+		if c != nil {
+			return c.Options().ReadTimeout
+		}
+	case *redis.ClusterClient:
+		if c != nil {
+			return c.Options().ReadTimeout
+		}
+	}
+	return 0
 }
 
 // ReplicaAckError is why a lock was not granted: too few replicas have

@@ -67,6 +67,12 @@ func TestReplicaAckIsCheckedAtConstruction(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, l, err)
 		}
 	}
+	// The client would end the connection before WAIT is answered.
+	hasty := redis.NewClient(&redis.Options{ReadTimeout: ackTimeout})
+	defer hasty.Close()
+	if l, err := core.New(hasty, core.ReplicaAck(1, ackTimeout)); l != nil || !errors.Is(err, core.ErrOption) {
+		t.Errorf("the client's own timeout: %v, %v", l, err)
+	}
 }
 
 func TestALockThatNoReplicaHasIsNotAcquired(t *testing.T) {

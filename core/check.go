@@ -135,8 +135,8 @@ func (e *CheckError) Unwrap() []error {
 // What the ACL allows is found out by doing: all commands that locks need are
 // tried, on names under the prefix that nobody has. They change nothing and
 // leave nothing behind. Refused ones are in the server's ACL LOG. It costs each
-// server about ten commands, one of them a script, and a connection for a
-// subscription of one message. Persistence is not looked at, nor are replicas
+// server a few dozen small commands, and a connection for a subscription of one
+// message. Persistence is not looked at, nor are replicas
 // without [ReplicaAck]: they are a choice.
 func (l *RedisLocker) Check(ctx context.Context) error {
 	l.mu.Lock()

@@ -154,8 +154,9 @@
 // wait, over one connection to each node; a bucket that nobody has waited in for a
 // minute is left. Where a slot moves to, locks follow. While it is on its way,
 // operations on its buckets pause, because their keys are on both sides: for 2 s at
-// most, then they get ErrBackend, and a holder's renewals go on trying. That is
-// long for a slot of a few thousand keys.
+// most, then they get ErrBackend. A holder's renewals go on trying, and if the slot
+// is on its way for longer than the lease lasts, the holder is told ErrLost. A slot
+// of a few thousand keys takes less than a second.
 //
 // How soon a failover of a cluster is noticed depends on the client, too: go-redis
 // learns where slots are from any node that answers. Give it short timeouts

@@ -10,8 +10,8 @@ import (
 )
 
 // Leases goes over all leases under this Locker's [Prefix], of all processes, in no
-// order: on a cluster over those of all masters. One that is taken or ends meanwhile
-// may be among them or not; no key is there twice. It costs Redis a SCAN of all its keys,
+// order: on a cluster over those of all masters. One that is taken or ends meanwhile,
+// or whose slot moves to another node, may be among them or not; no key is there twice. It costs Redis a SCAN of all its keys,
 // in small steps, and a look at each lease.
 //
 // After an error the iteration ends. The error is an [*OperatorError] that matches

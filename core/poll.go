@@ -65,6 +65,12 @@ func (l *RedisLocker) look(e *entry) {
 		l.giveUp(e, e.queue.ear.fault)
 	case e.inFlight == 0:
 		l.send(e)
+	default:
+		// What is under way was asked before the last answer, and hangs.
+		if e.unanswered.IsZero() {
+			e.unanswered = now
+		}
+		l.setPoll(e, e.unanswered.Add(backendTimeout))
 	}
 }
 

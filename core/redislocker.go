@@ -114,7 +114,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 			opt.applyLocker(&o)
 		}
 	}
-	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack), o.settings.validate()); err != nil {
+	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack, rdb), o.settings.validate()); err != nil {
 		return nil, err
 	}
 	var ack remote.Ack

@@ -51,12 +51,6 @@ func TestSentinelFailovers(t *testing.T) {
 			if f.accepted+f.falls > 0 {
 				t.Errorf("%s: %d stale writes accepted, %d tokens that did not rise", name, f.accepted, f.falls)
 			}
-			if ack && f.doubles > 0 {
-				t.Errorf("%s: %d double grants", name, f.doubles)
-			}
-			if !ack && lag && f.doubles == 0 && f.n >= 5 {
-				t.Errorf("%s: no double grant was seen: the fault is none", name)
-			}
 		}
 	}
 	var b strings.Builder

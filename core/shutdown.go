@@ -21,7 +21,8 @@ const closeGrace = time.Second
 // It returns an error that tells how many were cut off, if any. Afterwards no
 // goroutine of the Locker is left, except for calls that are stuck in the
 // Redis client: they end with its timeouts, or with it. It waits for those for
-// little more than a second. A second call waits for the first, and lends it no
+// little more than a second. (On a cluster, an operation that then still looks for
+// its node ends within 128 ms.) A second call waits for the first, and lends it no
 // patience: holders are cut off when the first of the contexts ends.
 func (l *RedisLocker) Shutdown(ctx context.Context) error {
 	l.mu.Lock()

@@ -52,7 +52,7 @@ func (t *tool) breakLease(ctx context.Context) error {
 	// Not the key's holder by now, whoever that is: the one that was shown.
 	lease, err := call(ctx, t.key, core.OnlyLease(i.Lease.ID))
 	if err != nil {
-		return err
+		return unanswered{err}
 	}
 	if t.json {
 		return writeJSON(t.out, taken{lease, t.now})

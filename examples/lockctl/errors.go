@@ -25,8 +25,20 @@ func exitStatus(err error) int {
 	return exitFailed
 }
 
+// unanswered is an error of a break that was sent.
+type unanswered struct{ error }
+
+func (u unanswered) Unwrap() error { return u.error }
+
 // explain says what happened and what can be done.
 func (t *tool) explain(err error) string {
+	if sent, ok := errors.AsType[unanswered](err); ok {
+		text := t.explain(sent.error)
+		if errors.Is(err, core.ErrBackend) || errors.Is(err, context.Canceled) {
+			text += "\nThe lease may be broken nonetheless: inspect it again."
+		}
+		return text
+	}
 	oe, ok := errors.AsType[*core.OperatorError](err)
 	if !ok {
 		return err.Error()

@@ -31,11 +31,12 @@ flags:
 
 const notes = `
 The password is read from the environment variable REDISCLI_AUTH, or from a
-redis:// URL (rediss:// for TLS). A KEY that begins with a dash comes after --.
+redis:// URL (rediss:// for TLS; -cluster and -sentinel are without). A KEY that
+begins with a dash comes after --.
 
 exit status:
   0    done; for watch, also when it is interrupted
-  1    Redis cannot be reached, or refuses
+  1    Redis cannot be reached or refuses, or what it has for KEY is no lease
   2    wrong flags
   3    nobody holds KEY, or another lease is there than the one that was shown
   4    break was not confirmed

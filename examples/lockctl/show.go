@@ -14,7 +14,28 @@ import (
 )
 
 // writeJSON writes v as one line.
-func writeJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+func writeJSON(w io.Writer, v any) error {
+	line, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = io.WriteString(w, escapeControls(string(line))+"\n")
+	return err
+}
+
+// escapeControls escapes the control characters that package json leaves as they
+// are, and that a terminal may obey. Within JSON they are only in strings.
+func escapeControls(line string) string {
+	var b strings.Builder
+	for _, r := range line {
+		if r >= 0x7f && r <= 0x9f {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
 
 // table returns a writer of aligned columns with tabs between. It must be flushed.
 func table(w io.Writer) *tabwriter.Writer { return tabwriter.NewWriter(w, 0, 0, 2, ' ', 0) }

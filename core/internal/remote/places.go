@@ -276,9 +276,9 @@ func (p *places) survey() {
 	p.rdb.ReloadState(p.room.ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.round = 0
+	p.round = min(p.round, 1) // who asks often does not have it looked more often
 	if !p.surveying && p.room.ctx.Err() == nil {
-		p.surveying = true
+		p.surveying, p.round = true, 0
 		go p.look()
 	}
 }
