@@ -103,6 +103,13 @@ func (f *fakeCluster) own(owners ...string) {
 	copy(f.owners[:], owners)
 }
 
+// owner is who has the slots of a third.
+func (f *fakeCluster) owner(third int) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.owners[third]
+}
+
 // known has the room know where all buckets are, and returns keys of each node.
 func (f *fakeCluster) known(perNode int) [3][]string {
 	f.Helper()

@@ -19,7 +19,8 @@ type ears struct {
 	mu    sync.Mutex
 	told  map[remote.Ear][]string // "up", or why it is down
 	heard map[remote.Ear]bool     // the last was "up"
-	busy  func()                  // is called with each note, if not nil
+	busy  chan struct{}           // from which the handler receives with each note
+	over  chan struct{}           // closed when nobody sends to it
 }
 
 // openEars starts to listen, with no ear open. It ends with the test.
@@ -28,16 +29,19 @@ func openEars(tb testing.TB, room *remote.Room, p remote.Process) *ears {
 	e := &ears{
 		grants: make(chan remote.Grant, more), notes: make(chan remote.Note, more),
 		told: make(map[remote.Ear][]string), heard: make(map[remote.Ear]bool),
+		busy: make(chan struct{}), over: make(chan struct{}),
 	}
+	close(e.busy)
 	e.Listener = room.Listen(p, remote.Handler{
 		Granted: func(g remote.Grant) { e.grants <- g },
 		Broken:  func(remote.Note) {},
 		Contended: func(n remote.Note) {
 			e.mu.Lock()
-			busy := e.busy
+			busy, over := e.busy, e.over
 			e.mu.Unlock()
-			if busy != nil {
-				busy()
+			select {
+			case <-busy:
+			case <-over:
 			}
 			e.notes <- n
 		},
@@ -74,11 +78,15 @@ func (e *ears) of(n remote.Ear) []string {
 	return append([]string(nil), e.told[n]...)
 }
 
-// keepBusy has f called with each note.
-func (e *ears) keepBusy(f func()) {
+// keepBusy has the handler be at work, from the next note on: for one note for each
+// value that is sent, until the channel is closed.
+func (e *ears) keepBusy(tb testing.TB) chan<- struct{} {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.busy = f
+	busy := make(chan struct{})
+	e.busy, e.over = busy, make(chan struct{})
+	tb.Cleanup(func() { close(e.over) })
+	return busy
 }
 
 func (e *ears) forget() {

@@ -252,13 +252,7 @@ func trips(t *testing.T, c *locktest.Cluster) {
 		}
 		s.onlyOwners(keys...)
 		s.tap.forget()
-		others := []string{keys[0] + "?", keys[1] + "?"}
-		for i := range others {
-			for s.ear(others[i]) != s.ear(keys[i]) {
-				others[i] += "?"
-			}
-		}
-		s.grants(s.together(s.acquires(others)...))
+		s.grants(s.together(s.acquires([]string{s.sibling(keys[0]), s.sibling(keys[1])})...))
 		for _, c := range s.tap.seen() {
 			if c.ops != 1 || c.piped != 2 {
 				s.Errorf("%+v, want a call for each", c)

@@ -25,14 +25,6 @@ type clusterStage struct {
 	room *remote.Room
 }
 
-// To start a cluster takes seconds.
-func TestRoomOnACluster(t *testing.T) {
-	c := locktest.StartCluster(t, 3, 1)
-	t.Run("redirects", func(t *testing.T) { redirects(t, c) })
-	t.Run("trips", func(t *testing.T) { trips(t, c) })
-	t.Run("listening", func(t *testing.T) { listening(t, c) })
-}
-
 // scenes is how many there were: each has names of its own in Redis.
 var scenes atomic.Int64
 
@@ -82,6 +74,15 @@ func (s *clusterStage) keys(addr string, n int) []string {
 		}
 	}
 	return keys
+}
+
+// sibling is another key in the bucket of key.
+func (s *clusterStage) sibling(key string) string {
+	for i := 0; ; i++ {
+		if other := fmt.Sprint(key, "/", i); s.ear(other) == s.ear(key) {
+			return other
+		}
+	}
 }
 
 func (s *clusterStage) key(n *locktest.Redis) string { s.Helper(); return s.keys(n.Addr(), 1)[0] }

@@ -49,7 +49,8 @@ type places struct {
 	lost      lost
 	listeners map[*Listener]struct{}
 	surveying bool
-	round     int // of the survey
+	round     int           // of the survey
+	hint      chan struct{} // capacity 1: there was another during the survey
 }
 
 // lost is that the client cannot learn where the nodes are: while it lasts, nobody
@@ -79,6 +80,7 @@ func newPlaces(room *Room, rdb clusterClient) *places {
 	return &places{
 		room: room, rdb: rdb, names: room.names, courier: newCourier(room.names, room.ack),
 		lanes: make(map[*redis.Client]*lane), listeners: make(map[*Listener]struct{}),
+		hint: make(chan struct{}, 1),
 	}
 }
 
@@ -276,8 +278,14 @@ func (p *places) survey() {
 	p.rdb.ReloadState(p.room.ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.round = min(p.round, 1) // who asks often does not have it looked more often
-	if !p.surveying && p.room.ctx.Err() == nil {
+	switch {
+	case p.surveying:
+		p.round = min(p.round, 1)
+		select {
+		case p.hint <- struct{}{}:
+		default:
+		}
+	case p.room.ctx.Err() == nil:
 		p.surveying, p.round = true, 0
 		go p.look()
 	}
@@ -296,9 +304,13 @@ func (p *places) look() {
 		p.mu.Unlock()
 		select {
 		case <-time.After(pause):
-			p.relocate()
+		case <-p.hint:
+			// Soon, but hints come with every refused request.
+			time.Sleep(surveyPauses[1])
 		case <-p.room.ctx.Done():
+			continue
 		}
+		p.relocate()
 	}
 }
 
