@@ -2,6 +2,8 @@ package remote_test
 
 import (
 	"context"
+	"net"
+	"strconv"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -27,9 +29,26 @@ func (a *atlas) slots(ctx context.Context) ([]redis.ClusterSlot, error) {
 	if a.frozen {
 		return a.last, nil
 	}
-	slots, err := a.rdb.ClusterSlots(ctx).Result()
-	a.last = slots
-	return slots, err
+	shards, err := a.rdb.ClusterShards(ctx).Result()
+	if err != nil {
+		return nil, err
+	}
+	a.last = nil
+	for _, shard := range shards {
+		var nodes []redis.ClusterNode
+		for _, n := range shard.Nodes {
+			node := redis.ClusterNode{ID: n.ID, Addr: net.JoinHostPort(n.IP, strconv.FormatInt(n.Port, 10))}
+			if n.Role == "master" {
+				nodes = append([]redis.ClusterNode{node}, nodes...)
+			} else {
+				nodes = append(nodes, node)
+			}
+		}
+		for _, r := range shard.Slots {
+			a.last = append(a.last, redis.ClusterSlot{Start: int(r.Start), End: int(r.End), Nodes: nodes})
+		}
+	}
+	return a.last, nil
 }
 
 func (a *atlas) freeze(on bool) {

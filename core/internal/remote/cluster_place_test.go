@@ -265,7 +265,7 @@ func TestRedirectIsFollowedWithoutAPauseAndOtherRefusalsAfterOne(t *testing.T) {
 	}
 }
 
-// What is asked for last of all is a second after it was.
+// The pauses between two looks become longer.
 func TestRedirectLateInASurveyIsHeededSoon(t *testing.T) {
 	inFakeCluster(t, func(f *fakeCluster) {
 		keys := f.known(1)
@@ -284,7 +284,7 @@ func TestRedirectLateInASurveyIsHeededSoon(t *testing.T) {
 		pause(700 * time.Millisecond)
 		f.own(fakeAddrs[1])
 		f.cycle(keys[0][0])
-		pause(25 * time.Millisecond)
+		pause(30 * time.Millisecond)
 		f.tap.forget()
 		f.cycle(keys[0][0])
 		for _, c := range f.tap.seen() {

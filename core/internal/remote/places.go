@@ -50,7 +50,7 @@ type places struct {
 	listeners map[*Listener]struct{}
 	surveying bool
 	round     int           // of the survey
-	hint      chan struct{} // capacity 1: there was another during the survey
+	hint      chan struct{} // capacity 1: something hints at a move, in a long pause of the survey
 }
 
 // lost is that the client cannot learn where the nodes are: while it lasts, nobody
@@ -256,9 +256,20 @@ func (p *places) detour(k *task, sent time.Time) bool {
 			p.follow(next)
 			return
 		}
-		p.do(next)
+		p.again(next)
 	})
 	return true
+}
+
+// again has k carried to its node, which may be another by now.
+func (p *places) again(k task) {
+	b := k.op.names.bucket
+	if before := p.to[b].Load(); before != nil {
+		if l, err := p.locate(b); err == nil && l != before {
+			p.relocate(true)
+		}
+	}
+	p.do(k)
 }
 
 // follow has k carried out by way of the client, which goes where the node
@@ -278,14 +289,14 @@ func (p *places) survey() {
 	p.rdb.ReloadState(p.room.ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch {
-	case p.surveying:
-		p.round = min(p.round, 1)
+	if p.surveying && p.round > 2 { // the present pause is a long one
 		select {
 		case p.hint <- struct{}{}:
 		default:
 		}
-	case p.room.ctx.Err() == nil:
+	}
+	p.round = min(p.round, 1) // who asks often does not have it looked more often
+	if !p.surveying && p.room.ctx.Err() == nil {
 		p.surveying, p.round = true, 0
 		go p.look()
 	}
@@ -305,19 +316,17 @@ func (p *places) look() {
 		select {
 		case <-time.After(pause):
 		case <-p.hint:
-			// Soon, but hints come with every refused request.
 			time.Sleep(surveyPauses[1])
 		case <-p.room.ctx.Done():
 			continue
 		}
-		p.relocate()
+		p.relocate(false)
 	}
 }
 
 // relocate asks where each bucket is that has a place, and tells listeners if one
-// has moved.
-func (p *places) relocate() {
-	moved := false
+// has moved, or already had.
+func (p *places) relocate(moved bool) {
 	for b := range p.to {
 		if before := p.to[b].Load(); before != nil {
 			l, err := p.locate(byte(b))
