@@ -147,16 +147,23 @@
 // for 2 s, others get ErrBackend at once, and holders go on until their lease has
 // lapsed.
 //
+// Under Sentinels use redis.NewFailoverClient. A redis.NewFailoverClusterClient
+// works as well, but learns of a failover bucket by bucket, and until an old primary
+// refuses, two processes may ask different ones: two holders.
+//
 // On a cluster an operation goes to the master of its bucket's slot, by the client
-// of that node, with its pool and hooks; read-only routing makes no difference. A
-// node that is away holds up its own buckets only. What is asked of one node at the
-// same time is one call. A process listens on each bucket in which it has somebody
-// wait, over one connection to each node; a bucket that nobody has waited in for a
-// minute is left. Where a slot moves to, locks follow. While it is on its way,
-// operations on its buckets pause, because their keys are on both sides: for 2 s at
-// most, then they get ErrBackend. A holder's renewals go on trying, and if the slot
-// is on its way for longer than the lease lasts, the holder is told ErrLost. A slot
-// of a few thousand keys takes less than a second.
+// of that node, with its pool; read-only routing makes no difference. Hooks of the
+// nodes see the calls (redis.ClusterClient.OnNewNode), those of the client itself
+// only what is redirected. A node that is away holds up its own buckets only. What
+// is asked of one node at the same time is one call. A process listens on each
+// bucket in which it has somebody wait, over one connection to each node; a bucket
+// that nobody has waited in for a minute is left.
+//
+// Where a slot moves to, locks follow. While it is on its way, operations on its
+// buckets pause, because their keys are on both sides: for 2 s at most, then they
+// get ErrBackend. A holder's renewals go on trying, and if the slot is on its way
+// for longer than the lease lasts, the holder is told ErrLost. A slot of a few
+// thousand keys takes less than a second.
 //
 // How soon a failover of a cluster is noticed depends on the client, too: go-redis
 // learns where slots are from any node that answers. Give it short timeouts
