@@ -21,29 +21,29 @@ type FaultKind string
 const (
 	// FaultUnreachable: the server did not answer, or not in time, or does not
 	// know the user. Nothing is known of it.
-	FaultUnreachable FaultKind = "unreachable"
+	FaultUnreachable = FaultKind(remote.FaultUnreachable)
 	// FaultVersion: it is older than Redis 7.0. Valkey, KeyDB and others are
 	// what they report as redis_version.
-	FaultVersion FaultKind = "version"
+	FaultVersion = FaultKind(remote.FaultVersion)
 	// FaultEviction: its maxmemory is set, and its maxmemory-policy is not
 	// noeviction: it may forget a lease that is held. (As long as maxmemory is
 	// 0, no policy evicts anything, and none is a fault.)
-	FaultEviction FaultKind = "eviction"
+	FaultEviction = FaultKind(remote.FaultEviction)
 	// FaultReplica: it is a replica, and takes no writes.
-	FaultReplica FaultKind = "replica"
+	FaultReplica = FaultKind(remote.FaultReplica)
 	// FaultReplicas: it has fewer replicas than [ReplicaAck] wants.
-	FaultReplicas FaultKind = "replicas"
+	FaultReplicas = FaultKind(remote.FaultReplicas)
 	// FaultCluster: it is a server of a cluster and the client is not made for
 	// one, or the other way round.
-	FaultCluster FaultKind = "cluster"
+	FaultCluster = FaultKind(remote.FaultCluster)
 	// FaultRights: its ACL does not let the user do what locks need.
-	FaultRights FaultKind = "rights"
+	FaultRights = FaultKind(remote.FaultRights)
 	// FaultRefused: it refuses what locks need for another reason, such as OOM,
 	// MISCONF, or a command that was renamed.
-	FaultRefused FaultKind = "refused"
+	FaultRefused = FaultKind(remote.FaultRefused)
 	// FaultUnchecked: INFO is refused, so that eviction, role and cluster mode
 	// are not known. Locks do not need it.
-	FaultUnchecked FaultKind = "unchecked"
+	FaultUnchecked = FaultKind(remote.FaultUnchecked)
 )
 
 // Fault is one thing about one server that locks cannot live with. Its texts

@@ -53,10 +53,11 @@ type place struct {
 	lingers bool
 
 	mu       sync.Mutex
-	inside   map[core.Lock]bool
-	token    uint64 // the highest that was granted
-	stored   uint64 // the highest that has written
-	writer   uint64
+	inside   map[core.Lock]int // by when they came in: the how manieth
+	entries  int
+	token    uint64    // the highest that was granted
+	stored   uint64    // the highest that has written
+	writer   int       // when its holder came in
 	doubles  int       // grants beside another whose lock was proven
 	refused  int       // stale writes that the store refused
 	accepted int       // stale writes that it did not, which must not be
@@ -70,7 +71,7 @@ type place struct {
 func newCrowd(t *testing.T, lockers []*core.RedisLocker) *crowd {
 	c := &crowd{t: t, lockers: lockers}
 	for i := range crowdKeys {
-		c.places = append(c.places, &place{key: fmt.Sprint("seat/", i), lingers: i%2 == 1, inside: make(map[core.Lock]bool), entered: time.Now()})
+		c.places = append(c.places, &place{key: fmt.Sprint("seat/", i), lingers: i%2 == 1, inside: make(map[core.Lock]int), entered: time.Now()})
 	}
 	for _, l := range lockers {
 		for _, p := range c.places {
@@ -128,7 +129,8 @@ func (p *place) enter(lock core.Lock) {
 			p.doubles++
 		}
 	}
-	p.inside[lock] = true
+	p.entries++
+	p.inside[lock] = p.entries
 	if lock.Token() <= p.token {
 		p.falls++
 	}
@@ -147,11 +149,11 @@ func (p *place) write(lock core.Lock) {
 		p.refused++
 		return
 	}
-	// The store has checked; was it enough?
-	if p.writer != 0 && lock.Token() < p.writer {
+	// The store has gone by the tokens; was it right?
+	if p.inside[lock] < p.writer {
 		p.accepted++
 	}
-	p.stored, p.writer = lock.Token(), lock.Token()
+	p.stored, p.writer = lock.Token(), p.inside[lock]
 }
 
 func (p *place) leave(lock core.Lock) {

@@ -57,8 +57,8 @@ func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks 
 // call declares must be in one slot, and hardly two of what is pending are. But a
 // script without a shebang may use keys of any slot that its node serves, and
 // that is kept so (https://github.com/redis/redis/pull/10615): a call that
-// declares none is for all. For the node it costs a third of a pipeline of calls,
-// a process locks twice as fast by it. A server that does not allow it has to be
+// declares none is for all. (A cluster of three, 64 callers with keys of their own:
+// a pipeline of calls reached 0.76 of what rueidislock did.) A server that does not allow it has to be
 // asked once.
 func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
 	var err error

@@ -316,7 +316,11 @@ func (p *places) look() {
 		select {
 		case <-time.After(pause):
 		case <-p.hint:
-			time.Sleep(surveyPauses[1])
+			select {
+			case <-time.After(surveyPauses[1]):
+			case <-p.room.ctx.Done():
+				continue
+			}
 		case <-p.room.ctx.Done():
 			continue
 		}
