@@ -10,7 +10,7 @@ import (
 func TestALostCounterIsRefusedOnceAndThenLiftedAboveWhatWasSeen(t *testing.T) {
 	clock := newClock(noon)
 	m, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(clock.now), Segment(10, 10))
+	q := newDaily(t, rdb, Clock(clock.now), Segment(10, 10))
 	var last uint32
 	for range 200 {
 		last = mustNext(t, q).Counter
@@ -35,14 +35,14 @@ func TestALostCounterIsRefusedOnceAndThenLiftedAboveWhatWasSeen(t *testing.T) {
 		t.Errorf("after the loss: %+v, want more than %d", got, last)
 	}
 	// Another process profits from the lifting.
-	if got := mustNext(t, newDaily(t, rdb, withClock(clock.now))); got.Counter <= last {
+	if got := mustNext(t, newDaily(t, rdb, Clock(clock.now))); got.Counter <= last {
 		t.Errorf("another process after the lifting: %+v, want more than %d", got, last)
 	}
 }
 
 func TestALossNoticedAheadOfTimeIsToldToTheNextCallerInNeed(t *testing.T) {
 	m, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(newClock(noon).now), Segment(10, 10))
+	q := newDaily(t, rdb, Clock(newClock(noon).now), Segment(10, 10))
 	mustNext(t, q)
 	m.FlushAll()
 	for want := uint32(2); want <= 10; want++ { // at 5 the trip ahead of time is made
@@ -63,7 +63,7 @@ func TestALossNoticedAheadOfTimeIsToldToTheNextCallerInNeed(t *testing.T) {
 func TestAKeyThatHoldsSomethingElseIsABackendError(t *testing.T) {
 	m, rdb := newRedis(t, noon)
 	m.Set("latchkey:daily:{orders}:counter:2026-11-23", "many")
-	q := newDaily(t, rdb, withClock(newClock(noon).now))
+	q := newDaily(t, rdb, Clock(newClock(noon).now))
 	_, err := q.Next(t.Context())
 	var reply redis.Error
 	if !errors.Is(err, ErrBackend) || !errors.As(err, &reply) {

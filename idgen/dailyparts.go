@@ -24,13 +24,13 @@ type DailyParts struct {
 // SplitDaily takes an ID of a [DailySequence] with the given epoch apart. The
 // error matches [ErrInvalidID] if the number cannot be such an ID: it is
 // negative, or its counter is zero.
-func SplitDaily(id int64, epoch time.Time) (DailyParts, error) {
+func SplitDaily(id ID, epoch time.Time) (DailyParts, error) {
 	counter := uint32(id & maxCounter)
 	if id < 0 || counter == 0 {
 		return DailyParts{}, fmt.Errorf("%w: %d", ErrInvalidID, id)
 	}
-	return DailyParts{Time: time.Unix(epoch.Unix()+id>>counterBits, 0).UTC(), Counter: counter}, nil
+	return DailyParts{Time: time.Unix(epoch.Unix()+int64(id>>counterBits), 0).UTC(), Counter: counter}, nil
 }
 
 // Split takes an ID of this sequence apart, as [SplitDaily].
-func (q *DailySequence) Split(id int64) (DailyParts, error) { return SplitDaily(id, q.options.epoch) }
+func (q *DailySequence) Split(id ID) (DailyParts, error) { return SplitDaily(id, q.options.epoch) }

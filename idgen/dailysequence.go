@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// DailySequence makes int64 IDs of 31 bits of seconds since an epoch and a
+// DailySequence makes IDs of 31 bits of seconds since an epoch and a
 // 32-bit counter that starts again each day: the classical "timestamp and daily
 // counter" ID of flash-sale systems. The counter lives in Redis and is taken
 // from there in segments, the next one ahead of time, so that a trip to Redis
@@ -80,7 +80,7 @@ type DailySequence struct {
 	trips   sync.WaitGroup
 }
 
-var _ Generator[int64] = (*DailySequence)(nil)
+var _ Generator[ID] = (*DailySequence)(nil)
 
 // dayPart is what a generator knows of the counter of the day it is in.
 type dayPart struct {
@@ -131,8 +131,8 @@ func NewDailySequence(rdb DailyRedis, name string, opts ...DailyOption) (*DailyS
 // [ErrTimeExhausted], [ErrSequenceExhausted] (until the day ends),
 // [ErrSequenceRegressed], [ErrLayoutMismatch] or [ErrClosed]. After any but the
 // last, a later call may succeed.
-func (q *DailySequence) Next(ctx context.Context) (int64, error) {
-	var one [1]int64
+func (q *DailySequence) Next(ctx context.Context) (ID, error) {
+	var one [1]ID
 	_, err := q.NextN(ctx, one[:])
 	return one[0], err
 }
@@ -140,7 +140,7 @@ func (q *DailySequence) Next(ctx context.Context) (int64, error) {
 // NextN fills dst with new IDs in ascending order, in at most one trip to Redis
 // unless other callers take what it brings. It fails as [DailySequence.Next]
 // does, and returns how many IDs it has made: they are good.
-func (q *DailySequence) NextN(ctx context.Context, dst []int64) (int, error) {
+func (q *DailySequence) NextN(ctx context.Context, dst []ID) (int, error) {
 	n := 0
 	for {
 		made, need, err := q.take(ctx, dst[n:])
@@ -163,7 +163,7 @@ type need struct {
 
 // take makes as many IDs as it can without waiting. If they are fewer than
 // len(dst), it returns what to wait for, or an error.
-func (q *DailySequence) take(ctx context.Context, dst []int64) (made int, _ need, _ error) {
+func (q *DailySequence) take(ctx context.Context, dst []ID) (made int, _ need, _ error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -195,7 +195,7 @@ func (q *DailySequence) take(ctx context.Context, dst []int64) (made int, _ need
 				}
 				q.current, q.ahead = q.ahead, segment{}
 			}
-			dst[made] = (second-q.epoch)<<counterBits | int64(q.current.next)
+			dst[made] = ID((second-q.epoch)<<counterBits | int64(q.current.next))
 			q.current.next++
 			made++
 		}

@@ -16,7 +16,7 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 func TestDailyIDsAreSecondAndCounterAndReadBack(t *testing.T) {
 	clock := newClock(noon)
 	_, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(clock.now))
+	q := newDaily(t, rdb, Clock(clock.now))
 	if got, want := mustNext(t, q), (DailyParts{noon, 1}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -25,10 +25,10 @@ func TestDailyIDsAreSecondAndCounterAndReadBack(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	id, _ := q.Next(t.Context())
-	if want := (int64(noon.Sub(testEpoch).Seconds())+90)<<32 | 3; id != want {
+	if want := ID(noon.Sub(testEpoch).Seconds()+90)<<32 | 3; id != want {
 		t.Errorf("got %d, want %d", id, want)
 	}
-	for _, bad := range []int64{-1, 0, 1 << 32} {
+	for _, bad := range []ID{-1, 0, 1 << 32} {
 		if _, err := SplitDaily(bad, testEpoch); !errors.Is(err, ErrInvalidID) {
 			t.Errorf("SplitDaily(%d): %v, want ErrInvalidID", bad, err)
 		}
@@ -55,7 +55,7 @@ func TestTheCounterStartsAgainAtMidnightOfTheZone(t *testing.T) {
 			}
 			clock := newClock(midnight.Add(-time.Second))
 			m, rdb := newRedis(t, midnight)
-			q := newDaily(t, rdb, withClock(clock.now), Zone(location(t, c.zone)))
+			q := newDaily(t, rdb, Clock(clock.now), Zone(location(t, c.zone)))
 			for want := range uint32(5) {
 				if got := mustNext(t, q); got.Counter != want+1 {
 					t.Errorf("before midnight: %+v, want the counter %d", got, want+1)
@@ -79,7 +79,7 @@ func TestTheCounterStartsAgainAtMidnightOfTheZone(t *testing.T) {
 
 func TestEveryKeyHasTheHashTagAndAnExpiry(t *testing.T) {
 	m, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(newClock(noon).now), KeyPrefix("shop"))
+	q := newDaily(t, rdb, Clock(newClock(noon).now), KeyPrefix("shop"))
 	mustNext(t, q)
 	for _, key := range m.Keys() {
 		if !strings.HasPrefix(key, "shop:daily:{orders}:") || m.TTL(key) < 7*24*time.Hour {
@@ -95,7 +95,7 @@ func TestAClockSetBackOverMidnightKeepsTheSecondAndTheCounter(t *testing.T) {
 	midnight := noon.Add(12 * time.Hour)
 	clock := newClock(midnight.Add(3 * time.Second))
 	_, rdb := newRedis(t, midnight)
-	q := newDaily(t, rdb, withClock(clock.now))
+	q := newDaily(t, rdb, Clock(clock.now))
 	first := mustNext(t, q)
 	clock.set(midnight.Add(-10 * time.Second))
 	if got := mustNext(t, q); got.Time != first.Time || got.Counter != first.Counter+1 {
@@ -111,9 +111,9 @@ func TestAClockThatWasWrongForAMomentDoesNoHarm(t *testing.T) {
 	for _, wrong := range []time.Duration{48 * time.Hour, 365 * 24 * time.Hour, -72 * time.Hour} {
 		clock := newClock(noon)
 		_, rdb := newRedis(t, noon)
-		before := mustNext(t, newDaily(t, rdb, withClock(clock.now)))
+		before := mustNext(t, newDaily(t, rdb, Clock(clock.now)))
 
-		q := newDaily(t, rdb, withClock(clock.now))
+		q := newDaily(t, rdb, Clock(clock.now))
 		clock.advance(wrong)
 		if id, err := q.Next(t.Context()); !errors.Is(err, ErrClock) {
 			t.Errorf("clock off by %v: %d, %v; want ErrClock", wrong, id, err)
@@ -129,7 +129,7 @@ func TestAClockThatWasWrongForAMomentDoesNoHarm(t *testing.T) {
 func TestAProcessThatSleptPastTheExpiryOfItsDayGetsNoNumbers(t *testing.T) {
 	clock := newClock(noon)
 	m, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(clock.now), Segment(1, 1))
+	q := newDaily(t, rdb, Clock(clock.now), Segment(1, 1))
 	mustNext(t, q)
 	q.settle()
 	m.SetTime(noon.Add(9 * 24 * time.Hour)) // our clock stands still
@@ -152,7 +152,7 @@ func TestTimeMustLieWithin31BitsOfSecondsAfterTheEpoch(t *testing.T) {
 		{last.Add(time.Second), ErrTimeExhausted},
 	} {
 		_, rdb := newRedis(t, c.at)
-		q := newDaily(t, rdb, withClock(newClock(c.at).now))
+		q := newDaily(t, rdb, Clock(newClock(c.at).now))
 		id, err := q.Next(t.Context())
 		if !errors.Is(err, c.want) || id < 0 || (err == nil) != (id > 0) {
 			t.Errorf("at %v: %d, %v; want %v", c.at, id, err, c.want)
@@ -169,7 +169,7 @@ func TestACounterThatIsUsedUpIsAnErrorUntilTheNextDay(t *testing.T) {
 	if err := m.Set("latchkey:daily:{orders}:counter:2026-11-23", fmt.Sprint(maxCounter-250)); err != nil {
 		t.Fatal(err)
 	}
-	a, b := newDaily(t, rdb, withClock(clock.now)), newDaily(t, rdb, withClock(clock.now))
+	a, b := newDaily(t, rdb, Clock(clock.now)), newDaily(t, rdb, Clock(clock.now))
 	seen := map[uint32]bool{}
 	for _, q := range []*DailySequence{a, b} {
 		for {
@@ -222,8 +222,8 @@ func TestProcessesThatDisagreeOnEpochOrDayAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, rdb := newRedis(t, noon)
-			mustNext(t, newDaily(t, rdb, withClock(newClock(c.at).now)))
-			other := newDaily(t, rdb, append([]DailyOption{withClock(newClock(c.at).now)}, c.opts...)...)
+			mustNext(t, newDaily(t, rdb, Clock(newClock(c.at).now)))
+			other := newDaily(t, rdb, append([]DailyOption{Clock(newClock(c.at).now)}, c.opts...)...)
 			if id, err := other.Next(t.Context()); !errors.Is(err, c.want) || (err == nil) != (id != 0) {
 				t.Errorf("got %d, %v; want %v", id, err, c.want)
 			}
@@ -259,16 +259,16 @@ func TestProcessesWithJumpingClocksAroundMidnightMakeNoDuplicates(t *testing.T) 
 	var (
 		wg  sync.WaitGroup
 		mu  sync.Mutex
-		all []int64
+		all []ID
 	)
 	for p := range processes {
 		clock := newClock(midnight.Add(time.Duration(p-3) * 3 * time.Second))
-		q := newDaily(t, rdb, Zone(berlin), withClock(clock.now), Segment(7, 50))
+		q := newDaily(t, rdb, Zone(berlin), Clock(clock.now), Segment(7, 50))
 		for g := range goroutines {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(p), uint64(g)))
-				var own []int64
-				batch := make([]int64, 30)
+				var own []ID
+				batch := make([]ID, 30)
 				for len(own) < each {
 					if r.IntN(50) == 0 {
 						clock.set(midnight.Add(time.Duration(r.Int64N(int64(20*time.Second))) - 10*time.Second))
@@ -316,7 +316,7 @@ func TestProcessesWithJumpingClocksAroundMidnightMakeNoDuplicates(t *testing.T) 
 
 func TestDailyNextDoesNotAllocate(t *testing.T) {
 	_, rdb := newRedis(t, noon)
-	q := newDaily(t, rdb, withClock(newClock(noon).now), Segment(MaxSegment, MaxSegment))
+	q := newDaily(t, rdb, Clock(newClock(noon).now), Segment(MaxSegment, MaxSegment))
 	mustNext(t, q)
 	if n := testing.AllocsPerRun(1000, func() { q.Next(t.Context()) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
@@ -341,7 +341,7 @@ func BenchmarkDailySequence(b *testing.B) {
 		})
 	})
 	b.Run("batch=1000", func(b *testing.B) {
-		batch := make([]int64, 1000)
+		batch := make([]ID, 1000)
 		for b.Loop() {
 			q.NextN(ctx, batch)
 		}

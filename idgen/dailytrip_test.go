@@ -62,7 +62,7 @@ func TestABatchTakesOneTrip(t *testing.T) {
 		_, rdb := newRedis(t, time.Time{})
 		q := newDaily(t, &slowRedis{DailyRedis: rdb, delay: 50 * time.Millisecond}, bubbleEpoch)
 		start := time.Now()
-		ids := make([]int64, 5000)
+		ids := make([]ID, 5000)
 		if n, err := q.NextN(t.Context(), ids); n != len(ids) || err != nil || time.Since(start) != 50*time.Millisecond {
 			t.Errorf("NextN = %d, %v after %v, want one trip of 50ms", n, err, time.Since(start))
 		}

@@ -22,7 +22,17 @@ var (
 	// ErrLayoutMismatch: another process makes IDs under this name with another
 	// layout: an epoch or a time zone that differs.
 	ErrLayoutMismatch = newError("layout_mismatch", "idgen: the name is in use with another layout")
-	// ErrInvalidID: the number is no ID of this kind.
+	// ErrNoWorker: all worker numbers are taken. [NoWorkerError] tells until when.
+	ErrNoWorker = newError("no_worker", "idgen: all worker numbers are taken")
+	// ErrLeaseLost: the lease of the worker number is gone, because it was not
+	// extended in time or because Redis has lost it. What was made is unique.
+	ErrLeaseLost = newError("lease_lost", "idgen: the lease of the worker number is lost")
+	// ErrWindowExhausted: all IDs of the times that are leased so far are made:
+	// for the moment there are no more.
+	ErrWindowExhausted = newError("window_exhausted", "idgen: the leased window of time is used up")
+	// ErrUnfit: Redis is set up in a way that can make IDs come twice.
+	ErrUnfit = newError("unfit", "idgen: Redis is not fit for IDs")
+	// ErrInvalidID: the number is no ID of this kind, or the text is none.
 	ErrInvalidID = newError("invalid_id", "idgen: not a valid ID")
 )
 

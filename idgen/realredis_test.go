@@ -15,7 +15,7 @@ import (
 func checkNoDuplicates(t *testing.T, rdb redis.UniversalClient) {
 	t.Helper()
 	const processes, each = 4, 20_000
-	ids := make([][]int64, processes)
+	ids := make([][]ID, processes)
 	var wg sync.WaitGroup
 	for p := range ids {
 		q := newDaily(t, rdb)

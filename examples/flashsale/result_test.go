@@ -8,6 +8,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/crowd"
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/shop"
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 func TestEachBrokenPromiseIsNamed(t *testing.T) {
@@ -59,6 +60,6 @@ func TestAReceiptThatTheBooksDoNotHaveIsALostOrder(t *testing.T) {
 	}
 }
 
-type fixedID int64
+type fixedID idgen.ID
 
-func (id fixedID) Next(context.Context) (int64, error) { return int64(id), nil }
+func (id fixedID) Next(context.Context) (idgen.ID, error) { return idgen.ID(id), nil }

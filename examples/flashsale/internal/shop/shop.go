@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 // What a purchase can fail with, besides [core.ErrStale] and the database's
@@ -21,7 +22,7 @@ var (
 
 // OrderIDs makes order numbers that no other replica makes.
 type OrderIDs interface {
-	Next(ctx context.Context) (int64, error)
+	Next(ctx context.Context) (idgen.ID, error)
 }
 
 // Thinking is what the shop does between reading the stock and writing it
@@ -111,7 +112,7 @@ func (s *Shop) Buy(ctx context.Context, p Purchase, fence Fence) (Receipt, error
 	if err != nil {
 		return Receipt{}, fmt.Errorf("shop: order ID: %w", err)
 	}
-	r := Receipt{OrderID: id, Left: stock - p.Quantity}
+	r := Receipt{OrderID: int64(id), Left: stock - p.Quantity}
 	if err := s.write(ctx, p, r, fence); err != nil {
 		return Receipt{}, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/examples/flashsale/internal/shop"
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 const item = "gopher"
@@ -180,12 +181,12 @@ func untilAllHaveRead(n int32) shop.Thinking {
 
 type counter struct{ last atomic.Int64 }
 
-func (c *counter) Next(context.Context) (int64, error) { return c.last.Add(1), nil }
+func (c *counter) Next(context.Context) (idgen.ID, error) { return idgen.ID(c.last.Add(1)), nil }
 
 type sameID struct{}
 
-func (sameID) Next(context.Context) (int64, error) { return 7, nil }
+func (sameID) Next(context.Context) (idgen.ID, error) { return 7, nil }
 
 type noIDs struct{ err error }
 
-func (n noIDs) Next(context.Context) (int64, error) { return 0, n.err }
+func (n noIDs) Next(context.Context) (idgen.ID, error) { return 0, n.err }
