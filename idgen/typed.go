@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 )
 
@@ -54,13 +53,15 @@ func (t *Typed[P, V]) NextN(ctx context.Context, dst []TypedID[P, V]) (int, erro
 	if !ok {
 		buf = new([]V)
 	}
-	raw := slices.Grow((*buf)[:0], len(dst))[:len(dst)]
+	if cap(*buf) < len(dst) {
+		*buf = make([]V, len(dst))
+	}
+	raw := (*buf)[:len(dst)]
 	n, err := t.generator.NextN(ctx, raw)
 	for i, v := range raw[:n] {
 		dst[i] = TypedID[P, V]{raw: v}
 	}
 	if cap(raw) <= maxScratch {
-		*buf = raw
 		t.scratch.Put(buf)
 	}
 	return n, err
