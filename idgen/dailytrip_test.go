@@ -187,7 +187,7 @@ func TestACallerReturnsAtItsDeadlineWhileRedisHangs(t *testing.T) {
 		if err := q.Close(); err != nil {
 			t.Errorf("Close after the client gave up: %v", err)
 		}
-		q.trips.Wait()
+		q.running.Wait()
 	})
 }
 
