@@ -83,10 +83,10 @@ func newDaily(t testing.TB, rdb DailyRedis, opts ...DailyOption) *DailySequence 
 }
 
 // settle waits until no trip is under way.
-func (q *DailySequence) settle() {
-	q.mu.Lock()
-	trip := q.trip
-	q.mu.Unlock()
+func (s *trips) settle() {
+	s.mu.Lock()
+	trip := s.trip
+	s.mu.Unlock()
 	if trip != nil {
 		<-trip.done
 	}

@@ -183,7 +183,7 @@ func (q *Sequence) take(ctx context.Context, dst []ID, waited need) (made int, _
 	}
 	count := int64(len(dst) - made)
 	if q.trip == nil {
-		q.fetch(ctx, now, max(q.size.step, q.demand+count))
+		q.fetch(ctx, now, q.amount(count, q.demand))
 	}
 	return made, q.enlist(count, false), nil
 }

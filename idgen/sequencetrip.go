@@ -54,7 +54,18 @@ func (q *Sequence) fetchAhead(ctx context.Context, now time.Time) {
 	}
 	// Callers who have waited may be about to take what is at hand.
 	short := q.demand - q.piece.Load().left() - int64(q.current.left())
-	q.fetch(ctx, now, max(q.size.step, short))
+	q.fetch(ctx, now, q.amount(0, short))
+}
+
+// amount is how many numbers a trip should bring for a caller who wants count
+// while others, whom the last trip left empty-handed, want backlog. If there are
+// such, callers come faster than trips: by the end of this one there will be
+// more of them, for whom the segment comes on top.
+func (q *Sequence) amount(count, backlog int64) int64 {
+	if backlog > 0 {
+		return q.size.step + count + backlog
+	}
+	return max(q.size.step, count)
 }
 
 // call takes a range from Redis.
