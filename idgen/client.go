@@ -13,8 +13,7 @@ func checkClient(rdb any) error {
 	if v := reflect.ValueOf(rdb); rdb == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("%w: the Redis client is nil", ErrOption)
 	}
-	switch rdb.(type) {
-	case *redis.Ring:
+	if _, ring := rdb.(*redis.Ring); ring {
 		return fmt.Errorf("%w: the Redis client is a %T: when a server fails it moves keys to another one, where they begin anew, and IDs would come twice; use a *redis.Client (single server or Sentinel) or a *redis.ClusterClient", ErrOption, rdb)
 	}
 	return nil

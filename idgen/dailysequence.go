@@ -101,7 +101,9 @@ type daySegment struct {
 // The name is 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -. Keys in Redis are
 // <prefix>:daily:{<name>}:…, in one hash slot; at most about 25 of them exist at
 // any time, all with an expiry. A Redis user needs the commands INCRBY,
-// EXPIREAT, TIME, SET and GET for them.
+// EXPIREAT, TIME, SET and GET for them (and INFO for [DailySequence.Check]). A
+// *redis.Ring is refused: when a server fails, it moves keys to another one,
+// where they begin anew.
 func NewDailySequence(rdb DailyRedis, name string, opts ...DailyOption) (*DailySequence, error) {
 	o, err := newDailyOptions(name, opts)
 	if err := errors.Join(checkClient(rdb), err); err != nil {

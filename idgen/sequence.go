@@ -89,7 +89,8 @@ var _ Generator[ID] = (*Sequence)(nil)
 // The name is 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -. The only key is
 // <prefix>:sequence:{<name>}, the last number that was given out; it has no
 // expiry. A Redis user needs the command INCRBY for it (and INFO for
-// [Sequence.Check]).
+// [Sequence.Check]). A *redis.Ring is refused: when a server fails, it moves keys
+// to another one, where they begin anew.
 func NewSequence(rdb SequenceRedis, name string, opts ...SequenceOption) (*Sequence, error) {
 	o, err := newSequenceOptions(name, opts)
 	if err := errors.Join(checkClient(rdb), err); err != nil {

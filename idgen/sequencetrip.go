@@ -10,7 +10,7 @@ import (
 )
 
 // SequenceRedis is what a [Sequence] needs of a client. Every
-// [redis.UniversalClient] has it; a *redis.Ring is refused.
+// [redis.UniversalClient] has it.
 type SequenceRedis interface {
 	IncrBy(ctx context.Context, key string, value int64) *redis.IntCmd
 }
