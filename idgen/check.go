@@ -93,7 +93,7 @@ func askServer(ctx context.Context, rdb any, key string, expires bool) error {
 	if err != nil {
 		return fmt.Errorf("%w: INFO: %w", ErrBackend, err)
 	}
-	if faults := parseInfo(text).faults(server, key, expires); len(faults) > 0 {
+	if faults := serverInfo(text).faults(server, key, expires); len(faults) > 0 {
 		return &CheckError{faults}
 	}
 	return nil
@@ -114,36 +114,32 @@ func refused(server string, err error) (Fault, bool) {
 	return Fault{}, false
 }
 
-// serverInfo is what INFO says about a server, by the fields' names.
-type serverInfo map[string]string
-
-// parseInfo reads the reply to INFO: lines of name:value, under headings.
+// serverInfo is the reply to INFO: lines of name:value, under headings.
 // https://redis.io/docs/latest/commands/info/
-func parseInfo(text string) serverInfo {
-	info := serverInfo{}
-	for line := range strings.Lines(text) {
-		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
-			info[name] = value
-		}
-	}
-	return info
+type serverInfo string
+
+// field returns a value, or "" if the server does not say.
+func (i serverInfo) field(name string) string {
+	_, after, _ := strings.Cut("\n"+string(i), "\n"+name+":")
+	value, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(value)
 }
 
 func (i serverInfo) faults(server, key string, expires bool) []Fault {
 	var faults []Fault
 	// Without a limit of memory no policy evicts anything.
-	limit, err := strconv.ParseUint(i["maxmemory"], 10, 64)
-	policy := i["maxmemory_policy"]
+	limit, err := strconv.ParseUint(i.field("maxmemory"), 10, 64)
+	policy := i.field("maxmemory_policy")
 	spared := policy == "" || policy == "noeviction" || !expires && strings.HasPrefix(policy, "volatile-")
 	if err == nil && limit > 0 && !spared {
 		faults = append(faults, eviction(server, key, policy, limit))
 	}
-	switch i["role"] {
+	switch i.field("role") {
 	case "slave", "replica":
 		faults = append(faults, Fault{
 			Kind:    FaultReplica,
 			Server:  server,
-			Problem: fmt.Sprintf("it is a replica of %s:%s", i["master_host"], i["master_port"]),
+			Problem: fmt.Sprintf("it is a replica of %s:%s", i.field("master_host"), i.field("master_port")),
 			Effect:  "it refuses all writes (READONLY), so no ID can be made",
 			Remedy:  "give the client the master's address, or use redis.NewFailoverClient, which asks Sentinels for it",
 		})

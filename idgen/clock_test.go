@@ -2,6 +2,7 @@ package idgen
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -74,12 +75,16 @@ func newDaily(t testing.TB, rdb DailyRedis, opts ...DailyOption) *DailySequence 
 	if err != nil {
 		t.Fatal(err)
 	}
+	closeAfter(t, q)
+	return q
+}
+
+func closeAfter(t testing.TB, g io.Closer) {
 	t.Cleanup(func() {
-		if err := q.Close(); err != nil {
+		if err := g.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return q
 }
 
 // settle waits until no trip is under way.

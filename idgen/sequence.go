@@ -136,7 +136,8 @@ func (q *Sequence) NextN(ctx context.Context, dst []ID) (int, error) {
 	return n + more, err
 }
 
-// fill is NextN with the lock.
+// fill is NextN with the lock. The loop is that of DailySequence.NextN; called
+// through an interface, take would make dst escape, and Next would allocate.
 func (q *Sequence) fill(ctx context.Context, dst []ID) (n int, err error) {
 	var waited need
 	for {

@@ -58,11 +58,7 @@ func newSequence(t testing.TB, rdb SequenceRedis, opts ...SequenceOption) *Seque
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := q.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closeAfter(t, q)
 	return q
 }
 

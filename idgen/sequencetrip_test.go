@@ -145,12 +145,8 @@ func TestCallersOfASequenceReturnAtTheirDeadlineWhileRedisHangs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		checkDeadline(t, q)
 		start := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if _, err := q.Next(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 100*time.Millisecond {
-			t.Errorf("got %v after %v, want the deadline after 100ms", err, time.Since(start))
-		}
 		if _, err := q.Next(t.Context()); !errors.Is(err, ErrBackend) || time.Since(start) > 2*time.Minute {
 			t.Errorf("without a deadline: %v after %v, want ErrBackend from the client's own timeouts", err, time.Since(start))
 		}
