@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-type order struct {
+type invoice struct {
 	ID     ID            `json:"id"`
 	Parent *ID           `json:"parent,omitempty"`
 	Lines  []ID          `json:"lines"`
@@ -17,13 +17,13 @@ type order struct {
 
 func TestAnIDInJSONIsAString(t *testing.T) {
 	parent := ID(1)
-	in := order{ID: math.MaxInt64, Parent: &parent, Lines: []ID{0, 1<<53 + 1}, Notes: map[ID]string{42: "rush"}}
+	in := invoice{ID: math.MaxInt64, Parent: &parent, Lines: []ID{0, 1<<53 + 1}, Notes: map[ID]string{42: "rush"}}
 	const want = `{"id":"9223372036854775807","parent":"1","lines":["0","9007199254740993"],"notes":{"42":"rush"}}`
 	b, err := json.Marshal(in)
 	if err != nil || string(b) != want {
 		t.Fatalf("%s, %v; want %s", b, err, want)
 	}
-	var out order
+	var out invoice
 	if err := json.Unmarshal(b, &out); err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func TestAnIDInJSONIsAString(t *testing.T) {
 }
 
 func TestNullInJSONChangesNothing(t *testing.T) {
-	out := order{ID: 7, Parent: new(ID)}
+	out := invoice{ID: 7, Parent: new(ID)}
 	if err := json.Unmarshal([]byte(`{"id":null,"parent":null}`), &out); err != nil || out.ID != 7 || out.Parent != nil {
 		t.Errorf("%+v, %v; want the ID 7 and no parent", out, err)
 	}

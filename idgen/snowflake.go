@@ -190,6 +190,9 @@ func (s *Snowflake) Worker() (number int, ok bool) {
 // Call it when the process starts, before it says that it is ready. It fails as
 // [Snowflake.Next] does, or with [ErrUnfit].
 func (s *Snowflake) Check(ctx context.Context) error {
+	if err := checkServer(ctx, s.rdb, s.options.key(), false); err != nil {
+		return err
+	}
 	for {
 		news := s.lease.news()
 		if s.tenancy.Load().room(s.tick()) > 0 {

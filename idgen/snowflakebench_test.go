@@ -11,8 +11,6 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
-var idSink ID
-
 // BenchmarkSnowflake runs on a clock that advances by a microsecond with each
 // look at it, so that neither the layout's limit nor the window is in the way.
 func BenchmarkSnowflake(b *testing.B) {
