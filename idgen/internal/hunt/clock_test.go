@@ -7,9 +7,10 @@ import (
 	"time"
 )
 
-// shiftingClock is a wall clock that jumps: it is off by up to a shift in
-// either direction. It gives times without a monotonic part, so that for a
-// generator not even the time that has passed is what it was.
+// shiftingClock is a wall clock that jumps: half of the time it is right, and
+// half of the time off by up to a shift in either direction. It gives times
+// without a monotonic part, so that for a generator not even the time that has
+// passed is what it was.
 type shiftingClock struct {
 	random *rand.Rand
 	shift  time.Duration
@@ -27,15 +28,17 @@ func (c *shiftingClock) now() time.Time {
 }
 
 func (c *shiftingClock) set() {
-	if c.shift > 0 {
-		c.offset.Store(c.random.Int64N(int64(2*c.shift)+1) - int64(c.shift))
+	if c.shift == 0 || c.random.IntN(2) == 0 {
+		c.offset.Store(0)
+		return
 	}
+	c.offset.Store(c.random.Int64N(int64(2*c.shift)+1) - int64(c.shift))
 }
 
 // jump lets the clock jump now and then until ctx ends.
 func (c *shiftingClock) jump(ctx context.Context, w *reportWriter) {
 	for {
-		elapse(ctx, 200*time.Millisecond+time.Duration(c.random.Int64N(int64(2*time.Second))))
+		elapse(ctx, 500*time.Millisecond+time.Duration(c.random.Int64N(int64(2*time.Second))))
 		if ctx.Err() != nil {
 			return
 		}

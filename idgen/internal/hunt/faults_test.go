@@ -38,18 +38,22 @@ func (h *hunt) some(n int) []*slot {
 }
 
 // freeze stops a process beyond the TTL of its lease, during which another may
-// take over its number: after a moment somebody new looks for one. It does not
-// wait for the end of the stop.
+// take over its number: after a moment somebody new looks for one.
 func (h *hunt) freeze() {
 	s := h.some(2)
-	frozen, long := s[0].process(), h.between(leaseTTL+50*time.Millisecond, 2*leaseTTL)
-	frozen.freeze()
-	h.frozen.Go(func() {
-		elapse(h.t.Context(), long)
-		frozen.thaw()
-	})
+	h.freezeFor(s[0], h.between(leaseTTL+50*time.Millisecond, 2*leaseTTL))
 	h.elapse(0, 300*time.Millisecond)
 	s[1].process().kill()
+}
+
+// freezeFor does not wait for the end of the stop.
+func (h *hunt) freezeFor(s *slot, d time.Duration) {
+	p := s.process()
+	p.freeze()
+	h.frozen.Go(func() {
+		elapse(h.t.Context(), d)
+		p.thaw()
+	})
 }
 
 // kill ends a process with kill -9, and another takes its place at once.
@@ -61,24 +65,37 @@ func (h *hunt) restart() { h.some(1)[0].process().leave() }
 // cutOff closes all connections to Redis: who waits for a reply gets none.
 func (h *hunt) cutOff() { h.pair.proxy.hangUp() }
 
-// empty restarts Redis without its data. Meanwhile some processes die, and
-// those that take their places find all numbers free.
+// empty restarts Redis without its data. Some processes die with it, and those
+// that take their places find all numbers free, before others have heard of it.
 func (h *hunt) empty() {
-	for _, s := range h.some(h.random.IntN(3)) {
-		s.process().kill()
-	}
-	h.pair.empty(h.between(0, 400*time.Millisecond))
+	s := h.some(6)
+	h.lateAndNew(s[:3], s[3:])
+	h.pair.empty(h.between(0, 150*time.Millisecond))
 }
 
 // rollBack undoes up to two TTLs of writes. Meanwhile processes die and others
-// lease numbers, of which Redis then knows nothing.
+// lease numbers, of which Redis then knows nothing; and the next ones come.
 func (h *hunt) rollBack() {
+	s := h.some(4)
 	h.pair.rollBack(func() {
-		for _, s := range h.some(1 + h.random.IntN(2)) {
+		for _, s := range s[:2] {
 			s.process().kill()
 			h.elapse(50*time.Millisecond, leaseTTL)
 		}
+		h.lateAndNew(s[:2], s[2:])
 	})
+}
+
+// lateAndNew freezes some processes for less than what they have leased lasts,
+// so that they are late to hear what has become of Redis, and lets others
+// begin anew.
+func (h *hunt) lateAndNew(late, anew []*slot) {
+	for _, s := range late {
+		h.freezeFor(s, h.between(leaseTTL/9, leaseTTL/3))
+	}
+	for _, s := range anew {
+		s.process().kill()
+	}
 }
 
 // names returns the names of faults, and what else is counted, in order.

@@ -7,13 +7,19 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 const (
 	processes = 8
-	// roundTime is how long a fault of each kind takes, more or less.
-	roundTime = 4 * time.Second
-	maxShift  = 10 * time.Second
+	// roundTime is for how long processes make IDs during a fault of each kind,
+	// at least.
+	roundTime = 2500 * time.Millisecond
+	// recovery is for how long a process of a short hunt may make no IDs: those
+	// of a long one take their turns.
+	recovery = time.Second
+	maxShift = 10 * time.Second
 	// startTimeout bounds the wait for a first ID from each process.
 	startTimeout = 30 * time.Second
 )
@@ -46,7 +52,7 @@ func (p plan) run(t *testing.T) findings {
 		t: t, seed: p.seed, random: rand.New(rand.NewPCG(p.seed, 0)), pair: startPair(t), struck: make(counts),
 	}
 	begun := time.Now()
-	rate := int(float64(p.each) / (roundTime * time.Duration(p.rounds)).Seconds())
+	rate := int(float64(p.each) / (roundTime*time.Duration(p.rounds) - recovery).Seconds())
 	var all sync.WaitGroup
 	for i := range processes {
 		s := &slot{index: i, ledger: newLedger(p.contender, p.each*3/2)}
@@ -145,7 +151,7 @@ func (h *hunt) findings(p plan, took time.Duration) findings {
 	n, examples := duplicates(lists)
 	f.duplicates = n
 	for _, d := range examples {
-		worker, place := p.contender.split(idOf(d.id))
+		worker, place := p.contender.split(idgen.ID(d.id))
 		f.examples = append(f.examples, fmt.Sprintf("%d (worker %d, place %d) in slots %v", d.id, worker, place, d.slots))
 	}
 	return f

@@ -44,7 +44,7 @@ func startPair(t *testing.T) *pair {
 // replicaOf changes what the replica follows.
 func (p *pair) replicaOf(host, port string) {
 	p.t.Helper()
-	if err := p.replica.admin.SlaveOf(p.t.Context(), host, port).Err(); err != nil {
+	if err := p.replica.admin.ReplicaOf(p.t.Context(), host, port).Err(); err != nil {
 		p.t.Fatal(err)
 	}
 }
