@@ -1,10 +1,6 @@
 package hunt
 
-import (
-	"maps"
-	"slices"
-	"time"
-)
+import "time"
 
 // fault is something that happens to the processes or to their Redis.
 type fault struct {
@@ -97,9 +93,3 @@ func (h *hunt) lateAndNew(late, anew []*slot) {
 		s.process().kill()
 	}
 }
-
-// names returns the names of faults, and what else is counted, in order.
-func (c counts) names() []string { return slices.Sorted(maps.Keys(c)) }
-
-// counts is how often things happened, by name.
-type counts map[string]int

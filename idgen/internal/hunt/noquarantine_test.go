@@ -12,8 +12,9 @@ import (
 )
 
 // withoutQuarantine is another control: a [idgen.Snowflake], but the next holder
-// of a worker's number starts above the last one's ceiling only, which a Redis
-// that has lost data does not know.
+// of a worker's number starts above the last one's ceiling only, and that is
+// what a Redis that has lost data does not know. Few of those who come next do
+// so within the window that was lost: it takes a long hunt.
 func withoutQuarantine() contender {
 	c := snowflake()
 	c.name = "Snowflake without quarantine"

@@ -3,7 +3,6 @@ package hunt
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	mathrand "math/rand/v2"
 	"strconv"
 	"sync"
@@ -56,7 +55,11 @@ type setnxGenerator struct {
 	place  int64 // of the last ID: milliseconds and sequence
 }
 
-var errNoNumber = errors.New("no number is leased")
+// setnxError is an error by its name.
+type setnxError string
+
+func (e setnxError) Error() string     { return "setnx: " + string(e) }
+func (e setnxError) ErrorType() string { return string(e) }
 
 func (s *setnxGenerator) Next(ctx context.Context) (idgen.ID, error) {
 	var one [1]idgen.ID
@@ -68,7 +71,7 @@ func (s *setnxGenerator) NextN(_ context.Context, dst []idgen.ID) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.worker < 0 {
-		return 0, errNoNumber
+		return 0, setnxError("no_number")
 	}
 	for i := range dst {
 		s.place = max(s.place+1, s.now().Sub(epoch()).Milliseconds()<<setnxSequenceBits)
