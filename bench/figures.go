@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // figures are what one contender did in one case, or the medians of several
@@ -51,7 +54,7 @@ func (s spread) evenness() float64 {
 }
 
 // newFigures sums up the reports of all processes.
-func newFigures(reports []*workReport, redis counters, measured time.Duration) *figures {
+func newFigures(reports []*workReport, redis redisserver.Counters, measured time.Duration) *figures {
 	f := &figures{}
 	var wait, cycle histogram
 	var byGoroutine, byProcess []int
@@ -80,9 +83,9 @@ func newFigures(reports []*workReport, redis counters, measured time.Duration) *
 	f.Goroutines = spread{slices.Min(byGoroutine), slices.Max(byGoroutine)}
 	f.Processes = spread{slices.Min(byProcess), slices.Max(byProcess)}
 	if f.Acquired > 0 {
-		f.Commands = float64(redis.commands) / float64(f.Acquired)
-		f.Trips = float64(redis.reads) / float64(f.Acquired)
-		f.RedisCPU = redis.cpu / time.Duration(f.Acquired)
+		f.Commands = float64(redis.Commands) / float64(f.Acquired)
+		f.Trips = float64(redis.Reads) / float64(f.Acquired)
+		f.RedisCPU = redis.CPU / time.Duration(f.Acquired)
 		f.CPU = cpu / time.Duration(f.Acquired)
 		f.Section = held / time.Duration(f.Acquired)
 	}
@@ -122,12 +125,7 @@ func median[T int | float64 | time.Duration](rounds []*figures, of func(*figures
 	for _, f := range rounds {
 		all = append(all, of(f))
 	}
-	slices.Sort(all)
-	middle := len(all) / 2
-	if len(all)%2 == 0 {
-		return (all[middle-1] + all[middle]) / 2
-	}
-	return all[middle]
+	return report.Median(all)
 }
 
 // medianSpread is the spread whose evenness is the median: that of the least

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 func main() {
@@ -82,8 +84,8 @@ func (r *results) tell(o *options, stdout io.Writer) error {
 	if _, err := fmt.Fprintf(stdout, "\n%s\n", legend); err != nil {
 		return err
 	}
-	if err := r.claimTable().plain(stdout); err != nil {
+	if err := report.ClaimTable(r.Claims).Plain(stdout); err != nil {
 		return err
 	}
-	return errors.Join(save(o.markdown, r.writeMarkdown), save(o.json, r.writeJSON))
+	return errors.Join(report.Save(o.markdown, r.writeMarkdown), report.Save(o.json, r.writeJSON))
 }

@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 // workerTimeout bounds what a worker does besides its schedule.
@@ -32,19 +35,19 @@ func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*resu
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	server, err := startRedis(ctx, dir, false)
+	server, err := redisserver.Start(ctx, dir, false)
 	if err != nil {
 		return nil, err
 	}
-	defer server.stop()
-	version, err := server.version(ctx)
+	defer server.Stop()
+	version, err := server.Version(ctx)
 	if err != nil {
 		return nil, err
 	}
 
 	b := &bench{options: o, dir: dir, redis: site{server}}
-	r := &results{Machine: thisMachine(version), Options: o.String()}
-	for _, line := range r.Machine.lines() {
+	r := &results{Machine: machine.This(version, peerModules()), Options: o.String()}
+	for _, line := range r.Machine.Lines() {
 		if _, err := fmt.Fprintln(stdout, line); err != nil {
 			return nil, err
 		}
@@ -143,7 +146,7 @@ func (b *bench) run(ctx context.Context, at site, s scenario, c contender) (*fig
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	return newFigures(reports, after.since(before), b.options.timeOf(s)), nil
+	return newFigures(reports, after.Since(before), b.options.timeOf(s)), nil
 }
 
 // hireFor hires the workers for a contender in a scenario, and empties Redis.
