@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// maker is what a contender is to its callers.
+type maker struct {
+	// one makes n IDs, one a call. It is safe for concurrent use.
+	one func(n int) error
+	// batch makes n IDs, 1,000 a call, for one caller at a time. It is nil if
+	// the contender makes one ID a call only.
+	batch func(n int) error
+	close func() error // nil if there is nothing to close
+}
+
+// surroundings are what a contender may want to know.
+type surroundings struct {
+	scenario scenario
+	rdb      *redis.Client
+	name     string // of a sequence or a generator that nobody has used yet
+}
+
+// contender is one way to make IDs.
+type contender struct {
+	name string
+	kind kind
+	fits func(scenario) bool
+	open func(context.Context, surroundings) (maker, error)
+}
+
+type kind int
+
+const (
+	ours    kind = iota
+	peer         // what ours is compared with
+	variant      // a peer, or ours, with settings that are not its default
+)
+
+func alone(s scenario) bool       { return !s.Batch && !s.Sustained }
+func aloneOrBatch(s scenario) bool { return !s.Sustained }
+
+const (
+	nameUUIDv7 = "idgen UUIDv7"
+	nameUUIDv4 = "idgen UUIDv4"
+
+	nameGoogleV7       = "google/uuid NewV7"
+	nameGoogleV4       = "google/uuid NewRandom"
+	namePooledGoogleV7 = "google/uuid NewV7, pooled"
+	namePooledGoogleV4 = "google/uuid NewRandom, pooled"
+	nameGofrsV7        = "gofrs/uuid NewV7"
+	nameULID           = "oklog/ulid Make"
+	nameXID            = "rs/xid New"
+	nameBwmarrin       = "bwmarrin/snowflake Generate"
+	nameSonyflake      = "sony/sonyflake NextID"
+	nameFastSonyflake  = "sony/sonyflake NextID, 20 bits of sequence"
+)
+
+// contenders are all of them, in the order in which they run.
+func contenders() []contender {
+	return []contender{
+		{name: nameUUIDv7, kind: ours, fits: aloneOrBatch, open: openUUIDv7},
+		{name: nameUUIDv4, kind: ours, fits: aloneOrBatch, open: openUUIDv4},
+		{name: nameGoogleV7, kind: peer, fits: alone, open: openGoogleV7},
+		{name: nameGoogleV4, kind: peer, fits: alone, open: openGoogleV4},
+		{name: namePooledGoogleV7, kind: variant, fits: alone, open: pooled(openGoogleV7)},
+		{name: namePooledGoogleV4, kind: variant, fits: alone, open: pooled(openGoogleV4)},
+		{name: nameGofrsV7, kind: peer, fits: alone, open: openGofrsV7},
+		{name: nameULID, kind: peer, fits: alone, open: openULID},
+		{name: nameXID, kind: peer, fits: alone, open: openXID},
+		{name: nameBwmarrin, kind: peer, fits: notBatch, open: openBwmarrin},
+		{name: nameSonyflake, kind: peer, fits: alone, open: openSonyflake},
+		{name: nameFastSonyflake, kind: variant, fits: alone, open: openFastSonyflake},
+	}
+}
+
+func notBatch(s scenario) bool { return !s.Batch }
+
+// peerModules are whose versions are told.
+func peerModules() []string {
+	return []string{
+		"github.com/bwmarrin/snowflake",
+		"github.com/gofrs/uuid/v5",
+		"github.com/google/uuid",
+		"github.com/oklog/ulid/v2",
+		"github.com/redis/go-redis/v9",
+		"github.com/rs/xid",
+		"github.com/sony/sonyflake/v2",
+	}
+}
