@@ -1,12 +1,108 @@
 package idgen
 
-import "time"
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Defaults and limits of the options of a [Snowflake].
+const (
+	DefaultWindow = 3 * time.Second
+	MinWindow     = 100 * time.Millisecond
+	MaxWindow     = time.Minute
+
+	DefaultSkew = time.Second
+	MaxSkew     = time.Minute
+
+	DefaultWorkerBits = 10
+	MaxWorkerBits     = 12
+)
 
 // SnowflakeOption configures a [Snowflake].
 type SnowflakeOption interface{ applySnowflake(*snowflakeOptions) }
 
 type snowflakeOptions struct {
-	prefix string
-	epoch  time.Time
-	now    func() time.Time
+	name       string
+	prefix     string
+	epoch      time.Time
+	window     time.Duration
+	skew       time.Duration
+	workerBits int
+	now        func() time.Time // nil is the monotonic clock
 }
+
+type snowflakeOption func(*snowflakeOptions)
+
+func (o snowflakeOption) applySnowflake(s *snowflakeOptions) { o(s) }
+
+// Window sets for how much time at once IDs are reserved: whole milliseconds
+// from [MinWindow] to [MaxWindow], [DefaultWindow] by default. It is a part of
+// the layout: all processes must have the same. The lease of the worker number
+// lasts three windows; every third of a window it is extended. So Redis may be
+// away for two thirds of a window before IDs run out, and the worker number of a
+// process that has died is free after three. IDs may be up to a window ahead of
+// the time (see [Snowflake]).
+func Window(d time.Duration) SnowflakeOption {
+	return snowflakeOption(func(s *snowflakeOptions) { s.window = d })
+}
+
+// Skew sets by how much the clock of a Redis server may be behind that of the
+// server it takes over from, or its own before a restart: whole milliseconds up
+// to [MaxSkew], [DefaultSkew] by default. This is how long a new generator waits
+// before its first ID. Zero is for a Redis that never loses what it has written.
+func Skew(d time.Duration) SnowflakeOption {
+	return snowflakeOption(func(s *snowflakeOptions) { s.skew = d })
+}
+
+// WorkerBits sets how many of the 22 bits behind the time are for the worker
+// number, from 1 to [MaxWorkerBits]; the others count the IDs of a millisecond.
+// The default is [DefaultWorkerBits]: 1,024 generators at the same time, each of
+// which makes 4,096 IDs per millisecond.
+func WorkerBits(n int) SnowflakeOption {
+	return snowflakeOption(func(s *snowflakeOptions) { s.workerBits = n })
+}
+
+func newSnowflakeOptions(name string, opts []SnowflakeOption) (snowflakeOptions, error) {
+	s := snowflakeOptions{name: name, prefix: DefaultKeyPrefix,
+		window: DefaultWindow, skew: DefaultSkew, workerBits: DefaultWorkerBits}
+	for _, o := range opts {
+		if o != nil {
+			o.applySnowflake(&s)
+		}
+	}
+	return s, s.validate()
+}
+
+func (s *snowflakeOptions) validate() error {
+	var errs []error
+	bad := func(wrong bool, format string, args ...any) {
+		if wrong {
+			errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...))
+		}
+	}
+	fraction := func(d time.Duration) bool { return d%time.Millisecond != 0 }
+	bad(!validName(s.name), "name %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", s.name, MaxNameLen)
+	bad(!validName(s.prefix), "KeyPrefix %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", s.prefix, MaxNameLen)
+	bad(s.epoch.IsZero(), "Epoch is missing")
+	bad(s.epoch.Nanosecond()%1e6 != 0, "Epoch %v is not a whole millisecond", s.epoch)
+	bad(s.window < MinWindow || s.window > MaxWindow || fraction(s.window),
+		"Window %v is not %v to %v in whole milliseconds", s.window, MinWindow, MaxWindow)
+	bad(s.skew < 0 || s.skew > MaxSkew || fraction(s.skew),
+		"Skew %v is not 0 to %v in whole milliseconds", s.skew, MaxSkew)
+	bad(s.workerBits < 1 || s.workerBits > MaxWorkerBits,
+		"WorkerBits %d is not 1 to %d", s.workerBits, MaxWorkerBits)
+	return errors.Join(errs...)
+}
+
+// layout is the record in Redis that all processes compare with theirs: what
+// gives a number its meaning, and the window, on which the distance between two
+// holders of a worker number rests.
+func (s *snowflakeOptions) layout() string {
+	return fmt.Sprintf("%d.%d.%d epoch=%d window=%d", timeBits, s.workerBits, sharedBits-s.workerBits,
+		s.epoch.UnixMilli(), s.window.Milliseconds())
+}
+
+func (s *snowflakeOptions) ttl() time.Duration { return 3 * s.window }
+
+func (s *snowflakeOptions) key() string { return s.prefix + ":snowflake:{" + s.name + "}" }

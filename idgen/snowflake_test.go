@@ -1,0 +1,88 @@
+package idgen
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+)
+
+func newSnowflake(t testing.TB, rdb SnowflakeRedis, opts ...SnowflakeOption) *Snowflake {
+	t.Helper()
+	s, err := NewSnowflake(rdb, "orders", append([]SnowflakeOption{Epoch(testEpoch)}, opts...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// bubble runs a test in simulated time, which begins a second after bubbleBegins.
+func bubble(t *testing.T, test func(t *testing.T, m *miniredis.Miniredis, rdb redis.UniversalClient)) {
+	synctest.Test(t, func(t *testing.T) {
+		m, counted := newRedis(t, time.Time{})
+		time.Sleep(time.Second)
+		test(t, m, counted.DailyRedis.(redis.UniversalClient))
+	})
+}
+
+// bubbleBegins is when the time of every synctest bubble begins.
+var bubbleBegins = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func mustID(t testing.TB, s *Snowflake) ID {
+	t.Helper()
+	id, err := s.Next(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func mustSplit(t testing.TB, s *Snowflake) SnowflakeParts {
+	t.Helper()
+	p, err := s.Split(mustID(t, s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestTheFirstIDComesAfterTheSkewAndCarriesATimeThatNobodyWasGranted(t *testing.T) {
+	bubble(t, func(t *testing.T, _ *miniredis.Miniredis, rdb redis.UniversalClient) {
+		s := newSnowflake(t, rdb, Epoch(bubbleBegins))
+		start := time.Now()
+		got := mustSplit(t, s)
+		if waited := time.Since(start); waited < DefaultSkew || waited > DefaultSkew+10*time.Millisecond {
+			t.Errorf("waited %v for the first ID, want %v", waited, DefaultSkew)
+		}
+		if want := start.Add(DefaultWindow + DefaultSkew).UTC(); !got.Time.Equal(want) || got.Worker != 0 {
+			t.Errorf("got %+v, want the time %v of worker 0", got, want)
+		}
+		time.Sleep(time.Minute)
+		if got := mustSplit(t, s); !got.Time.Equal(time.Now()) {
+			t.Errorf("a minute later: %+v, want the time %v", got, time.Now().UTC())
+		}
+	})
+}
+
+func TestOptionsOfASnowflakeAreCheckedTogether(t *testing.T) {
+	_, err := NewSnowflake(nil, "a{b}", KeyPrefix(""), Epoch(testEpoch.Add(time.Microsecond)),
+		Window(time.Millisecond), Skew(-1), WorkerBits(13), nil)
+	for _, want := range []string{"client is nil", "name", "KeyPrefix", "Epoch", "Window", "Skew", "WorkerBits"} {
+		if !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in the error: %v", want, err)
+		}
+	}
+	_, rdb := newRedis(t, time.Time{})
+	if _, err := NewSnowflake(rdb.DailyRedis.(SnowflakeRedis), "orders"); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), "Epoch is missing") {
+		t.Errorf("without an epoch: %v", err)
+	}
+}
