@@ -39,12 +39,18 @@ const (
 	variant      // a peer, or ours, with settings that are not its default
 )
 
-func alone(s scenario) bool       { return !s.Batch && !s.Sustained }
+func alone(s scenario) bool        { return !s.Batch && !s.Sustained }
+func notBatch(s scenario) bool     { return !s.Batch }
 func aloneOrBatch(s scenario) bool { return !s.Sustained }
+func sustained(s scenario) bool    { return s.Sustained }
 
 const (
 	nameUUIDv7 = "idgen UUIDv7"
 	nameUUIDv4 = "idgen UUIDv4"
+
+	nameSeamSnowflake    = "idgen Snowflake, seam"
+	nameWideSnowflake    = "idgen Snowflake, system clock"
+	nameDefaultSnowflake = "idgen Snowflake"
 
 	nameGoogleV7       = "google/uuid NewV7"
 	nameGoogleV4       = "google/uuid NewRandom"
@@ -61,6 +67,9 @@ const (
 // contenders are all of them, in the order in which they run.
 func contenders() []contender {
 	return []contender{
+		{name: nameSeamSnowflake, kind: ours, fits: aloneOrBatch, open: openSeamSnowflake},
+		{name: nameWideSnowflake, kind: ours, fits: aloneOrBatch, open: openWideSnowflake},
+		{name: nameDefaultSnowflake, kind: ours, fits: sustained, open: openDefaultSnowflake},
 		{name: nameUUIDv7, kind: ours, fits: aloneOrBatch, open: openUUIDv7},
 		{name: nameUUIDv4, kind: ours, fits: aloneOrBatch, open: openUUIDv4},
 		{name: nameGoogleV7, kind: peer, fits: alone, open: openGoogleV7},
@@ -75,8 +84,6 @@ func contenders() []contender {
 		{name: nameFastSonyflake, kind: variant, fits: alone, open: openFastSonyflake},
 	}
 }
-
-func notBatch(s scenario) bool { return !s.Batch }
 
 // peerModules are whose versions are told.
 func peerModules() []string {
