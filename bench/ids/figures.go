@@ -29,6 +29,9 @@ func newFigures(shares []share, mallocs uint64, cores float64) *figures {
 // rate is how many IDs were made in a second.
 func (f *figures) rate() float64 { return 1e9 / f.Each }
 
+// cpu is what an ID took of the processors' time, in nanoseconds.
+func (f *figures) cpu() float64 { return f.Cores * f.Each }
+
 // medians are those of each figure by itself.
 func medians(rounds []*figures) *figures {
 	of := func(figure func(*figures) float64) float64 {

@@ -19,6 +19,7 @@ type column struct {
 // columns are those of a case; the contender's name goes before them.
 func (c *caseResult) columns() []column {
 	each := column{"time/ID", func(_ *caseResult, f *figures) string { return nanoseconds(f.Each) }}
+	cpu := column{"CPU/ID", func(_ *caseResult, f *figures) string { return nanoseconds(f.cpu()) }}
 	rate := column{"IDs/s", func(_ *caseResult, f *figures) string { return report.Count(f.rate()) }}
 	allocs := column{"allocations/ID", func(_ *caseResult, f *figures) string { return fmt.Sprintf("%.2f", f.Allocs) }}
 	cores := column{"cores busy", func(_ *caseResult, f *figures) string { return fmt.Sprintf("%.2f", f.Cores) }}
@@ -26,9 +27,9 @@ func (c *caseResult) columns() []column {
 	case c.Scenario.Sustained:
 		return []column{rate, {"/ limit", func(_ *caseResult, f *figures) string { return fmt.Sprintf("%.4f", f.rate()/limit) }}, cores, allocs}
 	case c.Scenario.Batch:
-		return []column{each, rate, allocs}
+		return []column{each, cpu, rate, allocs}
 	default:
-		return []column{each, against("ulid", nameULID), against("google v7", nameGoogleV7), rate, allocs}
+		return []column{each, against("ulid", nameULID), against("google v7", nameGoogleV7), cpu, rate, allocs}
 	}
 }
 
@@ -109,7 +110,7 @@ func (c *caseResult) print(w io.Writer) error {
 
 // legend explains the columns.
 const legend = `The figures are medians over the rounds; ratios are of medians. A time per ID is the inverse of the rate of all callers
-together. Allocations are heap objects of the whole process for each ID, renewals of leases and refills included. Every
+together; CPU per ID is what the process used, which other processes on the machine change less. Allocations are heap objects of the whole process for each ID, renewals of leases and refills included. Every
 contender has a loop of its own around a direct call, and all of an ID's errors are looked at.
 
 google/uuid "pooled" is after EnableRandPool, which has it read random bytes in stock: a switch for the whole process that
