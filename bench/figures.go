@@ -96,17 +96,17 @@ func newFigures(reports []*workReport, redis redisserver.Counters, measured time
 // at least one.
 func medians(rounds []*figures) *figures {
 	m := &figures{
-		Acquired:   median(rounds, func(f *figures) int { return f.Acquired }),
-		Rate:       median(rounds, func(f *figures) float64 { return f.Rate }),
-		WaitP50:    median(rounds, func(f *figures) time.Duration { return f.WaitP50 }),
-		WaitP99:    median(rounds, func(f *figures) time.Duration { return f.WaitP99 }),
-		WaitMax:    median(rounds, func(f *figures) time.Duration { return f.WaitMax }),
-		CycleP50:   median(rounds, func(f *figures) time.Duration { return f.CycleP50 }),
-		Commands:   median(rounds, func(f *figures) float64 { return f.Commands }),
-		Trips:      median(rounds, func(f *figures) float64 { return f.Trips }),
-		CPU:        median(rounds, func(f *figures) time.Duration { return f.CPU }),
-		RedisCPU:   median(rounds, func(f *figures) time.Duration { return f.RedisCPU }),
-		Section:    median(rounds, func(f *figures) time.Duration { return f.Section }),
+		Acquired:   report.MedianOf(rounds, func(f *figures) int { return f.Acquired }),
+		Rate:       report.MedianOf(rounds, func(f *figures) float64 { return f.Rate }),
+		WaitP50:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitP50 }),
+		WaitP99:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitP99 }),
+		WaitMax:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitMax }),
+		CycleP50:   report.MedianOf(rounds, func(f *figures) time.Duration { return f.CycleP50 }),
+		Commands:   report.MedianOf(rounds, func(f *figures) float64 { return f.Commands }),
+		Trips:      report.MedianOf(rounds, func(f *figures) float64 { return f.Trips }),
+		CPU:        report.MedianOf(rounds, func(f *figures) time.Duration { return f.CPU }),
+		RedisCPU:   report.MedianOf(rounds, func(f *figures) time.Duration { return f.RedisCPU }),
+		Section:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.Section }),
 		Goroutines: medianSpread(rounds, func(f *figures) spread { return f.Goroutines }),
 		Processes:  medianSpread(rounds, func(f *figures) spread { return f.Processes }),
 	}
@@ -118,14 +118,6 @@ func medians(rounds []*figures) *figures {
 		}
 	}
 	return m
-}
-
-func median[T int | float64 | time.Duration](rounds []*figures, of func(*figures) T) T {
-	var all []T
-	for _, f := range rounds {
-		all = append(all, of(f))
-	}
-	return report.Median(all)
 }
 
 // medianSpread is the spread whose evenness is the median: that of the least

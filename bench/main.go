@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 func main() {
@@ -53,7 +51,7 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: "+format+"\n", args...)
 		code = 1
 	}
-	if err := r.tell(o, stdout); err != nil {
+	if err := r.document().Conclude(stdout, o.Markdown, o.JSON, r); err != nil {
 		complain("%v", err)
 	}
 	for _, c := range r.Cases {
@@ -77,15 +75,4 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
-}
-
-// tell writes the end of the report, and the files.
-func (r *results) tell(o *options, stdout io.Writer) error {
-	if _, err := fmt.Fprintf(stdout, "\n%s\n", legend); err != nil {
-		return err
-	}
-	if err := report.ClaimTable(r.Claims).Plain(stdout); err != nil {
-		return err
-	}
-	return errors.Join(report.Save(o.markdown, r.writeMarkdown), report.Save(o.json, r.writeJSON))
 }

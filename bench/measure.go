@@ -28,7 +28,7 @@ type bench struct {
 func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*results, error) {
 	scenarios := o.scenarios()
 	if len(scenarios) == 0 && len(o.trials()) == 0 {
-		return nil, fmt.Errorf("no case matches %q", o.cases)
+		return nil, fmt.Errorf("no case matches %q", o.Cases)
 	}
 	dir, err := os.MkdirTemp("", "latchkey-bench-")
 	if err != nil {
@@ -84,7 +84,7 @@ func (b *bench) measureCases(ctx context.Context, scenarios []scenario, stdout, 
 			return nil, err
 		}
 		results = append(results, c)
-		if err := printCase(stdout, c); err != nil {
+		if err := c.section().Plain(stdout); err != nil {
 			return nil, err
 		}
 	}
@@ -100,7 +100,7 @@ func (b *bench) measureCase(ctx context.Context, at site, s scenario, progress i
 	for _, c := range contenders {
 		result.Outcomes = append(result.Outcomes, &outcome{Contender: c.name, kind: c.kind})
 	}
-	for range b.options.rounds {
+	for range b.options.Rounds {
 		for i, c := range contenders {
 			f, err := b.run(ctx, at, s, c)
 			if ctx.Err() != nil {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/latchkey-go/latchkey/bench/internal/report"
@@ -91,20 +90,9 @@ func (c *caseResult) notes() []string {
 	return notes
 }
 
-// printCase writes one case for a terminal.
-func printCase(w io.Writer, c *caseResult) error {
-	if _, err := fmt.Fprintf(w, "\n%s (-case %q)\n", c.Scenario.title(), c.Scenario.Name); err != nil {
-		return err
-	}
-	if err := c.table().Plain(w); err != nil {
-		return err
-	}
-	for _, n := range c.notes() {
-		if _, err := fmt.Fprintln(w, "  "+n); err != nil {
-			return err
-		}
-	}
-	return nil
+// section is the case in a report.
+func (c *caseResult) section() report.Section {
+	return report.Section{Title: c.Scenario.title(), Name: c.Scenario.Name, Table: c.table(), Notes: c.notes()}
 }
 
 // legend explains the columns.
@@ -128,49 +116,23 @@ nobody in line. The heap of a lease or a waiter is that of live objects after ga
 keys, references and, for waiters, what as many goroutines have that are blocked in a select of two cases.
 `
 
-// writeMarkdown writes everything as a document.
-func (r *results) writeMarkdown(w io.Writer) error {
-	var err error
-	print := func(format string, args ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(w, format, args...)
-		}
-	}
-	print("# Latchkey and its peers, measured\n\nWritten by `make bench`. One machine, one run: trust the ratios.\n\n")
-	for _, line := range r.Machine.Lines() {
-		print("- %s\n", line)
-	}
-	print("- options: %s\n\n%s\n## Must show\n\n", r.Options, legend)
-	if err == nil {
-		err = report.ClaimTable(r.Claims).Markdown(w)
+// document is everything.
+func (r *results) document() *report.Document {
+	d := &report.Document{
+		Title:  "Latchkey and its peers, measured",
+		Origin: "Written by `make bench`. One machine, one run: trust the ratios.",
+		Facts:  append(r.Machine.Lines(), "options: "+r.Options),
+		Legend: legend,
+		Claims: r.Claims,
 	}
 	for _, c := range r.Cases {
-		print("\n## %s\n\n", c.Scenario.title())
-		if err == nil {
-			err = c.table().Markdown(w)
-		}
-		if notes := c.notes(); len(notes) > 0 {
-			print("\n")
-			for _, n := range notes {
-				print("- %s\n", n)
-			}
-		}
+		d.Sections = append(d.Sections, c.section())
 	}
 	if r.Trials != nil {
-		for _, t := range r.Trials.Shown {
-			print("\n## %s\n\n", t.title)
-			if err == nil {
-				err = t.table.Markdown(w)
-			}
-		}
+		d.Sections = append(d.Sections, r.Trials.Shown...)
 		for _, f := range r.Trials.Failures {
-			print("\n%s failed: %s\n", f.Trial, f.Error)
+			d.Failures = append(d.Failures, fmt.Sprintf("%s failed: %s", f.Trial, f.Error))
 		}
 	}
-	return err
-}
-
-// writeJSON writes everything, each round too.
-func (r *results) writeJSON(w io.Writer) error {
-	return report.WriteJSON(w, r)
+	return d
 }

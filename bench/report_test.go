@@ -12,6 +12,7 @@ import (
 
 	"github.com/latchkey-go/latchkey/bench/internal/machine"
 	"github.com/latchkey-go/latchkey/bench/internal/report"
+	"github.com/latchkey-go/latchkey/bench/internal/selection"
 )
 
 // invented are results with the contenders' figures in one case.
@@ -123,7 +124,7 @@ func TestACaseIsShownWithRatiosToTheBestPeer(t *testing.T) {
 	r := invented(hot(4, 16, time.Millisecond), map[string]*figures{nameLatchkey: rated(40), nameRecipe: rated(10), nameRedsync: rated(20)})
 	r.Cases[0].Outcomes = append(r.Cases[0].Outcomes, &outcome{Contender: "broken", Failure: "no report"})
 	var plain strings.Builder
-	if err := printCase(&plain, r.Cases[0]); err != nil {
+	if err := r.Cases[0].section().Plain(&plain); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -141,7 +142,7 @@ func TestTheDocumentNamesTheMachineAndHasEveryTable(t *testing.T) {
 	r := invented(hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(1234567), nameRecipe: rated(10)})
 	r.Machine = machine.Machine{CPU: "A CPU", Cores: 3, Kernel: "A kernel", Go: "go0", Redis: "1.2.3", Date: "today", Peers: map[string]string{"github.com/bsm/redislock": "v4"}}
 	var text strings.Builder
-	if err := r.writeMarkdown(&text); err != nil {
+	if err := r.document().Markdown(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -168,7 +169,7 @@ func TestAnOverlapOrAFailureFailsTheCommand(t *testing.T) {
 			c.spoil(r.Cases[0].Outcomes[0])
 			file := filepath.Join(t.TempDir(), "results.json")
 			var out, complaints strings.Builder
-			if got := r.conclude(&options{json: file}, &out, &complaints); got != c.want || (complaints.Len() > 0) != (c.want > 0) {
+			if got := r.conclude(&options{Selection: selection.Selection{JSON: file}}, &out, &complaints); got != c.want || (complaints.Len() > 0) != (c.want > 0) {
 				t.Errorf("exit code %d, with %q; want %d", got, complaints.String(), c.want)
 			}
 			text, err := os.ReadFile(file)

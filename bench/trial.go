@@ -44,18 +44,13 @@ type trialResults struct {
 	Cuts        []*cutFigures       `json:"cuts,omitempty"`
 	// Shown are the trials that have run, with their tables, Failures why others
 	// have not.
-	Shown    []shownTrial   `json:"-"`
-	Failures []trialFailure `json:"failures,omitempty"`
+	Shown    []report.Section `json:"-"`
+	Failures []trialFailure   `json:"failures,omitempty"`
 }
 
 type trialFailure struct {
 	Trial string `json:"trial"`
 	Error string `json:"error"`
-}
-
-type shownTrial struct {
-	name, title string
-	table       *report.Table
 }
 
 // measureTrials runs the trials that are asked for, and prints each.
@@ -71,12 +66,9 @@ func (b *bench) measureTrials(ctx context.Context, stdout, progress io.Writer) (
 			r.Failures = append(r.Failures, trialFailure{t.name, err.Error()})
 			continue
 		}
-		shown := shownTrial{t.name, t.title(b.options), t.table(r)}
+		shown := report.Section{Name: t.name, Title: t.title(b.options), Table: t.table(r)}
 		r.Shown = append(r.Shown, shown)
-		if _, err := fmt.Fprintf(stdout, "\n%s (-case %q)\n", shown.title, shown.name); err != nil {
-			return nil, err
-		}
-		if err := shown.table.Plain(stdout); err != nil {
+		if err := shown.Plain(stdout); err != nil {
 			return nil, err
 		}
 	}

@@ -87,7 +87,7 @@ func TestTheDocumentHasTheMachineTheClaimsAndTheRatios(t *testing.T) {
 	r.Machine = machine.Machine{CPU: "A CPU", Cores: 3, Kernel: "A kernel", Go: "go0", Redis: "1.2.3", Date: "today"}
 	r.Cases[0].Outcomes = append(r.Cases[0].Outcomes, &outcome{Contender: "broken", Failure: "no IDs"})
 	var text strings.Builder
-	if err := r.writeMarkdown(&text); err != nil {
+	if err := r.document().Markdown(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{

@@ -34,16 +34,9 @@ func (f *figures) cpu() float64 { return f.Cores * f.Each }
 
 // medians are those of each figure by itself.
 func medians(rounds []*figures) *figures {
-	of := func(figure func(*figures) float64) float64 {
-		var all []float64
-		for _, f := range rounds {
-			all = append(all, figure(f))
-		}
-		return report.Median(all)
-	}
 	return &figures{
-		Each:   of(func(f *figures) float64 { return f.Each }),
-		Allocs: of(func(f *figures) float64 { return f.Allocs }),
-		Cores:  of(func(f *figures) float64 { return f.Cores }),
+		Each:   report.MedianOf(rounds, func(f *figures) float64 { return f.Each }),
+		Allocs: report.MedianOf(rounds, func(f *figures) float64 { return f.Allocs }),
+		Cores:  report.MedianOf(rounds, func(f *figures) float64 { return f.Cores }),
 	}
 }

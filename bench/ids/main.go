@@ -9,8 +9,6 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
-
-	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 func main() {
@@ -31,7 +29,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	r, err := measure(ctx, o, stdout)
 	if err == nil {
-		err = r.tell(o, stdout)
+		err = r.document().Conclude(stdout, o.Markdown, o.JSON, r)
 	}
 	if err != nil {
 		fmt.Fprintln(stderr, "ids:", err)
@@ -45,16 +43,4 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	return 0
-}
-
-// tell writes the end of the report, and the files.
-func (r *results) tell(o *options, stdout io.Writer) error {
-	if _, err := fmt.Fprintf(stdout, "\n%s\n", legend); err != nil {
-		return err
-	}
-	if err := report.ClaimTable(r.Claims).Plain(stdout); err != nil {
-		return err
-	}
-	writeJSON := func(w io.Writer) error { return report.WriteJSON(w, r) }
-	return errors.Join(report.Save(o.markdown, r.writeMarkdown), report.Save(o.json, writeJSON))
 }

@@ -25,7 +25,7 @@ type bench struct {
 func measure(ctx context.Context, o *options, stdout io.Writer) (*results, error) {
 	scenarios := o.scenarios()
 	if len(scenarios) == 0 {
-		return nil, fmt.Errorf("no case matches %q with a contender that matches %q", o.cases, o.contenders)
+		return nil, fmt.Errorf("no case matches %q with a contender that matches %q", o.Cases, o.Contenders)
 	}
 	dir, err := os.MkdirTemp("", "latchkey-ids-")
 	if err != nil {
@@ -54,7 +54,7 @@ func measure(ctx context.Context, o *options, stdout io.Writer) (*results, error
 			return nil, err
 		}
 		r.Cases = append(r.Cases, c)
-		if err := c.print(stdout); err != nil {
+		if err := c.section().Plain(stdout); err != nil {
 			return nil, err
 		}
 	}
@@ -70,7 +70,7 @@ func (b *bench) measureCase(ctx context.Context, s scenario) (*caseResult, error
 	for _, c := range contenders {
 		result.Outcomes = append(result.Outcomes, &outcome{Contender: c.name})
 	}
-	for range b.options.rounds {
+	for range b.options.Rounds {
 		for i, c := range contenders {
 			f, err := b.run(ctx, s, c)
 			if ctx.Err() != nil {

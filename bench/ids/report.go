@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 
 	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
@@ -92,63 +91,38 @@ func (c *caseResult) notes() []string {
 	return notes
 }
 
-// print writes one case for a terminal.
-func (c *caseResult) print(w io.Writer) error {
-	if _, err := fmt.Fprintf(w, "\n%s (-case %q)\n", c.Scenario.title, c.Scenario.Name); err != nil {
-		return err
-	}
-	if err := c.table().Plain(w); err != nil {
-		return err
-	}
-	for _, n := range c.notes() {
-		if _, err := fmt.Fprintln(w, "  "+n); err != nil {
-			return err
-		}
-	}
-	return nil
+// section is the case in a report.
+func (c *caseResult) section() report.Section {
+	return report.Section{Title: c.Scenario.title, Name: c.Scenario.Name, Table: c.table(), Notes: c.notes()}
 }
 
 // legend explains the columns.
 const legend = `The figures are medians over the rounds; ratios are of medians. A time per ID is the inverse of the rate of all callers
-together; CPU per ID is what the process used, which other processes on the machine change less. Allocations are heap objects of the whole process for each ID, renewals of leases and refills included. Every
-contender has a loop of its own around a direct call, and all of an ID's errors are looked at.
+together; CPU per ID is what the process used, which other processes on the machine change less. Allocations are heap
+objects of the whole process for each ID, renewals of leases and refills included. Every contender has a loop of its own
+around a direct call, and looks at each error.
 
 google/uuid "pooled" is after EnableRandPool, which has it read random bytes in stock: a switch for the whole process that
 is off by default. sony/sonyflake has 25,600 IDs a second by default; with 20 bits of sequence the limit is its lock.
 bwmarrin/snowflake has the default layout of idgen's, 4,096,000 IDs a second, and spins while it waits.
 
 idgen's Snowflake is measured with one bit of worker number and 21 of sequence, so that the layout is not the limit. "Seam"
-is with a clock (the option idgen.Clock) that counts up by 25 ns a reading; beside it the same with the system's monotonic
-clock, as in use. The sustained rate is of one with all its defaults, after what it had in stock is used up.
+is with a clock (the option idgen.Clock) that is read out of memory and advances each 10,000 IDs; beside it is the same with
+the system's monotonic clock, as in use. The sustained rate is of one with all its defaults, after what it had in stock is
+used up.
 `
 
-// writeMarkdown writes everything as a document.
-func (r *results) writeMarkdown(w io.Writer) error {
-	var err error
-	print := func(format string, args ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(w, format, args...)
-		}
-	}
-	print("# idgen and its peers, measured\n\nWritten by `make bench-ids`. One machine, one run: trust the ratios.\n\n")
-	for _, line := range r.Machine.Lines() {
-		print("- %s\n", line)
-	}
-	print("- %s\n\n%s\n## Must show\n\n", r.Options, legend)
-	if err == nil {
-		err = report.ClaimTable(r.Claims).Markdown(w)
+// document is everything.
+func (r *results) document() *report.Document {
+	d := &report.Document{
+		Title:  "idgen and its peers, measured",
+		Origin: "Written by `make bench-ids`. One machine, one run: trust the ratios.",
+		Facts:  append(r.Machine.Lines(), r.Options),
+		Legend: legend,
+		Claims: r.Claims,
 	}
 	for _, c := range r.Cases {
-		print("\n## %s\n\n", c.Scenario.title)
-		if err == nil {
-			err = c.table().Markdown(w)
-		}
-		if notes := c.notes(); len(notes) > 0 {
-			print("\n")
-			for _, n := range notes {
-				print("- %s\n", n)
-			}
-		}
+		d.Sections = append(d.Sections, c.section())
 	}
-	return err
+	return d
 }

@@ -9,25 +9,32 @@ import (
 	"github.com/latchkey-go/latchkey/idgen"
 )
 
-const (
-	// wideBits of worker number leave 21 bits of sequence: 2,097 IDs a
-	// microsecond, which nothing outruns. The instructions of a call are the same
-	// as with the default, whose 4.096 IDs a microsecond the hot path outruns by
-	// far. It is the sustained rate that shows the limit.
-	wideBits = 1
-	// seamStep is what the clock's seam advances by when it is read: about as
-	// much as passes between two readings. It must not be far ahead of the time,
-	// for what is leased ends a window after the time of Redis.
-	seamStep = 25 * time.Nanosecond
-)
+// wideBits of worker number leave 21 bits of sequence: 2,097 IDs a microsecond,
+// which nothing outruns. The instructions of a call are the same as with the
+// default, whose 4.096 IDs a microsecond the hot path outruns by far. It is the
+// sustained rate that shows the limit.
+const wideBits = 1
 
-// openSeamSnowflake opens one whose clock costs next to nothing to read.
+// openSeamSnowflake opens one whose clock costs next to nothing to read: the time
+// when its caller last began [chunk] IDs. A clock that each reading moved on would
+// be one more word that all cores write, and cost more than what is measured.
 func openSeamSnowflake(ctx context.Context, s surroundings) (maker, error) {
-	var readings atomic.Int64
+	var passed atomic.Int64
 	start := time.Now()
-	return openSnowflake(ctx, s, unlimited(idgen.Clock(func() time.Time {
-		return start.Add(time.Duration(readings.Add(1)) * seamStep)
+	advance := func() { passed.Store(int64(time.Since(start))) }
+	m, err := openSnowflake(ctx, s, unlimited(idgen.Clock(func() time.Time {
+		return start.Add(time.Duration(passed.Load()))
 	}))...)
+	one, batch := m.one, m.batch
+	m.one = func(n int) error {
+		advance()
+		return one(n)
+	}
+	m.batch = func(n int) error {
+		advance()
+		return batch(n)
+	}
+	return m, err
 }
 
 // openWideSnowflake opens one that reads the system's monotonic clock.
@@ -52,7 +59,6 @@ func openSnowflake(ctx context.Context, s surroundings, opts ...idgen.SnowflakeO
 	if err != nil {
 		return maker{}, err
 	}
-	dst := make([]idgen.ID, batch)
 	m := maker{
 		one: func(n int) error {
 			var id idgen.ID
@@ -65,14 +71,7 @@ func openSnowflake(ctx context.Context, s surroundings, opts ...idgen.SnowflakeO
 			runtime.KeepAlive(id)
 			return nil
 		},
-		batch: func(n int) error {
-			for range n / batch {
-				if _, err := g.NextN(ctx, dst); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		batch: inBatches(ctx, g),
 		close: g.Close,
 	}
 	return m, g.Check(ctx)

@@ -12,7 +12,6 @@ import (
 
 func openUUIDv7(ctx context.Context, _ surroundings) (maker, error) {
 	g := new(idgen.UUIDv7)
-	dst := make([]uuid.UUID, batch)
 	return maker{
 		one: func(n int) error {
 			var id uuid.UUID
@@ -25,20 +24,12 @@ func openUUIDv7(ctx context.Context, _ surroundings) (maker, error) {
 			runtime.KeepAlive(id)
 			return nil
 		},
-		batch: func(n int) error {
-			for range n / batch {
-				if _, err := g.NextN(ctx, dst); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		batch: inBatches(ctx, g),
 	}, nil
 }
 
 func openUUIDv4(ctx context.Context, _ surroundings) (maker, error) {
 	g := new(idgen.UUIDv4)
-	dst := make([]uuid.UUID, batch)
 	return maker{
 		one: func(n int) error {
 			var id uuid.UUID
@@ -51,14 +42,7 @@ func openUUIDv4(ctx context.Context, _ surroundings) (maker, error) {
 			runtime.KeepAlive(id)
 			return nil
 		},
-		batch: func(n int) error {
-			for range n / batch {
-				if _, err := g.NextN(ctx, dst); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
+		batch: inBatches(ctx, g),
 	}, nil
 }
 

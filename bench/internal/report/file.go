@@ -6,15 +6,15 @@ import (
 	"os"
 )
 
-// WriteJSON writes a value, indented.
-func WriteJSON(w io.Writer, value any) error {
+// writeJSON writes a value, indented.
+func writeJSON(w io.Writer, value any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	return e.Encode(value)
 }
 
-// Save writes a file, if it has a name.
-func Save(name string, write func(io.Writer) error) error {
+// save writes a file, if it has a name.
+func save(name string, write func(io.Writer) error) error {
 	if name == "" {
 		return nil
 	}

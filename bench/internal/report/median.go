@@ -15,3 +15,13 @@ func Median[T int | float64 | time.Duration](values []T) T {
 	}
 	return all[middle]
 }
+
+// MedianOf is the median of a figure of the rounds, of which there is at least
+// one.
+func MedianOf[R any, T int | float64 | time.Duration](rounds []R, figure func(R) T) T {
+	var all []T
+	for _, r := range rounds {
+		all = append(all, figure(r))
+	}
+	return Median(all)
+}
