@@ -61,6 +61,12 @@ BENCH ?= -md RESULTS.md
 bench: redis ## Measure Latchkey beside its peers, in less than 5 minutes: bench/RESULTS.md
 	cd bench && go run . $(BENCH)
 
+# Flags of the command go in IDS: make bench-ids IDS="-case single -time 1s".
+IDS ?= -md IDS.md
+.PHONY: bench-ids
+bench-ids: redis ## Measure idgen beside its peers, in less than 5 minutes: bench/IDS.md
+	cd bench && go run ./ids $(IDS)
+
 # -run '^$$' leaves the tests out; a pattern for one benchmark goes in MICROBENCH.
 MICROBENCH ?= .
 .PHONY: microbench

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 	"github.com/latchkey-go/latchkey/core"
 )
 
@@ -73,14 +74,14 @@ func runAllocations(ctx context.Context, b *bench, r *trialResults) error {
 	return b.runInWorker(ctx, trialJob{Name: "allocations"}, time.Minute, &r.Allocations)
 }
 
-func allocationTable(r *trialResults) *table {
-	t := &table{head: []string{"request with", "allocations", "of them the parent's own", "bound", "local handoffs"}}
+func allocationTable(r *trialResults) *report.Table {
+	t := &report.Table{Head: []string{"request with", "allocations", "of them the parent's own", "bound", "local handoffs"}}
 	for _, f := range r.Allocations {
 		bound := fmt.Sprint(f.Bound)
 		if f.BeyondParent {
 			bound += " beyond the parent's"
 		}
-		t.rows = append(t.rows, []string{f.Request, fmt.Sprintf("%.2f", f.Each), fmt.Sprintf("%.2f", f.Parent), bound, percent(f.Local)})
+		t.Rows = append(t.Rows, []string{f.Request, fmt.Sprintf("%.2f", f.Each), fmt.Sprintf("%.2f", f.Parent), bound, report.Percent(f.Local)})
 	}
 	return t
 }

@@ -3,37 +3,21 @@ package main
 import (
 	"fmt"
 	"time"
-)
 
-// claim is one figure that the lock must show.
-type claim struct {
-	Row  string `json:"row"`
-	Want string `json:"want"`
-	Got  string `json:"got"`
-	// Verdict is "pass", "FAIL" or "not run".
-	Verdict string `json:"verdict"`
-	// Variant is the same figure against the best variant of a peer, if that is
-	// better than what is compared with.
-	Variant string `json:"variant,omitempty"`
-}
-
-const (
-	pass   = "pass"
-	fail   = "FAIL"
-	notRun = "not run"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // claimant collects claims.
 type claimant struct {
 	results *results
-	claims  []claim
+	claims  []report.Claim
 	row     string
 }
 
 // claims are all of them. The best peer is the one with the most acquisitions
 // per second in the case, unless the claim is about a wait of Tenure(0): there
 // it is the one with the shortest.
-func (r *results) claims() []claim {
+func (r *results) claims() []report.Claim {
 	const (
 		hotOne, hotFour     = "hot 1×64 0ms", "hot 4×16 0ms"
 		hotOne1, hotFour1   = "hot 1×64 1ms", "hot 4×16 1ms"
@@ -90,16 +74,8 @@ func (r *results) claims() []claim {
 
 // add notes a claim; got is only asked if all that it is about has run. What it
 // returns is valid until the next one.
-func (c *claimant) add(want string, ran bool, got func() (string, bool)) *claim {
-	one := claim{Row: c.row, Want: want, Verdict: notRun}
-	if ran {
-		var ok bool
-		one.Verdict = fail
-		if one.Got, ok = got(); ok {
-			one.Verdict = pass
-		}
-	}
-	c.claims = append(c.claims, one)
+func (c *claimant) add(want string, ran bool, got func() (string, bool)) *report.Claim {
+	c.claims = append(c.claims, report.Judge(c.row, want, ran, got))
 	return &c.claims[len(c.claims)-1]
 }
 
@@ -136,10 +112,10 @@ func (c *claimant) times(scenario string, bound float64, name string, other *fig
 	f := c.results.of(scenario, nameLatchkey)
 	one := c.add(fmt.Sprintf("acquisitions/s ≥ %v × %s", bound, name), f != nil && other != nil && other.Rate > 0, func() (string, bool) {
 		r := f.Rate / other.Rate
-		return fmt.Sprintf("%.3g × (%s to %s)", r, count(f.Rate), count(other.Rate)), r >= bound
+		return fmt.Sprintf("%.3g × (%s to %s)", r, report.Count(f.Rate), report.Count(other.Rate)), r >= bound
 	})
 	if v := c.results.best(variant, scenario, faster); v != nil && f != nil && other != nil && faster(v.Median, other) {
-		one.Variant = fmt.Sprintf("%.3g × %s (%s)", f.Rate/v.Median.Rate, v.Contender, count(v.Median.Rate))
+		one.Variant = fmt.Sprintf("%.3g × %s (%s)", f.Rate/v.Median.Rate, v.Contender, report.Count(v.Median.Rate))
 	}
 }
 
@@ -148,7 +124,7 @@ func (c *claimant) tailOfLine(scenario string, bound float64) {
 	f := c.results.of(scenario, nameLatchkey)
 	c.add(fmt.Sprintf("p99 wait ≤ %v × 64 × the mean section", bound), f != nil && f.Section > 0, func() (string, bool) {
 		r := float64(f.WaitP99) / float64(64*f.Section)
-		return fmt.Sprintf("%.3g × (%s, section %s)", r, short(f.WaitP99), short(f.Section)), r <= bound
+		return fmt.Sprintf("%.3g × (%s, section %s)", r, report.Short(f.WaitP99), report.Short(f.Section)), r <= bound
 	})
 }
 
@@ -163,7 +139,7 @@ func (c *claimant) tail(scenario, contender string, bound float64, less func(a, 
 		return compare(f.WaitP99, best.Median.WaitP99, bound)
 	})
 	if v := c.results.best(variant, scenario, less); v != nil && best != nil && f != nil && less(v.Median, best.Median) {
-		one.Variant = fmt.Sprintf("%.3g × %s (%s)", float64(f.WaitP99)/float64(v.Median.WaitP99), v.Contender, short(v.Median.WaitP99))
+		one.Variant = fmt.Sprintf("%.3g × %s (%s)", float64(f.WaitP99)/float64(v.Median.WaitP99), v.Contender, report.Short(v.Median.WaitP99))
 	}
 }
 
@@ -176,7 +152,7 @@ func (c *claimant) cycle(scenario string, bound float64) {
 
 func compare(a, b time.Duration, bound float64) (string, bool) {
 	r := float64(a) / float64(b)
-	return fmt.Sprintf("%.3g × (%s to %s)", r, short(a), short(b)), r <= bound
+	return fmt.Sprintf("%.3g × (%s to %s)", r, report.Short(a), report.Short(b)), r <= bound
 }
 
 // twoTrips claims exactly two round trips a cycle: the counters are read while

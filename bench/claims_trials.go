@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // The trials' bounds; those of allocations are with the kinds of request.
@@ -52,15 +54,15 @@ func (c *claimant) leases(f *leaseFigures) {
 	if !ran {
 		f = &leaseFigures{Leases: 100_000, Hold: time.Minute}
 	}
-	c.row = fmt.Sprintf("%s leases held for %v by one process, TTL %v", count(float64(f.Leases)), f.Hold, leaseTTL)
+	c.row = fmt.Sprintf("%s leases held for %v by one process, TTL %v", report.Count(float64(f.Leases)), f.Hold, leaseTTL)
 	c.add(fmt.Sprintf("goroutines ≤ %d", maxLeaseGoroutines), ran, func() (string, bool) {
 		return fmt.Sprint(f.Goroutines), f.Goroutines <= maxLeaseGoroutines
 	})
-	c.add(fmt.Sprintf("heap of each ≤ %s", inBytes(maxLeaseHeap)), ran, func() (string, bool) {
-		return fmt.Sprintf("%s (%s with its context)", inBytes(f.HeapEach), inBytes(f.HeapContextEach)), f.HeapEach <= maxLeaseHeap
+	c.add(fmt.Sprintf("heap of each ≤ %s", report.InBytes(maxLeaseHeap)), ran, func() (string, bool) {
+		return fmt.Sprintf("%s (%s with its context)", report.InBytes(f.HeapEach), report.InBytes(f.HeapContextEach)), f.HeapEach <= maxLeaseHeap
 	})
-	c.add(fmt.Sprintf("CPU ≤ %s of a core", percent(maxLeaseCPU)), ran, func() (string, bool) {
-		return percent(f.CPU), f.CPU <= maxLeaseCPU
+	c.add(fmt.Sprintf("CPU ≤ %s of a core", report.Percent(maxLeaseCPU)), ran, func() (string, bool) {
+		return report.Percent(f.CPU), f.CPU <= maxLeaseCPU
 	})
 	c.add("none lost", ran, func() (string, bool) { return fmt.Sprint(f.Lost), f.Lost == 0 })
 }
@@ -70,13 +72,13 @@ func (c *claimant) waiters(f *waiterFigures) {
 	if !ran {
 		f = &waiterFigures{Waiters: 10_000}
 	}
-	c.row = fmt.Sprintf("%s waiters on one key in one process", count(float64(f.Waiters)))
-	c.add(fmt.Sprintf("heap of each, beyond its goroutine ≤ %s", inBytes(maxWaiterHeap)), ran, func() (string, bool) {
-		return inBytes(f.HeapEach), f.HeapEach <= maxWaiterHeap
+	c.row = fmt.Sprintf("%s waiters on one key in one process", report.Count(float64(f.Waiters)))
+	c.add(fmt.Sprintf("heap of each, beyond its goroutine ≤ %s", report.InBytes(maxWaiterHeap)), ran, func() (string, bool) {
+		return report.InBytes(f.HeapEach), f.HeapEach <= maxWaiterHeap
 	})
 	c.add("one entry in Redis", ran, func() (string, bool) { return fmt.Sprint(f.Entries), f.Entries == 1 })
 	c.add(fmt.Sprintf("cancelling all of them ≤ %v", maxCancelling), ran, func() (string, bool) {
-		return fmt.Sprintf("%s (bare goroutines: %s)", short(f.Cancelling), short(f.Bare)), f.Cancelling <= maxCancelling && f.Wrong == 0
+		return fmt.Sprintf("%s (bare goroutines: %s)", report.Short(f.Cancelling), report.Short(f.Bare)), f.Cancelling <= maxCancelling && f.Wrong == 0
 	})
 	c.add("nothing left of them", ran, func() (string, bool) { return f.leftovers(), f.leftovers() == "nothing" })
 }
@@ -89,10 +91,10 @@ func (c *claimant) cuts(contender string, all []*cutFigures) {
 			f = one
 		}
 	}
-	c.add(fmt.Sprintf("no lost wake-up: longest wait < %s, a third of the TTL", short(lostWakeUp)), f != nil && f.Figures.Acquired > 0, func() (string, bool) {
-		return short(f.Longest), f.Longest < lostWakeUp && f.Figures.Errors == 0
+	c.add(fmt.Sprintf("no lost wake-up: longest wait < %s, a third of the TTL", report.Short(lostWakeUp)), f != nil && f.Figures.Acquired > 0, func() (string, bool) {
+		return report.Short(f.Longest), f.Longest < lostWakeUp && f.Figures.Errors == 0
 	})
-	c.add(fmt.Sprintf("throughput recovers after each: ≥ %s of that without cuts before the next one", percent(recovered)), f != nil && f.Cuts > 0, func() (string, bool) {
-		return fmt.Sprintf("%d of %d, within %s; on median %s", f.Recovered, f.Cuts, short(f.Slowest), percent(f.Median)), f.Recovered == f.Cuts
+	c.add(fmt.Sprintf("throughput recovers after each: ≥ %s of that without cuts before the next one", report.Percent(recovered)), f != nil && f.Cuts > 0, func() (string, bool) {
+		return fmt.Sprintf("%d of %d, within %s; on median %s", f.Recovered, f.Cuts, report.Short(f.Slowest), report.Percent(f.Median)), f.Recovered == f.Cuts
 	})
 }

@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 const (
@@ -28,9 +30,9 @@ func startCluster(ctx context.Context, dir string) (site, error) {
 	for i := range clusterMasters {
 		own := filepath.Join(dir, "node "+strconv.Itoa(i))
 		err := os.MkdirAll(own, 0o700)
-		var r *redisServer
+		var r *redisserver.Server
 		if err == nil {
-			r, err = startRedis(ctx, own, true)
+			r, err = redisserver.Start(ctx, own, true)
 		}
 		if err != nil {
 			s.stop()
@@ -52,21 +54,21 @@ func (s site) form(ctx context.Context) error {
 	defer cancel()
 	for i, r := range s {
 		// Without an epoch of its own each, the nodes sort out who yields.
-		if err := r.rdb.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
+		if err := r.Client.Do(ctx, "CLUSTER", "SET-CONFIG-EPOCH", i+1).Err(); err != nil {
 			return err
 		}
 		first, next := i*clusterSlots/len(s), (i+1)*clusterSlots/len(s)
-		if err := r.rdb.ClusterAddSlotsRange(ctx, first, next-1).Err(); err != nil {
+		if err := r.Client.ClusterAddSlotsRange(ctx, first, next-1).Err(); err != nil {
 			return err
 		}
 		for _, other := range s[:i] {
-			if err := r.rdb.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", other.port, other.bus).Err(); err != nil {
+			if err := r.Client.Do(ctx, "CLUSTER", "MEET", "127.0.0.1", other.Port, other.Bus).Err(); err != nil {
 				return err
 			}
 		}
 	}
 	for _, r := range s {
-		if err := r.awaitCluster(ctx, len(s)); err != nil {
+		if err := awaitCluster(ctx, r, len(s)); err != nil {
 			return err
 		}
 	}
@@ -75,12 +77,12 @@ func (s site) form(ctx context.Context) error {
 
 // awaitCluster returns when a node knows that many, reaches all and takes
 // commands.
-func (r *redisServer) awaitCluster(ctx context.Context, nodes int) error {
+func awaitCluster(ctx context.Context, r *redisserver.Server, nodes int) error {
 	want := []string{"cluster_state:ok", "cluster_slots_ok:" + strconv.Itoa(clusterSlots), "cluster_known_nodes:" + strconv.Itoa(nodes)}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		text, err := r.rdb.ClusterInfo(ctx).Result()
+		text, err := r.Client.ClusterInfo(ctx).Result()
 		if err != nil {
 			return err
 		}
@@ -89,10 +91,10 @@ func (r *redisServer) awaitCluster(ctx context.Context, nodes int) error {
 			return nil
 		}
 		select {
-		case <-r.done:
-			return fmt.Errorf("node %s has exited", r.addr())
+		case <-r.Exited():
+			return fmt.Errorf("node %s has exited", r.Addr())
 		case <-ctx.Done():
-			return fmt.Errorf("node %s: %w\n%s", r.addr(), ctx.Err(), text)
+			return fmt.Errorf("node %s: %w\n%s", r.Addr(), ctx.Err(), text)
 		case <-tick.C:
 		}
 	}

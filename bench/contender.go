@@ -89,3 +89,13 @@ func contenderNamed(name string) (contender, bool) {
 	}
 	return contender{}, false
 }
+
+// peerModules are whose versions are told.
+func peerModules() []string {
+	return []string{
+		"github.com/bsm/redislock",
+		"github.com/go-redsync/redsync/v4",
+		"github.com/redis/rueidis",
+		"github.com/redis/go-redis/v9",
+	}
+}

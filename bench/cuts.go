@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 const (
@@ -47,13 +50,13 @@ func runCuts(ctx context.Context, b *bench, r *trialResults) error {
 	return nil
 }
 
-func cutTable(r *trialResults) *table {
-	t := &table{head: []string{"", "acquired/s uncut", "between cuts: median", "worst", "(uncut: worst)", "cuts", "recovered from", "slowest", "killed",
+func cutTable(r *trialResults) *report.Table {
+	t := &report.Table{Head: []string{"", "acquired/s uncut", "between cuts: median", "worst", "(uncut: worst)", "cuts", "recovered from", "slowest", "killed",
 		"wait p99", "longest", "overlaps", "errors"}}
 	for _, f := range r.Cuts {
-		t.rows = append(t.rows, []string{
-			f.Contender, count(f.Quiet), percent(f.Median), percent(f.Worst), percent(f.QuietWorst), fmt.Sprint(f.Cuts), fmt.Sprint(f.Recovered),
-			short(f.Slowest), fmt.Sprint(f.Killed), short(f.Figures.WaitP99), short(f.Longest), fmt.Sprint(f.Figures.Overlaps), fmt.Sprint(f.Figures.Errors),
+		t.Rows = append(t.Rows, []string{
+			f.Contender, report.Count(f.Quiet), report.Percent(f.Median), report.Percent(f.Worst), report.Percent(f.QuietWorst), fmt.Sprint(f.Cuts), fmt.Sprint(f.Recovered),
+			report.Short(f.Slowest), fmt.Sprint(f.Killed), report.Short(f.Figures.WaitP99), report.Short(f.Longest), fmt.Sprint(f.Figures.Overlaps), fmt.Sprint(f.Figures.Errors),
 		})
 	}
 	return t
@@ -90,7 +93,7 @@ func (b *bench) cut(ctx context.Context, c contender) (*cutFigures, error) {
 			all.counts[i] += n
 		}
 	}
-	f.Figures = newFigures(reports, counters{}, measured)
+	f.Figures = newFigures(reports, redisserver.Counters{}, measured)
 	f.recovery = recoveryOf(all, cuts, cutEvery)
 	return f, nil
 }
@@ -105,7 +108,7 @@ func (b *bench) cutSubscriptions(ctx context.Context, from time.Time, first, end
 			return nil, ctx.Err()
 		case <-time.After(time.Until(from.Add(at))):
 		}
-		n, err := b.redis[0].rdb.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
+		n, err := b.redis[0].Client.ClientKillByFilter(ctx, "TYPE", "pubsub").Result()
 		if err != nil {
 			return nil, err
 		}

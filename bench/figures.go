@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // figures are what one contender did in one case, or the medians of several
@@ -51,7 +54,7 @@ func (s spread) evenness() float64 {
 }
 
 // newFigures sums up the reports of all processes.
-func newFigures(reports []*workReport, redis counters, measured time.Duration) *figures {
+func newFigures(reports []*workReport, redis redisserver.Counters, measured time.Duration) *figures {
 	f := &figures{}
 	var wait, cycle histogram
 	var byGoroutine, byProcess []int
@@ -80,9 +83,9 @@ func newFigures(reports []*workReport, redis counters, measured time.Duration) *
 	f.Goroutines = spread{slices.Min(byGoroutine), slices.Max(byGoroutine)}
 	f.Processes = spread{slices.Min(byProcess), slices.Max(byProcess)}
 	if f.Acquired > 0 {
-		f.Commands = float64(redis.commands) / float64(f.Acquired)
-		f.Trips = float64(redis.reads) / float64(f.Acquired)
-		f.RedisCPU = redis.cpu / time.Duration(f.Acquired)
+		f.Commands = float64(redis.Commands) / float64(f.Acquired)
+		f.Trips = float64(redis.Reads) / float64(f.Acquired)
+		f.RedisCPU = redis.CPU / time.Duration(f.Acquired)
 		f.CPU = cpu / time.Duration(f.Acquired)
 		f.Section = held / time.Duration(f.Acquired)
 	}
@@ -93,17 +96,17 @@ func newFigures(reports []*workReport, redis counters, measured time.Duration) *
 // at least one.
 func medians(rounds []*figures) *figures {
 	m := &figures{
-		Acquired:   median(rounds, func(f *figures) int { return f.Acquired }),
-		Rate:       median(rounds, func(f *figures) float64 { return f.Rate }),
-		WaitP50:    median(rounds, func(f *figures) time.Duration { return f.WaitP50 }),
-		WaitP99:    median(rounds, func(f *figures) time.Duration { return f.WaitP99 }),
-		WaitMax:    median(rounds, func(f *figures) time.Duration { return f.WaitMax }),
-		CycleP50:   median(rounds, func(f *figures) time.Duration { return f.CycleP50 }),
-		Commands:   median(rounds, func(f *figures) float64 { return f.Commands }),
-		Trips:      median(rounds, func(f *figures) float64 { return f.Trips }),
-		CPU:        median(rounds, func(f *figures) time.Duration { return f.CPU }),
-		RedisCPU:   median(rounds, func(f *figures) time.Duration { return f.RedisCPU }),
-		Section:    median(rounds, func(f *figures) time.Duration { return f.Section }),
+		Acquired:   report.MedianOf(rounds, func(f *figures) int { return f.Acquired }),
+		Rate:       report.MedianOf(rounds, func(f *figures) float64 { return f.Rate }),
+		WaitP50:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitP50 }),
+		WaitP99:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitP99 }),
+		WaitMax:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.WaitMax }),
+		CycleP50:   report.MedianOf(rounds, func(f *figures) time.Duration { return f.CycleP50 }),
+		Commands:   report.MedianOf(rounds, func(f *figures) float64 { return f.Commands }),
+		Trips:      report.MedianOf(rounds, func(f *figures) float64 { return f.Trips }),
+		CPU:        report.MedianOf(rounds, func(f *figures) time.Duration { return f.CPU }),
+		RedisCPU:   report.MedianOf(rounds, func(f *figures) time.Duration { return f.RedisCPU }),
+		Section:    report.MedianOf(rounds, func(f *figures) time.Duration { return f.Section }),
 		Goroutines: medianSpread(rounds, func(f *figures) spread { return f.Goroutines }),
 		Processes:  medianSpread(rounds, func(f *figures) spread { return f.Processes }),
 	}
@@ -115,19 +118,6 @@ func medians(rounds []*figures) *figures {
 		}
 	}
 	return m
-}
-
-func median[T int | float64 | time.Duration](rounds []*figures, of func(*figures) T) T {
-	var all []T
-	for _, f := range rounds {
-		all = append(all, of(f))
-	}
-	slices.Sort(all)
-	middle := len(all) / 2
-	if len(all)%2 == 0 {
-		return (all[middle-1] + all[middle]) / 2
-	}
-	return all[middle]
 }
 
 // medianSpread is the spread whose evenness is the median: that of the least

@@ -3,6 +3,8 @@ package main
 import (
 	"testing"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 func TestFiguresAreForEachAcquisitionOverAllProcesses(t *testing.T) {
@@ -16,7 +18,7 @@ func TestFiguresAreForEachAcquisitionOverAllProcesses(t *testing.T) {
 		}
 		return r
 	}
-	f := newFigures([]*workReport{report(3*time.Second, 1, 2), report(5*time.Second, 2, 3)}, counters{commands: 80, reads: 16}, 2*time.Second)
+	f := newFigures([]*workReport{report(3*time.Second, 1, 2), report(5*time.Second, 2, 3)}, redisserver.Counters{Commands: 80, Reads: 16}, 2*time.Second)
 	want := figures{
 		Acquired: 8, Rate: 4, WaitP50: 2, WaitP99: 3, WaitMax: 3, CycleP50: 100,
 		Commands: 10, Trips: 2, CPU: time.Second, Section: time.Millisecond,
@@ -28,7 +30,7 @@ func TestFiguresAreForEachAcquisitionOverAllProcesses(t *testing.T) {
 }
 
 func TestWhoGotNothingHasFiguresOfZero(t *testing.T) {
-	f := newFigures([]*workReport{{Acquired: []int{0}, Wait: new(histogram), Cycle: new(histogram)}}, counters{commands: 5}, time.Second)
+	f := newFigures([]*workReport{{Acquired: []int{0}, Wait: new(histogram), Cycle: new(histogram)}}, redisserver.Counters{Commands: 5}, time.Second)
 	if *f != (figures{}) {
 		t.Errorf("figures = %+v", *f)
 	}
@@ -48,20 +50,5 @@ func TestMediansAreOfEachFigure(t *testing.T) {
 	}
 	if m := medians([]*figures{{Rate: 1}, {Rate: 2}}); m.Rate != 1.5 {
 		t.Errorf("the median of two is %v", m.Rate)
-	}
-}
-
-func TestCommandsOfMeasuringAreLeftOut(t *testing.T) {
-	n, err := sumCalls(map[string]string{
-		"cmdstat_set":            "calls=7,usec=9,usec_per_call=1.29,rejected_calls=0,failed_calls=0",
-		"cmdstat_client|setinfo": "calls=2,usec=1,usec_per_call=0.5,rejected_calls=0,failed_calls=0",
-		"cmdstat_info":           "calls=100,usec=1",
-		"cmdstat_config|get":     "calls=100,usec=1",
-	})
-	if err != nil || n != 9 {
-		t.Errorf("sumCalls = %d, %v; want 9", n, err)
-	}
-	if _, err := sumCalls(map[string]string{"cmdstat_set": "usec=1"}); err == nil {
-		t.Error("a line without calls has no error")
 	}
 }

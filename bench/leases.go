@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 	"github.com/latchkey-go/latchkey/core"
 )
 
@@ -46,13 +48,13 @@ func runLeases(ctx context.Context, b *bench, r *trialResults) error {
 	return nil
 }
 
-func leaseTable(r *trialResults) *table {
+func leaseTable(r *trialResults) *report.Table {
 	f := r.Leases
-	return &table{
-		head: []string{"", "goroutines", "heap each", "with its context", "CPU", "lost", "taking all", "giving all back", "errors"},
-		rows: [][]string{{
-			nameLatchkey, fmt.Sprint(f.Goroutines), inBytes(f.HeapEach), inBytes(f.HeapContextEach), percent(f.CPU) + " of a core",
-			fmt.Sprint(f.Lost), short(f.Taking), short(f.Giving), fmt.Sprint(f.Errors),
+	return &report.Table{
+		Head: []string{"", "goroutines", "heap each", "with its context", "CPU", "lost", "taking all", "giving all back", "errors"},
+		Rows: [][]string{{
+			nameLatchkey, fmt.Sprint(f.Goroutines), report.InBytes(f.HeapEach), report.InBytes(f.HeapContextEach), report.Percent(f.CPU) + " of a core",
+			fmt.Sprint(f.Lost), report.Short(f.Taking), report.Short(f.Giving), fmt.Sprint(f.Errors),
 		}},
 	}
 }
@@ -133,7 +135,7 @@ func readyToTake(l core.Locker, n int) error {
 func (f *leaseFigures) holding(hold time.Duration, others int) error {
 	tick := time.NewTicker(max(hold/60, time.Millisecond))
 	defer tick.Stop()
-	before, err := cpuTime()
+	before, err := machine.CPUTime()
 	if err != nil {
 		return err
 	}
@@ -142,7 +144,7 @@ func (f *leaseFigures) holding(hold time.Duration, others int) error {
 		f.Goroutines = max(f.Goroutines, runtime.NumGoroutine()-others)
 		<-tick.C
 	}
-	after, err := cpuTime()
+	after, err := machine.CPUTime()
 	f.CPU = (after - before).Seconds() / time.Since(start).Seconds()
 	return err
 }

@@ -51,7 +51,7 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "bench: "+format+"\n", args...)
 		code = 1
 	}
-	if err := r.tell(o, stdout); err != nil {
+	if err := r.document().Conclude(stdout, o.Markdown, o.JSON, r); err != nil {
 		complain("%v", err)
 	}
 	for _, c := range r.Cases {
@@ -75,15 +75,4 @@ func (r *results) conclude(o *options, stdout, stderr io.Writer) int {
 		}
 	}
 	return code
-}
-
-// tell writes the end of the report, and the files.
-func (r *results) tell(o *options, stdout io.Writer) error {
-	if _, err := fmt.Fprintf(stdout, "\n%s\n", legend); err != nil {
-		return err
-	}
-	if err := r.claimTable().plain(stdout); err != nil {
-		return err
-	}
-	return errors.Join(save(o.markdown, r.writeMarkdown), save(o.json, r.writeJSON))
 }

@@ -4,10 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 // TestMain lets the test binary be the worker that the command starts.
@@ -19,21 +20,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// needRedis is as core/locktest has it.
-func needRedis(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath("redis-server"); err == nil {
-		return
-	}
-	const text = "redis-server is not on PATH. Install it (apt-get install redis-server, brew install redis)"
-	if os.Getenv("LATCHKEY_REQUIRE_REDIS") == "1" {
-		t.Fatalf("%s: LATCHKEY_REQUIRE_REDIS=1 forbids to skip.", text)
-	}
-	t.Skipf("\n*** SKIPPED: %s was NOT RUN: it needs a real Redis.\n*** %s, or set LATCHKEY_REQUIRE_REDIS=1 to make this a failure.", t.Name(), text)
-}
-
 func TestTheCommandMeasuresEveryContender(t *testing.T) {
-	needRedis(t)
+	redisserver.Need(t)
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
 	var stdout, stderr strings.Builder

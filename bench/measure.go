@@ -8,6 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 // workerTimeout bounds what a worker does besides its schedule.
@@ -25,26 +28,26 @@ type bench struct {
 func measure(ctx context.Context, o *options, stdout, progress io.Writer) (*results, error) {
 	scenarios := o.scenarios()
 	if len(scenarios) == 0 && len(o.trials()) == 0 {
-		return nil, fmt.Errorf("no case matches %q", o.cases)
+		return nil, fmt.Errorf("no case matches %q", o.Cases)
 	}
 	dir, err := os.MkdirTemp("", "latchkey-bench-")
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	server, err := startRedis(ctx, dir, false)
+	server, err := redisserver.Start(ctx, dir, false)
 	if err != nil {
 		return nil, err
 	}
-	defer server.stop()
-	version, err := server.version(ctx)
+	defer server.Stop()
+	version, err := server.Version(ctx)
 	if err != nil {
 		return nil, err
 	}
 
 	b := &bench{options: o, dir: dir, redis: site{server}}
-	r := &results{Machine: thisMachine(version), Options: o.String()}
-	for _, line := range r.Machine.lines() {
+	r := &results{Machine: machine.This(version, peerModules()), Options: o.String()}
+	for _, line := range r.Machine.Lines() {
 		if _, err := fmt.Fprintln(stdout, line); err != nil {
 			return nil, err
 		}
@@ -81,7 +84,7 @@ func (b *bench) measureCases(ctx context.Context, scenarios []scenario, stdout, 
 			return nil, err
 		}
 		results = append(results, c)
-		if err := printCase(stdout, c); err != nil {
+		if err := c.section().Plain(stdout); err != nil {
 			return nil, err
 		}
 	}
@@ -97,7 +100,7 @@ func (b *bench) measureCase(ctx context.Context, at site, s scenario, progress i
 	for _, c := range contenders {
 		result.Outcomes = append(result.Outcomes, &outcome{Contender: c.name, kind: c.kind})
 	}
-	for range b.options.rounds {
+	for range b.options.Rounds {
 		for i, c := range contenders {
 			f, err := b.run(ctx, at, s, c)
 			if ctx.Err() != nil {
@@ -143,7 +146,7 @@ func (b *bench) run(ctx context.Context, at site, s scenario, c contender) (*fig
 	if err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
-	return newFigures(reports, after.since(before), b.options.timeOf(s)), nil
+	return newFigures(reports, after.Since(before), b.options.timeOf(s)), nil
 }
 
 // hireFor hires the workers for a contender in a scenario, and empties Redis.

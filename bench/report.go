@@ -1,11 +1,10 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
-	"os"
 	"strconv"
+
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // none is what a cell says that has nothing to say.
@@ -28,17 +27,17 @@ func columns(s scenario) []column {
 		}
 	}
 	all := []column{
-		{"acquired/s", func(f, _ *figures) string { return count(f.Rate) }},
+		{"acquired/s", func(f, _ *figures) string { return report.Count(f.Rate) }},
 		{"/ best peer", against(func(f *figures) float64 { return f.Rate })},
-		{"wait p50", func(f, _ *figures) string { return short(f.WaitP50) }},
-		{"p99", func(f, _ *figures) string { return short(f.WaitP99) }},
+		{"wait p50", func(f, _ *figures) string { return report.Short(f.WaitP50) }},
+		{"p99", func(f, _ *figures) string { return report.Short(f.WaitP99) }},
 		{"/ best peer", against(func(f *figures) float64 { return float64(f.WaitP99) })},
-		{"max", func(f, _ *figures) string { return short(f.WaitMax) }},
-		{"cycle p50", func(f, _ *figures) string { return short(f.CycleP50) }},
+		{"max", func(f, _ *figures) string { return report.Short(f.WaitMax) }},
+		{"cycle p50", func(f, _ *figures) string { return report.Short(f.CycleP50) }},
 		{"commands", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Commands) }},
 		{"trips", func(f, _ *figures) string { return fmt.Sprintf("%.3g", f.Trips) }},
-		{"client CPU", func(f, _ *figures) string { return short(f.CPU) }},
-		{"Redis CPU", func(f, _ *figures) string { return short(f.RedisCPU) }},
+		{"client CPU", func(f, _ *figures) string { return report.Short(f.CPU) }},
+		{"Redis CPU", func(f, _ *figures) string { return report.Short(f.RedisCPU) }},
 		{"per goroutine", func(f, _ *figures) string { return f.Goroutines.String() }},
 	}
 	if s.Processes > 1 {
@@ -50,11 +49,11 @@ func columns(s scenario) []column {
 }
 
 // table shows one case.
-func (c *caseResult) table() *table {
+func (c *caseResult) table() *report.Table {
 	columns := columns(c.Scenario)
-	t := &table{head: []string{""}}
+	t := &report.Table{Head: []string{""}}
 	for _, col := range columns {
-		t.head = append(t.head, col.head)
+		t.Head = append(t.Head, col.head)
 	}
 	var best *figures
 	if o := c.best(peer, faster); o != nil {
@@ -69,7 +68,7 @@ func (c *caseResult) table() *table {
 				row = append(row, col.cell(o.Median, best))
 			}
 		}
-		t.rows = append(t.rows, row)
+		t.Rows = append(t.Rows, row)
 	}
 	return t
 }
@@ -91,29 +90,9 @@ func (c *caseResult) notes() []string {
 	return notes
 }
 
-// claimTable shows what must be shown.
-func (r *results) claimTable() *table {
-	t := &table{head: []string{"Must show", "figure", "measured", "", "against a variant"}, text: true}
-	for _, c := range r.Claims {
-		t.rows = append(t.rows, []string{c.Row, c.Want, c.Got, c.Verdict, c.Variant})
-	}
-	return t
-}
-
-// printCase writes one case for a terminal.
-func printCase(w io.Writer, c *caseResult) error {
-	if _, err := fmt.Fprintf(w, "\n%s (-case %q)\n", c.Scenario.title(), c.Scenario.Name); err != nil {
-		return err
-	}
-	if err := c.table().plain(w); err != nil {
-		return err
-	}
-	for _, n := range c.notes() {
-		if _, err := fmt.Fprintln(w, "  "+n); err != nil {
-			return err
-		}
-	}
-	return nil
+// section is the case in a report.
+func (c *caseResult) section() report.Section {
+	return report.Section{Title: c.Scenario.title(), Name: c.Scenario.Name, Table: c.table(), Notes: c.notes()}
 }
 
 // legend explains the columns.
@@ -137,67 +116,23 @@ nobody in line. The heap of a lease or a waiter is that of live objects after ga
 keys, references and, for waiters, what as many goroutines have that are blocked in a select of two cases.
 `
 
-// writeMarkdown writes everything as a document.
-func (r *results) writeMarkdown(w io.Writer) error {
-	var err error
-	print := func(format string, args ...any) {
-		if err == nil {
-			_, err = fmt.Fprintf(w, format, args...)
-		}
-	}
-	print("# Latchkey and its peers, measured\n\nWritten by `make bench`. One machine, one run: trust the ratios.\n\n")
-	for _, line := range r.Machine.lines() {
-		print("- %s\n", line)
-	}
-	print("- options: %s\n\n%s\n## Must show\n\n", r.Options, legend)
-	if err == nil {
-		err = r.claimTable().markdown(w)
+// document is everything.
+func (r *results) document() *report.Document {
+	d := &report.Document{
+		Title:  "Latchkey and its peers, measured",
+		Origin: "Written by `make bench`. One machine, one run: trust the ratios.",
+		Facts:  append(r.Machine.Lines(), "options: "+r.Options),
+		Legend: legend,
+		Claims: r.Claims,
 	}
 	for _, c := range r.Cases {
-		print("\n## %s\n\n", c.Scenario.title())
-		if err == nil {
-			err = c.table().markdown(w)
-		}
-		if notes := c.notes(); len(notes) > 0 {
-			print("\n")
-			for _, n := range notes {
-				print("- %s\n", n)
-			}
-		}
+		d.Sections = append(d.Sections, c.section())
 	}
 	if r.Trials != nil {
-		for _, t := range r.Trials.Shown {
-			print("\n## %s\n\n", t.title)
-			if err == nil {
-				err = t.table.markdown(w)
-			}
-		}
+		d.Sections = append(d.Sections, r.Trials.Shown...)
 		for _, f := range r.Trials.Failures {
-			print("\n%s failed: %s\n", f.Trial, f.Error)
+			d.Failures = append(d.Failures, fmt.Sprintf("%s failed: %s", f.Trial, f.Error))
 		}
 	}
-	return err
-}
-
-// writeJSON writes everything, each round too.
-func (r *results) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
-}
-
-// save writes a file, if it has a name.
-func save(name string, write func(io.Writer) error) error {
-	if name == "" {
-		return nil
-	}
-	f, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	if err := write(f); err != nil {
-		_ = f.Close() // the first error counts
-		return err
-	}
-	return f.Close()
+	return d
 }

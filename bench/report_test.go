@@ -9,6 +9,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
+	"github.com/latchkey-go/latchkey/bench/internal/selection"
 )
 
 // invented are results with the contenders' figures in one case.
@@ -39,60 +43,60 @@ func TestClaims(t *testing.T) {
 	}{
 		"reached": {
 			hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(600), nameRecipe: rated(10), nameRedsync: rated(9)},
-			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", pass,
+			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", report.Pass,
 		},
 		"missed by a little": {
 			hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(599), nameRecipe: rated(10), nameRedsync: rated(9)},
-			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", fail,
+			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", report.Fail,
 		},
 		"neither the mutex nor a variant is a peer": {
 			hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(600), nameRueidislock: rated(10), nameMutex: rated(1e6), nameLazyRecipe: rated(20)},
-			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (rueidislock)", pass,
+			"hot key, 1 × 64, empty section", "acquisitions/s ≥ 60 × the best peer's (rueidislock)", report.Pass,
 		},
 		"evenness": {
 			hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(1)},
-			"hot key, 1 × 64, empty section", "least/most per goroutine", pass,
+			"hot key, 1 × 64, empty section", "least/most per goroutine", report.Pass,
 		},
 		"without a peer": {
 			hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(600)},
-			"hot key, 1 × 64, empty section", "acquisitions/s", notRun,
+			"hot key, 1 × 64, empty section", "acquisitions/s", report.NotRun,
 		},
 		"without ours": {
 			distinct(512), map[string]*figures{nameRecipe: rated(600), namePipelined: rated(700)},
-			"distinct keys, 512 goroutines", "p99 wait", notRun,
+			"distinct keys, 512 goroutines", "p99 wait", report.NotRun,
 		},
 		"two trips": {
 			distinct(1), map[string]*figures{nameLatchkey: {Acquired: 1, Trips: 2.001}},
-			"distinct keys, 1 goroutine", "exactly two", pass,
+			"distinct keys, 1 goroutine", "exactly two", report.Pass,
 		},
 		"more than two trips": {
 			distinct(1), map[string]*figures{nameLatchkey: {Acquired: 1, Trips: 2.5}},
-			"distinct keys, 1 goroutine", "exactly two", fail,
+			"distinct keys, 1 goroutine", "exactly two", report.Fail,
 		},
 		"the end of a fair line": {
 			hot(1, 64, time.Millisecond), map[string]*figures{nameLatchkey: {Acquired: 1, WaitP99: 80 * time.Millisecond, Section: time.Millisecond}},
-			"hot key, 1 × 64, 1 ms section", "p99 wait", pass,
+			"hot key, 1 × 64, 1 ms section", "p99 wait", report.Pass,
 		},
 		"behind the end of a fair line": {
 			hot(1, 64, time.Millisecond), map[string]*figures{nameLatchkey: {Acquired: 1, WaitP99: 81 * time.Millisecond, Section: time.Millisecond}},
-			"hot key, 1 × 64, 1 ms section", "p99 wait", fail,
+			"hot key, 1 × 64, 1 ms section", "p99 wait", report.Fail,
 		},
 		"reached on a cluster": {
 			onCluster(distinct(64)), map[string]*figures{nameLatchkey: rated(13), nameRueidislock: rated(10), nameRecipe: rated(12)},
-			"cluster of 3 masters, distinct keys, 64 goroutines", "acquisitions/s ≥ 1.3 × rueidislock", pass,
+			"cluster of 3 masters, distinct keys, 64 goroutines", "acquisitions/s ≥ 1.3 × rueidislock", report.Pass,
 		},
 		"missed on a cluster": {
 			onCluster(hot(4, 16, 0)), map[string]*figures{nameLatchkey: rated(599), nameRecipe: rated(10)},
-			"cluster of 3 masters, hot key, 4 × 16, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", fail,
+			"cluster of 3 masters, hot key, 4 × 16, empty section", "acquisitions/s ≥ 60 × the best peer's (recipe)", report.Fail,
 		},
 		"what a cluster reaches is not claimed of one server": {
 			onCluster(distinct(64)), map[string]*figures{nameLatchkey: rated(13), nameRueidislock: rated(10)},
-			"distinct keys, 64 goroutines", "acquisitions/s ≥ 1.6", notRun,
+			"distinct keys, 64 goroutines", "acquisitions/s ≥ 1.6", report.NotRun,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			claims := invented(c.scenario, c.of).Claims
-			i := slices.IndexFunc(claims, func(one claim) bool { return one.Row == c.row && strings.HasPrefix(one.Want, c.figure) })
+			i := slices.IndexFunc(claims, func(one report.Claim) bool { return one.Row == c.row && strings.HasPrefix(one.Want, c.figure) })
 			if i < 0 {
 				t.Fatalf("nothing is claimed like %q: %q; claims: %+v", c.row, c.figure, claims)
 			}
@@ -106,8 +110,8 @@ func TestClaims(t *testing.T) {
 func TestAVariantThatBeatsThePeersIsTold(t *testing.T) {
 	r := invented(distinct(512), map[string]*figures{nameLatchkey: rated(60), nameRueidislock: rated(20), namePipelined: rated(30)})
 	for _, c := range r.Claims {
-		if strings.HasPrefix(c.Want, "acquisitions/s ≥ 2 × the best") && c.Verdict != notRun {
-			if c.Verdict != pass || c.Variant != "2 × redislock, pipelined (30)" {
+		if strings.HasPrefix(c.Want, "acquisitions/s ≥ 2 × the best") && c.Verdict != report.NotRun {
+			if c.Verdict != report.Pass || c.Variant != "2 × redislock, pipelined (30)" {
 				t.Errorf("claim = %+v", c)
 			}
 			return
@@ -120,7 +124,7 @@ func TestACaseIsShownWithRatiosToTheBestPeer(t *testing.T) {
 	r := invented(hot(4, 16, time.Millisecond), map[string]*figures{nameLatchkey: rated(40), nameRecipe: rated(10), nameRedsync: rated(20)})
 	r.Cases[0].Outcomes = append(r.Cases[0].Outcomes, &outcome{Contender: "broken", Failure: "no report"})
 	var plain strings.Builder
-	if err := printCase(&plain, r.Cases[0]); err != nil {
+	if err := r.Cases[0].section().Plain(&plain); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -136,9 +140,9 @@ func TestACaseIsShownWithRatiosToTheBestPeer(t *testing.T) {
 
 func TestTheDocumentNamesTheMachineAndHasEveryTable(t *testing.T) {
 	r := invented(hot(1, 64, 0), map[string]*figures{nameLatchkey: rated(1234567), nameRecipe: rated(10)})
-	r.Machine = machine{CPU: "A CPU", Cores: 3, Kernel: "A kernel", Go: "go0", Redis: "1.2.3", Date: "today", Peers: map[string]string{"github.com/bsm/redislock": "v4"}}
+	r.Machine = machine.Machine{CPU: "A CPU", Cores: 3, Kernel: "A kernel", Go: "go0", Redis: "1.2.3", Date: "today", Peers: map[string]string{"github.com/bsm/redislock": "v4"}}
 	var text strings.Builder
-	if err := r.writeMarkdown(&text); err != nil {
+	if err := r.document().Markdown(&text); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -165,7 +169,7 @@ func TestAnOverlapOrAFailureFailsTheCommand(t *testing.T) {
 			c.spoil(r.Cases[0].Outcomes[0])
 			file := filepath.Join(t.TempDir(), "results.json")
 			var out, complaints strings.Builder
-			if got := r.conclude(&options{json: file}, &out, &complaints); got != c.want || (complaints.Len() > 0) != (c.want > 0) {
+			if got := r.conclude(&options{Selection: selection.Selection{JSON: file}}, &out, &complaints); got != c.want || (complaints.Len() > 0) != (c.want > 0) {
 				t.Errorf("exit code %d, with %q; want %d", got, complaints.String(), c.want)
 			}
 			text, err := os.ReadFile(file)
@@ -173,21 +177,5 @@ func TestAnOverlapOrAFailureFailsTheCommand(t *testing.T) {
 				t.Error(err)
 			}
 		})
-	}
-}
-
-func TestNumbersAreShort(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		0: "0 ns", 999: "999 ns", 1000: "1.00 µs", 12_345: "12.3 µs", 123_456: "123 µs",
-		9_999_000: "10.0 ms", 1_500_000_000: "1.50 s", -1500: "-1.50 µs",
-	} {
-		if got := short(d); got != want {
-			t.Errorf("short(%d) = %q; want %q", d, got, want)
-		}
-	}
-	for v, want := range map[float64]string{0: "0", 999: "999", 1000: "1,000", 1234567.6: "1,234,568"} {
-		if got := count(v); got != want {
-			t.Errorf("count(%v) = %q; want %q", v, got, want)
-		}
 	}
 }

@@ -1,12 +1,17 @@
 package main
 
+import (
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
+	"github.com/latchkey-go/latchkey/bench/internal/report"
+)
+
 // results are what a run of the command has found.
 type results struct {
-	Machine machine       `json:"machine"`
-	Options string        `json:"options"`
-	Cases   []*caseResult `json:"cases"`
-	Trials  *trialResults `json:"trials,omitempty"`
-	Claims  []claim       `json:"must_show"`
+	Machine machine.Machine `json:"machine"`
+	Options string          `json:"options"`
+	Cases   []*caseResult   `json:"cases"`
+	Trials  *trialResults   `json:"trials,omitempty"`
+	Claims  []report.Claim  `json:"must_show"`
 }
 
 // caseResult is one case with all its contenders.

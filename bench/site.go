@@ -3,15 +3,17 @@ package main
 import (
 	"context"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
 
 // site is where a case's keys are: one server, or the nodes of a cluster.
-type site []*redisServer
+type site []*redisserver.Server
 
 func (s site) addrs() []string {
 	var all []string
 	for _, r := range s {
-		all = append(all, r.addr())
+		all = append(all, r.Addr())
 	}
 	return all
 }
@@ -19,7 +21,7 @@ func (s site) addrs() []string {
 // flush forgets what the last contender has left.
 func (s site) flush(ctx context.Context) error {
 	for _, r := range s {
-		if err := r.rdb.FlushAll(ctx).Err(); err != nil {
+		if err := r.Client.FlushAll(ctx).Err(); err != nil {
 			return err
 		}
 	}
@@ -28,19 +30,19 @@ func (s site) flush(ctx context.Context) error {
 
 // countersAt waits until at and reads the counters of all servers, which it adds
 // up.
-func (s site) countersAt(ctx context.Context, at time.Time) (counters, error) {
+func (s site) countersAt(ctx context.Context, at time.Time) (redisserver.Counters, error) {
 	select {
 	case <-ctx.Done():
-		return counters{}, ctx.Err()
+		return redisserver.Counters{}, ctx.Err()
 	case <-time.After(time.Until(at)):
 	}
-	var sum counters
+	var sum redisserver.Counters
 	for _, r := range s {
-		c, err := r.counters(ctx)
+		c, err := r.Counters(ctx)
 		if err != nil {
-			return counters{}, err
+			return redisserver.Counters{}, err
 		}
-		sum = sum.and(c)
+		sum = sum.And(c)
 	}
 	return sum, nil
 }
@@ -48,6 +50,6 @@ func (s site) countersAt(ctx context.Context, at time.Time) (counters, error) {
 // stop ends the processes and returns when they are gone.
 func (s site) stop() {
 	for _, r := range s {
-		r.stop()
+		r.Stop()
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 )
 
 // trial is a case of Latchkey alone: what it measures is a promise of its own,
@@ -16,16 +18,16 @@ type trial struct {
 	title func(*options) string
 	run   func(context.Context, *bench, *trialResults) error
 	// table shows what run has found.
-	table func(*trialResults) *table
+	table func(*trialResults) *report.Table
 }
 
 // trials are all of them, in the order in which they run.
 func trials() []trial {
 	return []trial{
 		{"allocations", func(*options) string { return "Allocations of a handoff in one process, context and observer in place" }, runAllocations, allocationTable},
-		{"waiters", func(o *options) string { return fmt.Sprintf("%s waiters on one key", count(float64(o.waiters))) }, runWaiters, waiterTable},
+		{"waiters", func(o *options) string { return fmt.Sprintf("%s waiters on one key", report.Count(float64(o.waiters))) }, runWaiters, waiterTable},
 		{"leases", func(o *options) string {
-			return fmt.Sprintf("%s leases held for %v, TTL %v", count(float64(o.leases)), o.hold, leaseTTL)
+			return fmt.Sprintf("%s leases held for %v, TTL %v", report.Count(float64(o.leases)), o.hold, leaseTTL)
 		}, runLeases, leaseTable},
 		{"cuts", func(o *options) string {
 			return fmt.Sprintf("Subscriptions cut every %v for %v, %s × %s, %d keys", cutEvery, o.cutting,
@@ -42,18 +44,13 @@ type trialResults struct {
 	Cuts        []*cutFigures       `json:"cuts,omitempty"`
 	// Shown are the trials that have run, with their tables, Failures why others
 	// have not.
-	Shown    []shownTrial   `json:"-"`
-	Failures []trialFailure `json:"failures,omitempty"`
+	Shown    []report.Section `json:"-"`
+	Failures []trialFailure   `json:"failures,omitempty"`
 }
 
 type trialFailure struct {
 	Trial string `json:"trial"`
 	Error string `json:"error"`
-}
-
-type shownTrial struct {
-	name, title string
-	table       *table
 }
 
 // measureTrials runs the trials that are asked for, and prints each.
@@ -69,12 +66,9 @@ func (b *bench) measureTrials(ctx context.Context, stdout, progress io.Writer) (
 			r.Failures = append(r.Failures, trialFailure{t.name, err.Error()})
 			continue
 		}
-		shown := shownTrial{t.name, t.title(b.options), t.table(r)}
+		shown := report.Section{Name: t.name, Title: t.title(b.options), Table: t.table(r)}
 		r.Shown = append(r.Shown, shown)
-		if _, err := fmt.Fprintf(stdout, "\n%s (-case %q)\n", shown.title, shown.name); err != nil {
-			return nil, err
-		}
-		if err := shown.table.plain(stdout); err != nil {
+		if err := shown.Plain(stdout); err != nil {
 			return nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/latchkey-go/latchkey/bench/internal/report"
 	"github.com/latchkey-go/latchkey/core"
 )
 
@@ -52,13 +53,13 @@ func runWaiters(ctx context.Context, b *bench, r *trialResults) error {
 	return nil
 }
 
-func waiterTable(r *trialResults) *table {
+func waiterTable(r *trialResults) *report.Table {
 	f := r.Waiters
-	return &table{
-		head: []string{"", "heap each", "stack each", "entries in Redis", "cancelling all", "bare goroutines'", "other outcomes", "left", "heap left each"},
-		rows: [][]string{{
-			nameLatchkey, inBytes(f.HeapEach), inBytes(f.StackEach), fmt.Sprint(f.Entries), short(f.Cancelling), short(f.Bare),
-			fmt.Sprint(f.Wrong), f.leftovers(), inBytes(f.HeapLeft),
+	return &report.Table{
+		Head: []string{"", "heap each", "stack each", "entries in Redis", "cancelling all", "bare goroutines'", "other outcomes", "left", "heap left each"},
+		Rows: [][]string{{
+			nameLatchkey, report.InBytes(f.HeapEach), report.InBytes(f.StackEach), fmt.Sprint(f.Entries), report.Short(f.Cancelling), report.Short(f.Bare),
+			fmt.Sprint(f.Wrong), f.leftovers(), report.InBytes(f.HeapLeft),
 		}},
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/latchkey-go/latchkey/bench/internal/machine"
 )
 
 // workerArg as the only argument makes this program a worker.
@@ -132,12 +134,12 @@ func work(j job, s schedule, l locker, w *witness) (*workReport, error) {
 	}
 
 	time.Sleep(counted.from - clock())
-	before, err := cpuTime()
+	before, err := machine.CPUTime()
 	if err != nil {
 		return nil, err
 	}
 	time.Sleep(counted.to - clock())
-	after, err := cpuTime()
+	after, err := machine.CPUTime()
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package main
+package redisserver
 
 import (
 	"context"
@@ -8,46 +8,46 @@ import (
 	"time"
 )
 
-// counters are what Redis has counted since it started.
-type counters struct {
-	// commands are all calls, those inside scripts too: INFO commandstats
+// Counters are what Redis has counted since it started.
+type Counters struct {
+	// Commands are all calls, those inside scripts too: INFO commandstats
 	// counts both (total_commands_processed is no substitute, as it does not
 	// tell INFO itself apart).
-	commands int64
-	// reads are how often Redis has read from a socket: for requests that fit
+	Commands int64
+	// Reads are how often Redis has read from a socket: for requests that fit
 	// into one packet, a round trip each. Pipelined requests that arrive
 	// together are one read, and one trip.
-	reads int64
-	// cpu is what the server has used, user and system time.
-	cpu time.Duration
+	Reads int64
+	// CPU is what the server has used, user and system time.
+	CPU time.Duration
 }
 
-func (c counters) since(earlier counters) counters {
-	return counters{commands: c.commands - earlier.commands, reads: c.reads - earlier.reads, cpu: c.cpu - earlier.cpu}
+func (c Counters) Since(earlier Counters) Counters {
+	return Counters{Commands: c.Commands - earlier.Commands, Reads: c.Reads - earlier.Reads, CPU: c.CPU - earlier.CPU}
 }
 
-func (c counters) and(other counters) counters {
-	return counters{commands: c.commands + other.commands, reads: c.reads + other.reads, cpu: c.cpu + other.cpu}
+func (c Counters) And(other Counters) Counters {
+	return Counters{Commands: c.Commands + other.Commands, Reads: c.Reads + other.Reads, CPU: c.CPU + other.CPU}
 }
 
-// counters reads them. The INFO that asks is counted neither as a command nor,
+// Counters reads them. The INFO that asks is counted neither as a command nor,
 // in a difference of two, as a read.
-func (r *redisServer) counters(ctx context.Context) (counters, error) {
-	info, err := r.rdb.InfoMap(ctx, "stats", "commandstats", "cpu").Result()
+func (r *Server) Counters(ctx context.Context) (Counters, error) {
+	info, err := r.Client.InfoMap(ctx, "stats", "commandstats", "cpu").Result()
 	if err != nil {
-		return counters{}, err
+		return Counters{}, err
 	}
 	reads, err := strconv.ParseInt(info["Stats"]["total_reads_processed"], 10, 64)
 	if err != nil {
-		return counters{}, fmt.Errorf("INFO stats: %w", err)
+		return Counters{}, fmt.Errorf("INFO stats: %w", err)
 	}
 	r.infos++
 	cpu, err := sumTimes(info["CPU"], "used_cpu_user", "used_cpu_sys")
 	if err != nil {
-		return counters{}, err
+		return Counters{}, err
 	}
 	commands, err := sumCalls(info["Commandstats"])
-	return counters{commands: commands, reads: reads - r.infos, cpu: cpu}, err
+	return Counters{Commands: commands, Reads: reads - r.infos, CPU: cpu}, err
 }
 
 // sumTimes adds up fields of the section cpu, which are in seconds.
@@ -56,7 +56,7 @@ func sumTimes(section map[string]string, names ...string) (time.Duration, error)
 	for _, name := range names {
 		s, err := strconv.ParseFloat(section[name], 64)
 		if err != nil {
-			return 0, fmt.Errorf("INFO cpu: %w", err)
+			return 0, fmt.Errorf("INFO CPU: %w", err)
 		}
 		sum += time.Duration(s * float64(time.Second))
 	}

@@ -1,4 +1,6 @@
-package main
+// Package redisserver starts redis-server processes that live as long as the
+// run that starts them.
+package redisserver
 
 import (
 	"context"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 const (
@@ -22,26 +25,26 @@ const (
 	startTimeout  = 10 * time.Second
 )
 
-// redisServer is a redis-server process of this run's own, on 127.0.0.1,
-// without persistence.
-type redisServer struct {
-	port   int
-	bus    int // the port by which a cluster's nodes talk; 0 if it is no node
+// Server is a redis-server process of this run's own, on 127.0.0.1, without
+// persistence.
+type Server struct {
+	Port   int
+	Bus    int           // the port by which a cluster's nodes talk; 0 if it is no node
+	Client *redis.Client // for what is not measured
 	handle *os.Process
 	done   chan struct{} // closed when it has exited
-	rdb    *redis.Client // for what is no contender's
-	infos  int64         // how often counters has asked
+	infos  int64         // how often Counters has asked
 }
 
-// startRedis starts the redis-server that is on PATH, with its files in dir,
+// Start starts the redis-server that is on PATH, with its files in dir,
 // and returns when it answers. A node is for a cluster that is yet to be formed.
-func startRedis(ctx context.Context, dir string, node bool) (*redisServer, error) {
+func Start(ctx context.Context, dir string, node bool) (*Server, error) {
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		return nil, fmt.Errorf("%w: install it (apt-get install redis-server, brew install redis)", err)
 	}
 	for attempt := 1; ; attempt++ {
-		r, err := tryRedis(ctx, bin, dir, node)
+		r, err := try(ctx, bin, dir, node)
 		if err == nil {
 			return r, nil
 		}
@@ -54,21 +57,21 @@ func startRedis(ctx context.Context, dir string, node bool) (*redisServer, error
 
 func logPath(dir string) string { return filepath.Join(dir, "redis-server.log") }
 
-func tryRedis(ctx context.Context, bin, dir string, node bool) (*redisServer, error) {
+func try(ctx context.Context, bin, dir string, node bool) (*Server, error) {
 	port, err := freePort()
 	if err != nil {
 		return nil, err
 	}
-	r := &redisServer{port: port, done: make(chan struct{})}
+	r := &Server{Port: port, done: make(chan struct{})}
 	args := []string{
 		"--bind", "127.0.0.1", "--port", strconv.Itoa(port), "--dir", dir, "--logfile", logPath(dir),
 		"--save", "", "--appendonly", "no", "--daemonize", "no",
 	}
 	if node {
-		if r.bus, err = freePort(); err != nil {
+		if r.Bus, err = freePort(); err != nil {
 			return nil, err
 		}
-		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(r.bus))
+		args = append(args, "--cluster-enabled", "yes", "--cluster-port", strconv.Itoa(r.Bus))
 	}
 	cmd := exec.Command(bin, args...)
 	dieWithParent(cmd)
@@ -90,9 +93,13 @@ func tryRedis(ctx context.Context, bin, dir string, node bool) (*redisServer, er
 	if err := <-started; err != nil {
 		return nil, err
 	}
-	r.rdb = newClient(circumstances{addrs: []string{r.addr()}})
+	r.Client = redis.NewClient(&redis.Options{
+		Addr: r.Addr(),
+		// The server makes none of a managed service's announcements.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 	if err := r.awaitAnswer(ctx); err != nil {
-		r.stop()
+		r.Stop()
 		return nil, err
 	}
 	return r, nil
@@ -109,14 +116,14 @@ func freePort() (int, error) {
 
 // awaitAnswer returns nil when our own process answers: somebody else's Redis
 // may have got the port.
-func (r *redisServer) awaitAnswer(ctx context.Context) error {
+func (r *Server) awaitAnswer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		if r.listens() {
-			info, err := r.rdb.InfoMap(ctx, "server").Result()
+			info, err := r.Client.InfoMap(ctx, "server").Result()
 			if err == nil && info["Server"]["process_id"] == strconv.Itoa(r.handle.Pid) {
 				return nil
 			}
@@ -133,8 +140,8 @@ func (r *redisServer) awaitAnswer(ctx context.Context) error {
 
 // listens tells whether the port can be connected to: the client would log
 // each time that it cannot.
-func (r *redisServer) listens() bool {
-	c, err := net.DialTimeout("tcp", r.addr(), time.Second)
+func (r *Server) listens() bool {
+	c, err := net.DialTimeout("tcp", r.Addr(), time.Second)
 	if err != nil {
 		return false
 	}
@@ -142,17 +149,21 @@ func (r *redisServer) listens() bool {
 	return true
 }
 
-func (r *redisServer) addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.port)) }
+// Addr is where it listens.
+func (r *Server) Addr() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(r.Port)) }
 
-// version is the server's.
-func (r *redisServer) version(ctx context.Context) (string, error) {
-	info, err := r.rdb.InfoMap(ctx, "server").Result()
+// Version is the server's.
+func (r *Server) Version(ctx context.Context) (string, error) {
+	info, err := r.Client.InfoMap(ctx, "server").Result()
 	return info["Server"]["redis_version"], err
 }
 
-// stop ends the process and returns when it is gone.
-func (r *redisServer) stop() {
-	_ = r.rdb.Close()
+// Exited is closed when the process has ended.
+func (r *Server) Exited() <-chan struct{} { return r.done }
+
+// Stop ends the process and returns when it is gone.
+func (r *Server) Stop() {
+	_ = r.Client.Close()
 	_ = r.handle.Kill() // os.ErrProcessDone if it has exited
 	<-r.done
 }

@@ -1,59 +1,44 @@
-package main
+// Package machine tells where something was measured, and what it used.
+package machine
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 )
 
-// machine is where and with what was measured.
-type machine struct {
+// Machine is where and with what was measured.
+type Machine struct {
 	CPU    string            `json:"cpu"`
 	Cores  int               `json:"cores"`
 	Kernel string            `json:"kernel"`
 	Go     string            `json:"go"`
 	Redis  string            `json:"redis"`
 	Date   string            `json:"date"`
-	Peers  map[string]string `json:"versions"`
+	Peers  map[string]string `json:"versions"` // by the path of their modules
 }
 
-// peerModules are whose versions are told.
-var peerModules = []string{
-	"github.com/bsm/redislock",
-	"github.com/go-redsync/redsync/v4",
-	"github.com/redis/rueidis",
-	"github.com/redis/go-redis/v9",
-}
-
-func thisMachine(redis string) machine {
-	m := machine{
+// This is the machine that this process runs on, and the version of Redis that
+// it is told. Of the modules in the program it names those of peers.
+func This(redis string, peers []string) Machine {
+	m := Machine{
 		CPU: cpuModel(), Cores: runtime.NumCPU(), Kernel: kernel(),
 		Go: runtime.Version(), Redis: redis,
 		Date: time.Now().UTC().Format("2006-01-02 15:04 UTC"), Peers: make(map[string]string),
 	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
-			m.Peers[dep.Path] = dep.Version
-		}
-	}
-	for path := range m.Peers {
-		if !isPeer(path) {
-			delete(m.Peers, path)
+			if slices.Contains(peers, dep.Path) {
+				m.Peers[dep.Path] = dep.Version
+			}
 		}
 	}
 	return m
-}
-
-func isPeer(path string) bool {
-	for _, p := range peerModules {
-		if p == path {
-			return true
-		}
-	}
-	return false
 }
 
 // cpuModel is the processor's name where the system tells it: proc_cpuinfo(5).
@@ -75,17 +60,15 @@ func kernel() string {
 	return runtime.GOOS + " " + strings.TrimSpace(string(release))
 }
 
-// lines are for people.
-func (m machine) lines() []string {
+// Lines are for people.
+func (m Machine) Lines() []string {
 	lines := []string{
 		fmt.Sprintf("%s: %s, %d cores, %s", m.Date, m.CPU, m.Cores, m.Kernel),
 		fmt.Sprintf("%s, Redis %s", m.Go, m.Redis),
 	}
 	var versions []string
-	for _, p := range peerModules {
-		if v := m.Peers[p]; v != "" {
-			versions = append(versions, p+" "+v)
-		}
+	for _, path := range slices.Sorted(maps.Keys(m.Peers)) {
+		versions = append(versions, path+" "+m.Peers[path])
 	}
 	if len(versions) > 0 {
 		lines = append(lines, strings.Join(versions, ", "))
