@@ -1,8 +1,11 @@
 package idgen
 
 import (
+	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -58,6 +61,31 @@ func TestALossNoticedAheadOfTimeIsToldToTheNextCallerInNeed(t *testing.T) {
 	if got := mustNext(t, q); got.Counter <= 10 {
 		t.Errorf("the lost numbers came again: %+v", got)
 	}
+}
+
+func TestALossThatNobodyWaitedToHearIsToldToTheNextCallerInNeed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, rdb := newRedis(t, time.Time{})
+		q := newDaily(t, &slowRedis{DailyRedis: rdb, delay: time.Second}, bubbleEpoch, Segment(10, 10))
+		for range 10 {
+			mustNext(t, q)
+		}
+		q.settle()
+		ids := make([]ID, 10)
+		if n, err := q.NextN(t.Context(), ids); n != len(ids) || err != nil {
+			t.Fatalf("NextN = %d, %v", n, err)
+		}
+		m.FlushAll()
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if _, err := q.Next(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v, want the deadline", err)
+		}
+		q.settle()
+		if _, err := q.Next(t.Context()); !errors.Is(err, ErrSequenceRegressed) {
+			t.Errorf("got %v, want ErrSequenceRegressed", err)
+		}
+	})
 }
 
 func TestAKeyThatHoldsSomethingElseIsABackendError(t *testing.T) {

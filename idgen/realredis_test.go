@@ -156,6 +156,7 @@ func TestASequenceGoesOnWhereItWasAfterARestartThatKeepsTheData(t *testing.T) {
 	q := newSequence(t, r.Client(nil), Segment(10, 10))
 	last := mustNumber(t, q)
 	for range 3 {
+		q.settle()
 		r.Restart()
 		for range 100 {
 			id := mustNumber(t, q)

@@ -131,7 +131,8 @@ func TestSequencesOfOneNameShareNoNumber(t *testing.T) {
 	if n := len(all) - len(slices.Compact(all)); n != 0 {
 		t.Errorf("%d duplicates", n)
 	}
-	if lost := int(all[len(all)-1]) - len(all); lost > processes*2*60 {
+	// A segment may be as much larger as callers wait for: 1, 11 and 21.
+	if lost := int(all[len(all)-1]) - len(all); lost > processes*2*(50+33) {
 		t.Errorf("%d numbers are left out, more than two segments in each process", lost)
 	}
 }

@@ -80,6 +80,7 @@ func TestARefusalDoesNotUnlockThoseWhoHaveSeenLess(t *testing.T) {
 	m, rdb := newSequenceRedis(t)
 	idle := newSequence(t, rdb, Clock(clock.now), Segment(10, 10))
 	mustNumber(t, idle)
+	idle.settle()
 	busy := newSequence(t, rdb, Clock(clock.now), Segment(1000, 1000))
 	for range 5000 {
 		mustNumber(t, busy)

@@ -4,10 +4,8 @@ import "sync/atomic"
 
 // piece is a part of a segment of which callers take numbers without a lock.
 type piece struct {
-	used atomic.Int64 // of size; it runs past it when callers find nothing left
-	// All cores write to used, and read what follows: not on one cache line.
-	_      [56]byte
-	before int64 // the number before the first
+	used   atomic.Int64 // of size; it runs past it when callers find nothing left
+	before int64        // the number before the first
 	size   int64
 }
 

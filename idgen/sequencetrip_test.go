@@ -211,9 +211,19 @@ func TestASequenceTellsOfAnOutageAndGoesOnAfterIt(t *testing.T) {
 		}
 		q.settle()
 		rdb.fail.Store(1000)
+		before := rdb.commands.Load()
+		for want := ID(151); want <= 200; want++ { // at hand
+			if got := mustNumber(t, q); got != want {
+				t.Fatalf("during the outage: %d, want %d", got, want)
+			}
+			q.settle()
+		}
+		if n := rdb.commands.Load() - before; n != 1 {
+			t.Errorf("%d trips ahead of need within one second of an outage, want 1", n)
+		}
 		ids = make([]ID, 400)
-		if n, err := q.NextN(t.Context(), ids); n != 100 || !errors.Is(err, ErrBackend) || ids[n-1] != 250 {
-			t.Errorf("NextN in an outage = %d, %v; want the 100 that are at hand", n, err)
+		if n, err := q.NextN(t.Context(), ids); n != 50 || !errors.Is(err, ErrBackend) || ids[n-1] != 250 {
+			t.Errorf("NextN in an outage = %d, %v; want the 50 that are at hand", n, err)
 		}
 	})
 }
