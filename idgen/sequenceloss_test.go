@@ -139,8 +139,8 @@ func TestProcessesThatStartAfterALossAreToldByAfter(t *testing.T) {
 	if got := mustNumber(t, newSequence(t, rdb, After(5000))); got != 5001 {
 		t.Errorf("after the counter was set: %d, want 5001", got)
 	}
-	if got := mustNumber(t, newSequence(t, rdb, After(4000))); got != 5101 {
-		t.Errorf("another process: %d, want 5101", got)
+	if got := mustNumber(t, newSequence(t, rdb, After(4000))); got < 5101 {
+		t.Errorf("another process: %d, want 5101 or, as the first asks ahead, more", got)
 	}
 }
 
