@@ -78,3 +78,18 @@ func TestAnEscapedStringInJSONIsTheStringThatItSpells(t *testing.T) {
 		t.Errorf("%d, %v; want 42", int64(id), err)
 	}
 }
+
+// The option quotes what is in quotes already: it is lost on writing, and when
+// reading encoding/json takes the quotes off before it hands the text over.
+func TestTheStringOptionOfATagIsNotForIDs(t *testing.T) {
+	var v struct {
+		ID ID `json:"id,string"`
+	}
+	b, err := json.Marshal(v)
+	if want := `{"id":"0"}`; string(b) != want || err != nil {
+		t.Errorf("%s, %v; want %s", b, err, want)
+	}
+	if err := json.Unmarshal(b, &v); !errors.Is(err, ErrInvalidID) {
+		t.Errorf("%v, want ErrInvalidID: the documentation says that it does not work", err)
+	}
+}
