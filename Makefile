@@ -79,6 +79,13 @@ FAULTS ?= 10
 failovers: redis ## Let masters die and slots move, FAULTS=10 times each, under load: in about 5 minutes
 	go test -count 1 -v -timeout 30m -run '^Test(Cluster.*(Slots|Failover)|Sentinel)' ./core -args -faults $(FAULTS)
 
+# The quick form is a part of make test. HUNT="-seed 7 …" repeats a hunt, but for
+# its timing.
+HUNT ?= -each 5000000 -faults 20
+.PHONY: ids
+ids: redis ## Hunt for IDs that come twice: 40 million IDs, 20 faults of each kind, in about 5 minutes
+	go test -count 1 -v -parallel 4 -timeout 30m ./idgen/internal/hunt -args $(HUNT)
+
 # One at a time is all that go test -fuzz takes.
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s

@@ -2,6 +2,7 @@ package idgen
 
 import (
 	"context"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -74,19 +75,23 @@ func newDaily(t testing.TB, rdb DailyRedis, opts ...DailyOption) *DailySequence 
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := q.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	closeAfter(t, q)
 	return q
 }
 
+func closeAfter(t testing.TB, g io.Closer) {
+	t.Cleanup(func() {
+		if err := g.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // settle waits until no trip is under way.
-func (q *DailySequence) settle() {
-	q.mu.Lock()
-	trip := q.trip
-	q.mu.Unlock()
+func (s *trips) settle() {
+	s.mu.Lock()
+	trip := s.trip
+	s.mu.Unlock()
 	if trip != nil {
 		<-trip.done
 	}

@@ -1,10 +1,6 @@
 package idgen
 
-import (
-	"errors"
-	"fmt"
-	"time"
-)
+import "time"
 
 // DailyOption configures a [DailySequence].
 type DailyOption interface{ applyDaily(*dailyOptions) }
@@ -29,7 +25,7 @@ func Zone(loc *time.Location) DailyOption {
 }
 
 func newDailyOptions(name string, opts []DailyOption) (dailyOptions, error) {
-	d := dailyOptions{name: name, prefix: DefaultKeyPrefix, zone: time.UTC, min: 100, max: 100_000, now: time.Now}
+	d := dailyOptions{name: name, prefix: DefaultKeyPrefix, zone: time.UTC, min: defaultMinSegment, max: defaultMaxSegment, now: time.Now}
 	for _, o := range opts {
 		if o != nil {
 			o.applyDaily(&d)
@@ -39,29 +35,18 @@ func newDailyOptions(name string, opts []DailyOption) (dailyOptions, error) {
 }
 
 func (d *dailyOptions) validate() error {
-	var errs []error
-	bad := func(format string, args ...any) {
-		errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...))
-	}
-	// The name stands between the braces of a Redis hash tag and the prefix
-	// before them: neither may bring braces of its own.
-	if !validName(d.name) {
-		bad("name %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", d.name, MaxNameLen)
-	}
-	if !validName(d.prefix) {
-		bad("KeyPrefix %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", d.prefix, MaxNameLen)
-	}
+	var f optionFaults
+	f.names(d.name, d.prefix)
 	switch {
 	case d.epoch.IsZero():
-		bad("Epoch is missing")
+		f.add("Epoch is missing")
 	case d.epoch.Nanosecond() != 0:
-		bad("Epoch %v is not a whole second", d.epoch)
+		f.add("Epoch %v is not a whole second", d.epoch)
 	}
 	if d.zone == nil {
-		bad("Zone is nil")
+		f.add("Zone is nil")
 	}
-	if d.min < 1 || d.max > MaxSegment || d.min > d.max {
-		bad("Segment %d, %d is not 1 ≤ fewest ≤ most ≤ %d", d.min, d.max, MaxSegment)
-	}
-	return errors.Join(errs...)
+	f.segment(d.min, d.max)
+	f.clock(d.now)
+	return f.err()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 )
 
@@ -65,19 +64,16 @@ type DailySequence struct {
 	rdb     DailyRedis
 	epoch   int64 // seconds since 1970
 
-	mu      sync.Mutex
-	last    int64   // the second of the last ID
-	today   dayPart // the day of the last ID
-	current segment // of today; what IDs are made of
-	ahead   segment // of today, or of a later day of which no ID was made yet
-	trip    *trip   // under way, or nil
-	step    int64   // the size of the next segment
-	demand  int64   // how many IDs blocked callers are waiting for
-	quiet   int64   // no trip ahead of time before this second
-	unheard error   // a loss that was noticed ahead of time: the next caller to need a trip is told
-	closed  bool
-	closing chan struct{} // closed by Close
-	trips   sync.WaitGroup
+	trips
+	tripDay day // what the trip under way is for
+
+	last    int64      // the second of the last ID
+	today   dayPart    // the day of the last ID
+	current segment    // of today; what IDs are made of
+	ahead   daySegment // of today, or of a later day of which no ID was made yet
+	size    segmentSize
+	quiet   int64 // no trip ahead of time before this second
+	unheard error // a loss that was noticed ahead of time: the next caller to need a trip is told
 }
 
 var _ Generator[ID] = (*DailySequence)(nil)
@@ -89,16 +85,14 @@ type dayPart struct {
 	lift    int64     // how much the counter is behind seen, after a loss
 	used    bool      // up: the counter has passed its 32 bits
 	fetched time.Time // when the last segment was asked for
+	asked   int64     // and how large it was
 }
 
-// segment is a range of counter values that belong to this generator.
-type segment struct {
-	day       day
-	next, end uint64 // next ≤ value < end
-	size      uint64 // when new
+// daySegment is a segment of a day's counter.
+type daySegment struct {
+	segment
+	day day
 }
-
-func (s *segment) left() uint64 { return s.end - s.next }
 
 // NewDailySequence returns a generator of IDs that are unique among all that
 // have this name on this Redis. [Epoch] must be given. It does not talk to Redis
@@ -107,21 +101,20 @@ func (s *segment) left() uint64 { return s.end - s.next }
 // The name is 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -. Keys in Redis are
 // <prefix>:daily:{<name>}:…, in one hash slot; at most about 25 of them exist at
 // any time, all with an expiry. A Redis user needs the commands INCRBY,
-// EXPIREAT, TIME, SET and GET for them.
+// EXPIREAT, TIME, SET and GET for them (and INFO for [DailySequence.Check]). A
+// *redis.Ring is refused: when a server fails, it moves keys to another one,
+// where they begin anew.
 func NewDailySequence(rdb DailyRedis, name string, opts ...DailyOption) (*DailySequence, error) {
 	o, err := newDailyOptions(name, opts)
-	if rdb == nil {
-		err = errors.Join(fmt.Errorf("%w: the Redis client is nil", ErrOption), err)
-	}
-	if err != nil {
+	if err := errors.Join(checkClient(rdb), err); err != nil {
 		return nil, err
 	}
 	return &DailySequence{
 		options: o,
 		rdb:     rdb,
 		epoch:   o.epoch.Unix(),
-		step:    o.min,
-		closing: make(chan struct{}),
+		size:    segmentSize{step: o.min, min: o.min, max: o.max},
+		trips:   newTrips(),
 	}, nil
 }
 
@@ -142,8 +135,9 @@ func (q *DailySequence) Next(ctx context.Context) (ID, error) {
 // does, and returns how many IDs it has made: they are good.
 func (q *DailySequence) NextN(ctx context.Context, dst []ID) (int, error) {
 	n := 0
+	var waited need
 	for {
-		made, need, err := q.take(ctx, dst[n:])
+		made, need, err := q.take(ctx, dst[n:], waited)
 		n += made
 		if err != nil || n == len(dst) {
 			return n, err
@@ -151,21 +145,16 @@ func (q *DailySequence) NextN(ctx context.Context, dst []ID) (int, error) {
 		if err := q.await(ctx, need); err != nil {
 			return n, err
 		}
+		waited = need
 	}
-}
-
-// need is what a caller waits for.
-type need struct {
-	trip  *trip
-	day   day
-	count int64
 }
 
 // take makes as many IDs as it can without waiting. If they are fewer than
 // len(dst), it returns what to wait for, or an error.
-func (q *DailySequence) take(ctx context.Context, dst []ID) (made int, _ need, _ error) {
+func (q *DailySequence) take(ctx context.Context, dst []ID, waited need) (made int, _ need, _ error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.met(waited)
 	if q.closed {
 		return 0, need{}, ErrClosed
 	}
@@ -193,7 +182,7 @@ func (q *DailySequence) take(ctx context.Context, dst []ID) (made int, _ need, _
 				if q.ahead.left() == 0 || q.ahead.day != want {
 					break
 				}
-				q.current, q.ahead = q.ahead, segment{}
+				q.current, q.ahead = q.ahead.segment, daySegment{}
 			}
 			dst[made] = ID((second-q.epoch)<<counterBits | int64(q.current.next))
 			q.current.next++
@@ -217,19 +206,18 @@ func (q *DailySequence) take(ctx context.Context, dst []ID) (made int, _ need, _
 		return made, need{}, fmt.Errorf("%w: %s", ErrSequenceExhausted, want.name)
 	}
 	count := int64(len(dst) - made)
-	q.demand += count
 	if q.trip == nil {
-		q.depart(ctx, want, now)
+		q.fetchDay(ctx, want, now, q.demand+count)
 	}
-	return made, need{trip: q.trip, day: want, count: count}, nil
+	return made, q.enlist(count, q.tripDay != want), nil
 }
 
 // begin makes the day of the segment ahead today. What is left of the old day
 // is never used. It happens only when an ID of the new day is made, so that a
 // clock that ran ahead for a moment costs nothing.
 func (q *DailySequence) begin(now time.Time) {
-	q.today = dayPart{day: q.ahead.day, seen: q.ahead.end - 1, used: q.ahead.end > maxCounter, fetched: now}
-	q.current, q.ahead = q.ahead, segment{}
+	q.today = dayPart{day: q.ahead.day, seen: q.ahead.end - 1, used: q.ahead.end > maxCounter, fetched: now, asked: int64(q.ahead.size)}
+	q.current, q.ahead = q.ahead.segment, daySegment{}
 	q.unheard = nil // about the counter of another day
 }
 
@@ -239,35 +227,9 @@ func (q *DailySequence) fetchAhead(ctx context.Context, now time.Time, second in
 	if ready || q.current.left() > q.current.size/2 || q.trip != nil || q.today.used || second < q.quiet {
 		return
 	}
-	q.depart(ctx, q.today.day, now)
+	// Callers who have waited may be about to take what is left.
+	q.fetchDay(ctx, q.today.day, now, q.demand-int64(q.current.left()))
 }
-
-// await waits for a trip. It returns nil when it is worth trying again.
-func (q *DailySequence) await(ctx context.Context, n need) error {
-	var err error
-	select {
-	case <-n.trip.done:
-		// A trip for another day was only in the way.
-		if n.trip.day == n.day {
-			err = n.trip.err
-		}
-	case <-q.closing:
-		err = ErrClosed
-	case <-ctx.Done():
-		err = ctx.Err()
-		if cause := context.Cause(ctx); cause != err {
-			err = errors.Join(err, cause)
-		}
-		err = fmt.Errorf("idgen: waiting for Redis: %w", err)
-	}
-	q.mu.Lock()
-	q.demand -= n.count
-	q.mu.Unlock()
-	return err
-}
-
-// closeWait bounds how long Close waits for a trip that is under way.
-const closeWait = time.Second
 
 // Close makes all later and all waiting calls fail with [ErrClosed], and frees
 // what the generator holds. It does not close the Redis client. Numbers that
@@ -277,28 +239,4 @@ const closeWait = time.Second
 // returns an error that matches [ErrBackend] if that hangs for longer; the one
 // goroutine that is left then ends with the client's own timeouts. Close may be
 // called again.
-func (q *DailySequence) Close() error {
-	q.mu.Lock()
-	if !q.closed {
-		q.closed = true
-		close(q.closing)
-	}
-	if q.trip != nil {
-		q.trip.cancel()
-	}
-	t := q.trip
-	q.mu.Unlock()
-	if t == nil {
-		q.trips.Wait() // no more than the last instructions of one
-		return nil
-	}
-	timer := time.NewTimer(closeWait)
-	defer timer.Stop()
-	select {
-	case <-t.done:
-		q.trips.Wait()
-		return nil
-	case <-timer.C:
-		return fmt.Errorf("%w: a call is still under way %v after Close", ErrBackend, closeWait)
-	}
-}
+func (q *DailySequence) Close() error { return q.close(func() {}) }

@@ -27,56 +27,27 @@ const (
 	// layoutTTL is how long the record of a day's beginning lives from when it
 	// is first written: it must outlive both counters that it stands between.
 	layoutTTL = counterGrace + 3*24*time.Hour
-
-	// A segment should last between these, by the size's halving and doubling.
-	shortSegment = 10 * time.Second
-	longSegment  = 20 * time.Second
 )
 
-// trip is one call of Redis, for one segment. All callers that have no number
-// left share it.
-type trip struct {
-	day    day
-	cancel context.CancelFunc
-	done   chan struct{} // closed at the end
-	err    error         // valid after done
-}
-
-// depart starts a trip. q.mu is held and no other trip is under way.
-//
-// The call gets a goroutine of its own, because go-redis does not heed contexts
-// while it reads; callers wait for the trip and for their own context. It is
-// cut loose from the cancellation of the caller who happened to be first, but
-// keeps its values, for tracing.
-func (q *DailySequence) depart(ctx context.Context, d day, now time.Time) {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	t := &trip{day: d, cancel: cancel, done: make(chan struct{})}
-	q.trip = t
-	count := q.size(d, now)
-	lift := int64(0)
+// fetchDay starts a trip for a segment of a day. q.mu is held and no other trip
+// is under way. demand is how many numbers callers wait for.
+func (q *DailySequence) fetchDay(ctx context.Context, d day, now time.Time, demand int64) {
 	known := d == q.today.day
 	if known {
+		q.size.adapt(q.today.asked, now.Sub(q.today.fetched))
+	}
+	count := max(q.size.step, demand)
+	lift := int64(0)
+	if known {
 		lift = q.today.lift
-		q.today.fetched = now
+		q.today.fetched, q.today.asked = now, count
 	}
-	q.trips.Go(func() {
-		defer cancel()
-		top, err := q.fetch(ctx, d, count+lift, !known)
-		q.arrive(t, top, count, err)
-	})
-}
-
-// size is how many numbers the next trip asks for.
-func (q *DailySequence) size(d day, now time.Time) int64 {
-	if d == q.today.day {
-		switch lasted := now.Sub(q.today.fetched); {
-		case lasted < shortSegment:
-			q.step = min(q.step*2, q.options.max)
-		case lasted > longSegment:
-			q.step = max(q.step/2, q.options.min)
-		}
-	}
-	return max(q.step, q.demand)
+	q.tripDay = d
+	var top int64
+	q.depart(ctx, func(ctx context.Context) (err error) {
+		top, err = q.fetch(ctx, d, count+lift, !known)
+		return err
+	}, func(err error) error { return q.arrive(d, top, count, err) })
 }
 
 // fetch moves the counter of a day by n and returns where it stands then. The
@@ -149,25 +120,20 @@ func (q *DailySequence) key(kind, date string) string {
 	return q.options.prefix + ":daily:{" + q.options.name + "}:" + kind + ":" + date
 }
 
-// arrive ends a trip: it judges the range of count numbers that ends at top,
-// and wakes the callers.
-func (q *DailySequence) arrive(t *trip, top, count int64, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
+// arrive judges a trip, which brought the range of count numbers that ends at top.
+func (q *DailySequence) arrive(d day, top, count int64, err error) error {
 	if err == nil {
-		err = q.accept(t.day, top, count)
+		err = q.accept(d, top, count)
 	}
 	if err != nil {
 		// Callers who need numbers go on asking, and are told. The next trip
 		// ahead of need can wait a second.
 		q.quiet = q.last + 1
-		if q.demand == 0 && errors.Is(err, ErrSequenceRegressed) {
+		if q.trip.waiters == 0 && errors.Is(err, ErrSequenceRegressed) {
 			q.unheard = err
 		}
 	}
-	t.err = err
-	q.trip = nil
-	close(t.done)
+	return err
 }
 
 func (q *DailySequence) accept(d day, top, count int64) error {
@@ -189,7 +155,6 @@ func (q *DailySequence) accept(d day, top, count int64) error {
 	if first > maxCounter {
 		return fmt.Errorf("%w: %s", ErrSequenceExhausted, d.name)
 	}
-	end := uint64(min(top, maxCounter)) + 1
-	q.ahead = segment{day: d, next: uint64(first), end: end, size: end - uint64(first)}
+	q.ahead = daySegment{newSegment(uint64(first), uint64(min(top, maxCounter))), d}
 	return nil
 }

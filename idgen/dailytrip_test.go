@@ -147,6 +147,17 @@ func hangingRedis(t *testing.T) *redis.Client {
 	return rdb
 }
 
+// checkDeadline has a caller with a deadline of 100 ms wait for Redis.
+func checkDeadline(t *testing.T, g Generator[ID]) {
+	t.Helper()
+	start := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := g.Next(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 100*time.Millisecond {
+		t.Errorf("got %v after %v, want the deadline after 100ms", err, time.Since(start))
+	}
+}
+
 func TestACallerReturnsAtItsDeadlineWhileRedisHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q, err := NewDailySequence(hangingRedis(t), "orders", bubbleEpoch)
@@ -154,11 +165,7 @@ func TestACallerReturnsAtItsDeadlineWhileRedisHangs(t *testing.T) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		if _, err := q.Next(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != 100*time.Millisecond {
-			t.Errorf("got %v after %v, want the deadline after 100ms", err, time.Since(start))
-		}
+		checkDeadline(t, q)
 
 		// One that is cancelled tells why.
 		why := errors.New("the client has gone")
@@ -187,7 +194,7 @@ func TestACallerReturnsAtItsDeadlineWhileRedisHangs(t *testing.T) {
 		if err := q.Close(); err != nil {
 			t.Errorf("Close after the client gave up: %v", err)
 		}
-		q.trips.Wait()
+		q.running.Wait()
 	})
 }
 

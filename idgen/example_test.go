@@ -2,6 +2,7 @@ package idgen_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -49,6 +50,67 @@ func ExampleSplitDaily() {
 	fmt.Println(parts.Time, parts.Counter, err)
 	// Output:
 	// 2026-11-23 12:26:40 +0000 UTC 7 <nil>
+}
+
+func ExampleSequence() {
+	server, err := miniredis.Run() // your Redis
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer rdb.Close()
+
+	used := idgen.ID(0) // SELECT coalesce(max(id), 0) FROM orders
+	orders, err := idgen.NewSequence(rdb, "orders", idgen.After(used))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer orders.Close()
+
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	id, err := orders.Next(ctx)
+	fmt.Println(id, err)
+
+	batch := make([]idgen.ID, 3)
+	n, err := orders.NextN(ctx, batch)
+	fmt.Println(batch[:n], err)
+	// Output:
+	// 1 <nil>
+	// [2 3 4] <nil>
+}
+
+// Ask once, before the process reports that it is ready, whether Redis can keep
+// the counter.
+func ExampleSequence_Check() {
+	server, err := miniredis.Run() // your Redis
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer server.Close()
+	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	defer rdb.Close()
+	orders, err := idgen.NewSequence(rdb, "orders")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer orders.Close()
+
+	switch err := orders.Check(context.Background()); {
+	case errors.Is(err, idgen.ErrUnfit):
+		fmt.Println("change this first:", err)
+	case err != nil:
+		fmt.Println("try again:", err)
+	default:
+		fmt.Println("ready")
+	}
+	// Output:
+	// ready
 }
 
 func ExampleUUIDv7() {

@@ -47,8 +47,8 @@ import (
 // is spread evenly where IDs are made one at a time.
 //
 // A generator makes 2^sequence bits IDs per millisecond, 4,096,000 per second by
-// default, and may use up a window of them at once. Who wants more waits for the
-// time to pass, and for at most a hundredth of a window at a time.
+// default, and may use up a window of them at once. Who wants more waits for time
+// to pass, 30 ms at the most (a hundredth of a window if that is less).
 //
 // # When Redis is away
 //
@@ -183,13 +183,16 @@ func (s *Snowflake) now() time.Time {
 // none at the moment. It may change when the lease is lost.
 func (s *Snowflake) Worker() (number int, ok bool) {
 	t := s.tenancy.Load()
-	return int(t.worker), t.room(0) > 0
+	return int(t.worker), t.room(s.tick()) > 0
 }
 
 // Check waits until an ID can be made, and asks whether Redis is fit for them.
 // Call it when the process starts, before it says that it is ready. It fails as
 // [Snowflake.Next] does, or with [ErrUnfit].
 func (s *Snowflake) Check(ctx context.Context) error {
+	if err := checkServer(ctx, s.rdb, s.options.key(), false); err != nil {
+		return err
+	}
 	for {
 		news := s.lease.news()
 		if s.tenancy.Load().room(s.tick()) > 0 {

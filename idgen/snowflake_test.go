@@ -4,16 +4,12 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
 )
 
 func newSnowflake(t testing.TB, rdb SnowflakeRedis, opts ...SnowflakeOption) *Snowflake {
 	t.Helper()
-	s, err := NewSnowflake(rdb, "orders", append([]SnowflakeOption{Epoch(testEpoch)}, opts...)...)
+	s, err := NewSnowflake(rdb, "orders", append([]SnowflakeOption{bubbleEpoch}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,18 +20,6 @@ func newSnowflake(t testing.TB, rdb SnowflakeRedis, opts ...SnowflakeOption) *Sn
 	})
 	return s
 }
-
-// bubble runs a test in simulated time, which begins a second after bubbleBegins.
-func bubble(t *testing.T, test func(t *testing.T, m *miniredis.Miniredis, rdb redis.UniversalClient)) {
-	synctest.Test(t, func(t *testing.T) {
-		m, counted := newRedis(t, time.Time{})
-		time.Sleep(time.Second)
-		test(t, m, counted.DailyRedis.(redis.UniversalClient))
-	})
-}
-
-// bubbleBegins is when the time of every synctest bubble begins.
-var bubbleBegins = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 func mustID(t testing.TB, s *Snowflake) ID {
 	t.Helper()
@@ -56,8 +40,8 @@ func mustSplit(t testing.TB, s *Snowflake) SnowflakeParts {
 }
 
 func TestTheFirstIDComesAfterTheSkewAndCarriesATimeThatNobodyWasGranted(t *testing.T) {
-	bubble(t, func(t *testing.T, _ *miniredis.Miniredis, rdb redis.UniversalClient) {
-		s := newSnowflake(t, rdb, Epoch(bubbleBegins))
+	bubble(t, func(t *testing.T, r *bubbleRedis) {
+		s := newSnowflake(t, r)
 		start := time.Now()
 		got := mustSplit(t, s)
 		if waited := time.Since(start); waited < DefaultSkew || waited > DefaultSkew+10*time.Millisecond {

@@ -156,7 +156,7 @@ func (l *workerLease) visit(ctx context.Context) pace {
 		p = pace{soonest: wait, due: wait}
 		l.failed = 0
 	default:
-		p = pace{soonest: window / 100, due: window / 3}
+		p = pace{soonest: min(window/100, soonest), due: window / 3}
 		l.failed = 0
 	}
 	ended := l.next.Swap(&visit{note: note, done: make(chan struct{})})
@@ -204,15 +204,18 @@ func (l *workerLease) heed(r leaseReply) (wait time.Duration, err error) {
 		t = s.tenancy.Load()
 	}
 	t.raise(word)
-	switch {
-	case t.room(0) > 0:
+	if t.room(0) > 0 {
 		l.put(t)
 		l.waiting, l.lost = nil, nil
-	case milli >= 1<<timeBits:
+	}
+	if milli >= 1<<timeBits && t.room(s.tick()) == 0 {
 		return 0, fmt.Errorf("%w: Redis says %v, the epoch is %v", ErrTimeExhausted, r.now.UTC(), o.epoch.UTC())
 	}
 	return max(wait, 0) + beyond, nil
 }
+
+// soonest is how long the next visit waits for more callers, at the most.
+const soonest = 30 * time.Millisecond
 
 // beyond is how long after a base a ceiling is asked for: so many milliseconds of
 // IDs the first one brings.
