@@ -16,6 +16,8 @@ type maker struct {
 	// the contender makes one ID a call only.
 	batch func(n int) error
 	close func() error // nil if there is nothing to close
+	// stock is how many IDs it may have at hand, beyond those of the time.
+	stock int
 }
 
 // surroundings are what a contender may want to know.
