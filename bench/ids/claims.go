@@ -13,6 +13,7 @@ const (
 	maxOfGoogle   = 0.6  // of google/uuid.NewV7's, for a UUIDv7
 	maxInBatch    = 2    // nanoseconds for an ID of a Snowflake in a batch
 	maxOffLimit   = 0.02 // how far from the layout's limit the sustained rate may be
+	maxOfSequence = 60   // nanoseconds for an ID of a Sequence, refills included
 	maxCores      = 0.5  // busy at the sustained rate: less than half of one that spins
 	noneAllocated = 0.01 // for an ID, when what is allocated is not for the ID
 )
@@ -49,6 +50,13 @@ func (r *results) claims() []report.Claim {
 		}
 		c.allocates(s.name, nameUUIDv7)
 	}
+	c.row = "Sequence.Next with refills from Redis, one goroutine"
+	q := r.of(single, nameSequence)
+	c.add(fmt.Sprintf("time per ID ≤ %v ns", maxOfSequence), q != nil, func() (string, bool) {
+		return nanoseconds(q.Each), q.Each <= maxOfSequence
+	})
+	c.row = "Sequence.Next when the rate doubles"
+	c.doubles(r.Doubling)
 	return c.claims
 }
 
@@ -90,5 +98,13 @@ func (c *claimant) sustains(f *figures) {
 	})
 	c.add(fmt.Sprintf("waits, does not spin: cores busy ≤ %v", maxCores), f != nil, func() (string, bool) {
 		return fmt.Sprintf("%.2f", f.Cores), f.Cores <= maxCores
+	})
+}
+
+func (c *claimant) doubles(r *doublingResult) {
+	c.add("no stall over one round trip, beside those that the machine has by itself", r != nil, func() (string, bool) {
+		m := r.Median
+		return fmt.Sprintf("longest %s (round trip %s, longest UUIDv7 %s)", report.Short(m.After), report.Short(m.RoundTrip), report.Short(m.Control)),
+			m.After <= m.RoundTrip+m.Control
 	})
 }

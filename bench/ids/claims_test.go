@@ -47,6 +47,9 @@ func TestClaims(t *testing.T) {
 		"more than there are":    {sustained4, map[string]*figures{nameDefaultSnowflake: atRate(1.021*limit, 0.2)}, "Snowflake, sustained, 4", "rate within 2 %", report.Fail},
 		"a wait":                 {sustained4, map[string]*figures{nameDefaultSnowflake: atRate(limit, 0.5)}, "Snowflake, sustained, 4", "waits", report.Pass},
 		"a spin":                 {sustained4, map[string]*figures{nameDefaultSnowflake: atRate(limit, 0.9)}, "Snowflake, sustained, 4", "waits", report.Fail},
+		"a sequence":             {single, map[string]*figures{nameSequence: taking(60)}, "Sequence.Next with refills", "time per ID ≤ 60 ns", report.Pass},
+		"a slow sequence":        {single, map[string]*figures{nameSequence: taking(61)}, "Sequence.Next with refills", "time per ID ≤ 60 ns", report.Fail},
+		"no doubling":            {single, nil, "Sequence.Next when", "no stall", report.NotRun},
 		"a UUID":                 {parallel, map[string]*figures{nameUUIDv7: taking(60), nameGoogleV7: taking(100)}, "UUIDv7, a goroutine", "time ≤ 0.6", report.Pass},
 		"a slow UUID":            {parallel, map[string]*figures{nameUUIDv7: taking(61), nameGoogleV7: taking(100)}, "UUIDv7, a goroutine", "time ≤ 0.6", report.Fail},
 	} {

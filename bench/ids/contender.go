@@ -16,6 +16,8 @@ type maker struct {
 	// the contender makes one ID a call only.
 	batch func(n int) error
 	close func() error // nil if there is nothing to close
+	// stock is how many IDs it may have at hand, beyond those of the time.
+	stock int
 }
 
 // surroundings are what a contender may want to know.
@@ -45,6 +47,9 @@ const (
 	nameWideSnowflake    = "idgen Snowflake, system clock"
 	nameDefaultSnowflake = "idgen Snowflake"
 
+	nameSequence = "idgen Sequence"
+	nameINCR     = "Redis INCR"
+
 	nameGoogleV7       = "google/uuid NewV7"
 	nameGoogleV4       = "google/uuid NewRandom"
 	namePooledGoogleV7 = "google/uuid NewV7, pooled"
@@ -63,6 +68,7 @@ func contenders() []contender {
 		{name: nameSeamSnowflake, fits: aloneOrBatch, open: openSeamSnowflake},
 		{name: nameWideSnowflake, fits: aloneOrBatch, open: openWideSnowflake},
 		{name: nameDefaultSnowflake, fits: sustained, open: openDefaultSnowflake},
+		{name: nameSequence, fits: aloneOrBatch, open: openSequence},
 		{name: nameUUIDv7, fits: aloneOrBatch, open: openUUIDv7},
 		{name: nameUUIDv4, fits: aloneOrBatch, open: openUUIDv4},
 		{name: nameGoogleV7, fits: alone, open: openGoogleV7},
@@ -75,6 +81,7 @@ func contenders() []contender {
 		{name: nameBwmarrin, fits: notBatch, open: openBwmarrin},
 		{name: nameSonyflake, fits: alone, open: openSonyflake},
 		{name: nameFastSonyflake, fits: alone, open: openFastSonyflake},
+		{name: nameINCR, fits: alone, open: openINCR},
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -50,4 +51,32 @@ func TestAnErrorEndsTheMeasurement(t *testing.T) {
 			t.Errorf("%+v: %v, want %v", s, err, broken)
 		}
 	}
+}
+
+func TestASustainedRateIsMeasuredAfterTheStock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const pause = 10 * time.Millisecond // for each chunk: slower than any layout
+		made := 0
+		call := func(n int) error {
+			time.Sleep(pause)
+			made += n
+			return nil
+		}
+		m := maker{stock: int(exhausting/pause)*chunk + chunk}
+		if err := m.warmUp(call, scenario{Callers: 1, Sustained: true}, 0); err != nil || made < m.stock {
+			t.Errorf("%d IDs were made, %v; want %d, though it is slow from the start", made, err, m.stock)
+		}
+	})
+}
+
+func TestWhatNeverSlowsDownHasNoSustainedRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		call := func(int) error {
+			time.Sleep(time.Millisecond) // 10 million IDs a second
+			return nil
+		}
+		if err := (maker{}).warmUp(call, scenario{Callers: 1, Sustained: true}, 0); err == nil {
+			t.Error("no error")
+		}
+	})
 }

@@ -43,6 +43,9 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 			}
 		}
 	}
+	if l := r.Doubling.Median; l.RoundTrip == 0 || l.After == 0 || l.Control == 0 || l.Calls != 2*2*2*calm {
+		t.Errorf("%s: %+v", doubling, *l)
+	}
 	for _, c := range r.Claims {
 		if c.Verdict == report.NotRun {
 			t.Errorf("not run: %+v", c)

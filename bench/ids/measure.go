@@ -24,7 +24,7 @@ type bench struct {
 // soon as it is done.
 func measure(ctx context.Context, o *options, stdout io.Writer) (*results, error) {
 	scenarios := o.scenarios()
-	if len(scenarios) == 0 {
+	if len(scenarios) == 0 && !o.doubling() {
 		return nil, fmt.Errorf("no case matches %q with a contender that matches %q", o.Cases, o.Contenders)
 	}
 	dir, err := os.MkdirTemp("", "latchkey-ids-")
@@ -55,6 +55,14 @@ func measure(ctx context.Context, o *options, stdout io.Writer) (*results, error
 		}
 		r.Cases = append(r.Cases, c)
 		if err := c.section().Plain(stdout); err != nil {
+			return nil, err
+		}
+	}
+	if o.doubling() {
+		if r.Doubling, err = b.measureDoubling(ctx); err != nil {
+			return nil, err
+		}
+		if err := r.Doubling.section().Plain(stdout); err != nil {
 			return nil, err
 		}
 	}

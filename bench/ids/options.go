@@ -41,6 +41,11 @@ func (o *options) scenarios() []scenario {
 	return some
 }
 
+// doubling tells whether that case is asked for.
+func (o *options) doubling() bool {
+	return o.Cases.MatchString(doubling) && o.Contenders.MatchString(nameSequence)
+}
+
 // contendersFor are those that are asked for and fit.
 func (o *options) contendersFor(s scenario) []contender {
 	var some []contender

@@ -12,7 +12,9 @@ type results struct {
 	Machine machine.Machine `json:"machine"`
 	Options string          `json:"options"`
 	Cases   []*caseResult   `json:"cases"`
-	Claims  []report.Claim  `json:"must_show"`
+	// Doubling is nil if it was not asked for.
+	Doubling *doublingResult `json:"doubling,omitempty"`
+	Claims   []report.Claim  `json:"must_show"`
 }
 
 // caseResult is one case with all its contenders.

@@ -73,6 +73,7 @@ func openSnowflake(ctx context.Context, s surroundings, opts ...idgen.SnowflakeO
 		},
 		batch: inBatches(ctx, g),
 		close: g.Close,
+		stock: int(idgen.DefaultWindow.Seconds() * limit),
 	}
 	return m, g.Check(ctx)
 }

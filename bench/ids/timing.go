@@ -31,7 +31,7 @@ func (m maker) time(s scenario, d time.Duration) (*figures, error) {
 	if s.Batch {
 		call = m.batch
 	}
-	if err := warmUp(call, s, d/5); err != nil {
+	if err := m.warmUp(call, s, d/5); err != nil {
 		return nil, err
 	}
 	runtime.GC() // of what the last one has left
@@ -55,19 +55,24 @@ func (m maker) time(s scenario, d time.Duration) (*figures, error) {
 	return newFigures(shares, after.Mallocs-before.Mallocs, float64(cpuAfter-cpuBefore)/float64(elapsed)), nil
 }
 
-// warmUp runs for d, or in a case of sustained rates until the generator is as
-// slow as its layout.
-func warmUp(call func(int) error, s scenario, d time.Duration) error {
+// warmUp runs for d, or in a case of sustained rates until the generator's stock
+// is used up and it is as slow as its layout. That alone does not tell: others may
+// keep the machine busy.
+func (m maker) warmUp(call func(int) error, s scenario, d time.Duration) error {
 	if !s.Sustained {
 		_, err := callers(call, s.Callers, d)
 		return err
 	}
+	made := 0
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		shares, err := callers(call, s.Callers, exhausting)
 		if err != nil {
 			return err
 		}
-		if newFigures(shares, 0, 0).rate() < 1.1*limit {
+		for _, s := range shares {
+			made += s.ids
+		}
+		if made >= m.stock && newFigures(shares, 0, 0).rate() < 1.1*limit {
 			return nil
 		}
 	}
