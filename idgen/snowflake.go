@@ -143,11 +143,7 @@ func (s *Snowflake) make(dst []ID) int {
 	n := uint64(len(dst))
 	t := s.tenancy.Load()
 	word, got := t.take(s.tick(), n, min(n, 1<<s.sequenceBits))
-	dst = dst[:got]
-	for i := range dst {
-		dst[i] = t.id(word)
-		word++
-	}
+	t.fill(dst[:got], word)
 	return int(got)
 }
 

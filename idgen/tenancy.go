@@ -78,3 +78,17 @@ func (t *tenancy) id(word uint64) ID {
 	bits := t.sequenceBits & 63 // tells the compiler that shifts need no check
 	return ID(word>>bits<<sharedBits | t.worker<<bits | word&(1<<bits-1))
 }
+
+// fill makes the IDs of consecutive words: while the millisecond stays, each is
+// the one before plus one.
+func (t *tenancy) fill(dst []ID, word uint64) {
+	perMilli := uint64(1) << (t.sequenceBits & 63)
+	for len(dst) > 0 {
+		same := min(uint64(len(dst)), perMilli-word&(perMilli-1))
+		id := t.id(word)
+		for i := range dst[:same] {
+			dst[i] = id + ID(i)
+		}
+		dst, word = dst[same:], word+same
+	}
+}
