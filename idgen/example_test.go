@@ -12,15 +12,22 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-func ExampleDailySequence() {
-	server, err := miniredis.Run() // your Redis
+// yourRedis is a miniredis here.
+func yourRedis() (rdb redis.UniversalClient, stop func()) {
+	server, err := miniredis.Run()
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	defer server.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer rdb.Close()
+	client := redis.NewClient(&redis.Options{Addr: server.Addr()})
+	return client, func() {
+		client.Close()
+		server.Close()
+	}
+}
+
+func ExampleDailySequence() {
+	rdb, stop := yourRedis()
+	defer stop()
 
 	orders, err := idgen.NewDailySequence(rdb, "orders",
 		idgen.Epoch(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), // never to be changed
@@ -53,14 +60,8 @@ func ExampleSplitDaily() {
 }
 
 func ExampleSequence() {
-	server, err := miniredis.Run() // your Redis
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer server.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer rdb.Close()
+	rdb, stop := yourRedis()
+	defer stop()
 
 	used := idgen.ID(0) // SELECT coalesce(max(id), 0) FROM orders
 	orders, err := idgen.NewSequence(rdb, "orders", idgen.After(used))
@@ -86,14 +87,8 @@ func ExampleSequence() {
 // Ask once, before the process reports that it is ready, whether Redis can keep
 // the counter.
 func ExampleSequence_Check() {
-	server, err := miniredis.Run() // your Redis
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer server.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer rdb.Close()
+	rdb, stop := yourRedis()
+	defer stop()
 	orders, err := idgen.NewSequence(rdb, "orders")
 	if err != nil {
 		fmt.Println(err)

@@ -82,7 +82,8 @@ var _ Generator[ID] = (*Snowflake)(nil)
 // The name is 1 to 64 of the characters A-Z a-z 0-9 . _ ~ -. There is one key in
 // Redis, <prefix>:snowflake:{<name>}, a hash without expiry of at most one field
 // per worker number. It must not be deleted while generators run. A Redis user
-// needs the commands EVAL, EVALSHA, TIME, HGET, HGETALL and HSET for it.
+// needs the commands EVAL, EVALSHA, TIME, HGET, HGETALL and HSET for it, and INFO
+// for [Snowflake.Check].
 func NewSnowflake(rdb SnowflakeRedis, name string, opts ...SnowflakeOption) (*Snowflake, error) {
 	o, err := newSnowflakeOptions(name, opts)
 	if rdb == nil {
@@ -182,9 +183,10 @@ func (s *Snowflake) Worker() (number int, ok bool) {
 	return int(t.worker), t.room(s.tick()) > 0
 }
 
-// Check waits until an ID can be made, and asks whether Redis is fit for them.
-// Call it when the process starts, before it says that it is ready. It fails as
-// [Snowflake.Next] does, or with [ErrUnfit].
+// Check asks whether Redis is fit for these IDs, as [Sequence.Check] does, and
+// waits until one can be made: about as long as the [Skew] after the start. Call it
+// when the process starts, before it says that it is ready. It fails as
+// [Snowflake.Next] does, or with a [*CheckError], which matches [ErrUnfit].
 func (s *Snowflake) Check(ctx context.Context) error {
 	if err := checkServer(ctx, s.rdb, s.options.key(), false); err != nil {
 		return err

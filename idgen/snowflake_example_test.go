@@ -6,21 +6,12 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/alicebob/miniredis/v2"
-	"github.com/redis/go-redis/v9"
-
 	"github.com/latchkey-go/latchkey/idgen"
 )
 
 func ExampleSnowflake() {
-	server, err := miniredis.Run() // your Redis
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer server.Close()
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr()})
-	defer rdb.Close()
+	rdb, stop := yourRedis()
+	defer stop()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 
