@@ -14,6 +14,12 @@ func (f *optionFaults) add(format string, args ...any) {
 	*f = append(*f, fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...))
 }
 
+func (f *optionFaults) unless(right bool, format string, args ...any) {
+	if !right {
+		f.add(format, args...)
+	}
+}
+
 func (f optionFaults) err() error { return errors.Join(f...) }
 
 // names looks at what keys are made of: see validName.

@@ -87,7 +87,7 @@ type clockOption struct{ now func() time.Time }
 
 func (o clockOption) applyDaily(d *dailyOptions)         { d.now = o.now }
 func (o clockOption) applySequence(s *sequenceOptions)   { s.now = o.now }
-func (o clockOption) applySnowflake(s *snowflakeOptions) { s.now = o.now }
+func (o clockOption) applySnowflake(s *snowflakeOptions) { s.now, s.clocked = o.now, true }
 
 // validName tells whether a name can stand between the braces of a Redis hash
 // tag, or a prefix before them: neither may bring braces of its own.

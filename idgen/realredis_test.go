@@ -52,7 +52,11 @@ func sequences(t *testing.T, rdb redis.UniversalClient) func() Generator[ID] {
 	return func() Generator[ID] { return newSequence(t, rdb) }
 }
 
-func TestSequencesOnARealServer(t *testing.T) {
+func snowflakes(t *testing.T, rdb redis.UniversalClient) func() Generator[ID] {
+	return func() Generator[ID] { return newSnowflake(t, rdb, Skew(20*time.Millisecond)) }
+}
+
+func TestGeneratorsOnARealServer(t *testing.T) {
 	rdb := locktest.StartRedis(t).Client(nil)
 	checkNoDuplicates(t, dailies(t, rdb))
 	for _, key := range rdb.Keys(t.Context(), "*").Val() {
@@ -64,9 +68,10 @@ func TestSequencesOnARealServer(t *testing.T) {
 	if ttl := rdb.TTL(t.Context(), ordersKey).Val(); ttl != -1 {
 		t.Errorf("%s expires in %v, want never", ordersKey, ttl)
 	}
+	checkNoDuplicates(t, snowflakes(t, rdb))
 }
 
-func TestSequencesOnAClusterClient(t *testing.T) {
+func TestGeneratorsOnAClusterClient(t *testing.T) {
 	addr := locktest.StartRedis(t, "--cluster-enabled", "yes").Addr()
 	node := redis.NewClient(&redis.Options{Addr: addr})
 	t.Cleanup(func() { node.Close() })
@@ -84,9 +89,10 @@ func TestSequencesOnAClusterClient(t *testing.T) {
 	}
 	checkNoDuplicates(t, dailies(t, rdb))
 	checkNoDuplicates(t, sequences(t, rdb))
+	checkNoDuplicates(t, snowflakes(t, rdb))
 }
 
-func TestSequencesNeedNoMoreThanTheDocumentedRights(t *testing.T) {
+func TestGeneratorsNeedNoMoreThanTheDocumentedRights(t *testing.T) {
 	r := locktest.StartRedis(t)
 	admin := r.Client(nil)
 	for kind, c := range map[string]struct {
@@ -102,6 +108,12 @@ func TestSequencesNeedNoMoreThanTheDocumentedRights(t *testing.T) {
 			[]any{"+incrby"}, sequences,
 			func(t *testing.T, rdb redis.UniversalClient) error { return newSequence(t, rdb).Check(t.Context()) },
 		},
+		"snowflake": {
+			[]any{"+eval", "+evalsha", "+time", "+hget", "+hgetall", "+hset"}, snowflakes,
+			func(t *testing.T, rdb redis.UniversalClient) error {
+				return newSnowflake(t, rdb, Skew(20*time.Millisecond)).Check(t.Context())
+			},
+		},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			rules := append([]any{"ACL", "SETUSER", kind, "on", ">secret", "~latchkey:" + kind + ":{*", "-@all", "+hello", "+auth"}, c.rights...)
@@ -110,7 +122,7 @@ func TestSequencesNeedNoMoreThanTheDocumentedRights(t *testing.T) {
 			}
 			rdb := r.Client(&redis.Options{Username: kind, Password: "secret"})
 			checkNoDuplicates(t, c.use(t, rdb))
-			if err := rdb.IncrBy(t.Context(), "other", 1).Err(); err == nil {
+			if err := rdb.Incr(t.Context(), "other").Err(); err == nil {
 				t.Error("the restricted user is not restricted: the test shows nothing")
 			}
 			f := onlyFault(t, c.check(t, rdb), FaultUnchecked)

@@ -3,7 +3,6 @@ package idgen
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -86,10 +85,7 @@ var _ Generator[ID] = (*Snowflake)(nil)
 // for [Snowflake.Check].
 func NewSnowflake(rdb SnowflakeRedis, name string, opts ...SnowflakeOption) (*Snowflake, error) {
 	o, err := newSnowflakeOptions(name, opts)
-	if rdb == nil {
-		err = errors.Join(fmt.Errorf("%w: the Redis client is nil", ErrOption), err)
-	}
-	if err != nil {
+	if err := errors.Join(checkClient(rdb), err); err != nil {
 		return nil, err
 	}
 	bits := uint(sharedBits - o.workerBits)

@@ -59,8 +59,8 @@ func TestTheFirstIDComesAfterTheSkewAndCarriesATimeThatNobodyWasGranted(t *testi
 
 func TestOptionsOfASnowflakeAreCheckedTogether(t *testing.T) {
 	_, err := NewSnowflake(nil, "a{b}", KeyPrefix(""), Epoch(testEpoch.Add(time.Microsecond)),
-		Window(time.Millisecond), Skew(-1), WorkerBits(13), nil)
-	for _, want := range []string{"client is nil", "name", "KeyPrefix", "Epoch", "Window", "Skew", "WorkerBits"} {
+		Window(time.Millisecond), Skew(-1), WorkerBits(13), Clock(nil), nil)
+	for _, want := range []string{"client is nil", "name", "KeyPrefix", "Epoch", "Window", "Skew", "WorkerBits", "Clock"} {
 		if !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in the error: %v", want, err)
 		}

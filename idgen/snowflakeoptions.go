@@ -1,7 +1,6 @@
 package idgen
 
 import (
-	"errors"
 	"fmt"
 	"time"
 )
@@ -29,7 +28,8 @@ type snowflakeOptions struct {
 	window     time.Duration
 	skew       time.Duration
 	workerBits int
-	now        func() time.Time // nil is the monotonic clock
+	clocked    bool             // by the option Clock,
+	now        func() time.Time // which this is then
 }
 
 type snowflakeOption func(*snowflakeOptions)
@@ -71,28 +71,22 @@ func newSnowflakeOptions(name string, opts []SnowflakeOption) (snowflakeOptions,
 			o.applySnowflake(&s)
 		}
 	}
-	return s, s.validate()
+	var f optionFaults
+	f.names(s.name, s.prefix)
+	f.unless(!s.epoch.IsZero(), "Epoch is missing")
+	f.unless(s.epoch.Nanosecond()%1e6 == 0, "Epoch %v is not a whole millisecond", s.epoch)
+	f.unless(milliseconds(s.window, MinWindow, MaxWindow), "Window %v is not %v to %v in whole milliseconds", s.window, MinWindow, MaxWindow)
+	f.unless(milliseconds(s.skew, 0, MaxSkew), "Skew %v is not 0 to %v in whole milliseconds", s.skew, MaxSkew)
+	f.unless(1 <= s.workerBits && s.workerBits <= MaxWorkerBits, "WorkerBits %d is not 1 to %d", s.workerBits, MaxWorkerBits)
+	if s.clocked {
+		f.clock(s.now)
+	}
+	return s, f.err()
 }
 
-func (s *snowflakeOptions) validate() error {
-	var errs []error
-	bad := func(wrong bool, format string, args ...any) {
-		if wrong {
-			errs = append(errs, fmt.Errorf("%w: "+format, append([]any{ErrOption}, args...)...))
-		}
-	}
-	fraction := func(d time.Duration) bool { return d%time.Millisecond != 0 }
-	bad(!validName(s.name), "name %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", s.name, MaxNameLen)
-	bad(!validName(s.prefix), "KeyPrefix %q is not 1 to %d of A-Z a-z 0-9 . _ ~ -", s.prefix, MaxNameLen)
-	bad(s.epoch.IsZero(), "Epoch is missing")
-	bad(s.epoch.Nanosecond()%1e6 != 0, "Epoch %v is not a whole millisecond", s.epoch)
-	bad(s.window < MinWindow || s.window > MaxWindow || fraction(s.window),
-		"Window %v is not %v to %v in whole milliseconds", s.window, MinWindow, MaxWindow)
-	bad(s.skew < 0 || s.skew > MaxSkew || fraction(s.skew),
-		"Skew %v is not 0 to %v in whole milliseconds", s.skew, MaxSkew)
-	bad(s.workerBits < 1 || s.workerBits > MaxWorkerBits,
-		"WorkerBits %d is not 1 to %d", s.workerBits, MaxWorkerBits)
-	return errors.Join(errs...)
+// milliseconds tells whether d is a whole number of them within bounds.
+func milliseconds(d, least, most time.Duration) bool {
+	return least <= d && d <= most && d%time.Millisecond == 0
 }
 
 // layout is the record in Redis that all processes compare with theirs: what

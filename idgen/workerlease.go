@@ -81,10 +81,7 @@ func (l *workerLease) await(ctx context.Context, v *visit) error {
 	case <-l.closing:
 		return ErrClosed
 	case <-ctx.Done():
-		err := ctx.Err()
-		if cause := context.Cause(ctx); cause != err {
-			err = errors.Join(err, cause)
-		}
+		err := ended(ctx)
 		if v.note != nil {
 			return fmt.Errorf("%w: %w: %w", ErrWindowExhausted, v.note, err)
 		}
