@@ -128,6 +128,7 @@ func TestOnlyTheCanonicalTextIsATypedID(t *testing.T) {
 		{"usr__" + zeros26, 0, missing},
 		{strings.Repeat("a", 64) + "_" + zeros26, 0, missing},
 		{"usr_" + strings.Repeat("_", 1<<20), 0, missing},
+		{"usr_" + strings.Repeat("0", 1<<20), 0, missing}, // too long to look for another prefix in
 	} {
 		id, err := ParseTyped[ofOrd, uuid.UUID](c.text)
 		wantRefusal(t, err, "typed", c)
