@@ -11,10 +11,10 @@ import (
 	"github.com/latchkey-go/latchkey/idgen"
 )
 
-// withoutQuarantine is another control: a [idgen.Snowflake], but the next holder
-// of a worker's number starts above the last one's ceiling only, and that is
-// what a Redis that has lost data does not know. Few of those who come next do
-// so within the window that was lost: it takes a long hunt.
+// withoutQuarantine is another control: a [idgen.Snowflake] whose next holder of
+// a worker's number starts now, or above the last one's ceiling. A Redis that has
+// lost data does not know that ceiling. Few come next within the window that was
+// lost, so this takes a long hunt.
 func withoutQuarantine() contender {
 	c := snowflake()
 	c.name = "Snowflake without quarantine"

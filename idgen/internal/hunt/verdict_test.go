@@ -48,9 +48,9 @@ func TestTheHuntFindsDuplicatesOfAPlainLease(t *testing.T) {
 	mustFind(t, planFor(t, "setnx"))
 }
 
-// Each fault alone finds duplicates. Clocks need others beside them: nobody
-// notices them where no number changes hands. A few faults can be lucky, so this
-// is for the long form.
+// Each fault alone finds duplicates of a plain lease. Clocks need others beside
+// them: nobody notices them where no number changes hands. A few faults can be
+// lucky, so this is for the long form.
 func TestTheHuntFindsDuplicatesByEachFault(t *testing.T) {
 	if *faultsOf < 10 {
 		t.Skip("*** NOT RUN in the quick form: make ids")
@@ -60,15 +60,14 @@ func TestTheHuntFindsDuplicatesByEachFault(t *testing.T) {
 		faults          []string
 		shift           time.Duration
 	}{
-		{"frozen", "setnx", []string{"frozen"}, 0},
-		{"emptied", "setnx", []string{"emptied"}, 0},
-		{"rolled back", "setnx", []string{"rolled back"}, 0},
+		{"losses of data", "Snowflake without quarantine", []string{"emptied", "rolled back"}, 0},
+		{"stops", "setnx", []string{"frozen"}, 0},
+		{"empty restarts", "setnx", []string{"emptied"}, 0},
+		{"stale replicas", "setnx", []string{"rolled back"}, 0},
 		{"clocks", "setnx", []string{"killed", "closed"}, maxShift},
-		{"emptied", "Snowflake without quarantine", []string{"emptied"}, 0},
-		{"rolled back", "Snowflake without quarantine", []string{"rolled back"}, 0},
 	} {
 		p := planFor(t, a.contender)
-		p.each, p.rounds, p.shift = p.each/5, p.rounds/2, a.shift
+		p.each, p.shift = p.each/5, a.shift
 		p.faults = slices.DeleteFunc(p.faults, func(f fault) bool { return !slices.Contains(a.faults, f.name) })
 		t.Run(a.contender+": "+a.name, func(t *testing.T) {
 			t.Parallel()
@@ -77,11 +76,18 @@ func TestTheHuntFindsDuplicatesByEachFault(t *testing.T) {
 	}
 }
 
+// mustFind hunts until there are duplicates. Luck must end: of short hunts of a
+// plain lease one in six found none.
 func mustFind(t *testing.T, p plan) {
 	t.Helper()
-	f := p.run(t)
-	t.Log(f.table())
-	if f.duplicates == 0 {
-		t.Errorf("no duplicates, with seed %d", f.seed)
+	const most = 6
+	for range most {
+		f := p.run(t)
+		t.Log(f.table())
+		if f.duplicates > 0 {
+			return
+		}
+		p.seed++
 	}
+	t.Errorf("no duplicates in %d hunts, with seeds up to %d", most, p.seed-1)
 }
