@@ -1,20 +1,23 @@
 package idgen
 
 import (
-	"database/sql"
 	"database/sql/driver"
 	"fmt"
 	"math"
 )
 
+// scanner is sql.Scanner. The package that defines it is a whole database layer,
+// which programs without a database need not carry.
+type scanner interface{ Scan(src any) error }
+
 var (
-	_ sql.Scanner   = (*ID)(nil)
+	_ scanner       = (*ID)(nil)
 	_ driver.Valuer = ID(0)
 )
 
 // Value returns the ID as an int64, for a column of type BIGINT. It fails with an
 // error that matches [ErrInvalidID] if the ID is negative. Zero is stored as 0 and
-// not as NULL; where there may be no ID use [sql.Null][ID].
+// not as NULL; where there may be no ID use sql.Null[ID].
 func (id ID) Value() (driver.Value, error) {
 	if err := id.checked(); err != nil {
 		return nil, err
@@ -24,7 +27,7 @@ func (id ID) Value() (driver.Value, error) {
 
 // Scan takes an integer that is not negative, or the decimal form as a string or
 // bytes, in which MySQL sends the numbers of a query without arguments. It refuses
-// NULL: scan into a [sql.Null][ID] where the column can be NULL. The error is a
+// NULL: scan into a sql.Null[ID] where the column can be NULL. The error is a
 // [*ParseError], which matches [ErrInvalidID], and the ID is then unchanged.
 func (id *ID) Scan(src any) error {
 	switch v := src.(type) {

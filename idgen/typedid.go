@@ -1,7 +1,6 @@
 package idgen
 
 import (
-	"database/sql"
 	"database/sql/driver"
 	"encoding"
 	"encoding/binary"
@@ -48,7 +47,7 @@ func _[P Prefix, V Value](id TypedID[P, V]) (fmt.Stringer, encoding.TextAppender
 	return id, id, id, id, id
 }
 
-func _[P Prefix, V Value](id *TypedID[P, V]) (encoding.TextUnmarshaler, json.Unmarshaler, sql.Scanner) {
+func _[P Prefix, V Value](id *TypedID[P, V]) (encoding.TextUnmarshaler, json.Unmarshaler, scanner) {
 	return id, id, id
 }
 
@@ -141,7 +140,7 @@ func (id TypedID[P, V]) Value() (driver.Value, error) {
 }
 
 // Scan takes the text, as a string or bytes. It refuses NULL: scan into a
-// [sql.Null] of this type where the column can be NULL. The error is that of
+// sql.Null of this type where the column can be NULL. The error is that of
 // [ParseTyped], and the ID is then unchanged.
 func (id *TypedID[P, V]) Scan(src any) error {
 	switch v := src.(type) {
