@@ -13,6 +13,7 @@ import (
 )
 
 func TestReplicasOfEachMasterAcknowledgeOnACluster(t *testing.T) {
+	t.Parallel()
 	c := locktest.StartCluster(t, 3, 1)
 	l := newLocker(t, c.Client(&redis.ClusterOptions{ContextTimeoutEnabled: true}), core.ReplicaAck(1, ackTimeout))
 	var callers sync.WaitGroup

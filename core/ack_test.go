@@ -210,6 +210,7 @@ func TestAWaiterIsGrantedOnceTheReplicaIsBack(t *testing.T) {
 }
 
 func TestAServerThatRefusesToWaitForReplicasSaysSo(t *testing.T) {
+	t.Parallel()
 	primary, _ := withReplica(t)
 	if err := primary.Client(nil).Do(t.Context(), "ACL", "SETUSER", "poor", "on", "nopass", "~*", "&*", "+@all", "-wait").Err(); err != nil {
 		t.Fatal(err)

@@ -277,6 +277,7 @@ func TestAWaiterWhoseSubscriptionIsCutIsStillGranted(t *testing.T) {
 
 // Without it nobody may stand in line: a grant would find nobody.
 func TestASubscriptionThatIsNotAllowedIsToldToThoseWhoWouldWait(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	admin := srv.Client(nil)
 	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~*", "resetchannels", "+@all").Err(); err != nil {

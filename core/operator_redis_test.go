@@ -25,6 +25,7 @@ func onEither(t *testing.T, test func(t *testing.T, a, b, operator *core.RedisLo
 }
 
 func TestAnOperatorSeesTheLeasesOfAllServers(t *testing.T) {
+	t.Parallel()
 	onEither(t, func(t *testing.T, a, b, operator *core.RedisLocker) {
 		var want []string
 		for i := range 50 {
@@ -67,6 +68,7 @@ func acquiring(t *testing.T, l *core.RedisLocker, key string) <-chan core.Lock {
 }
 
 func TestAnOperatorBreaksALease(t *testing.T) {
+	t.Parallel()
 	onEither(t, func(t *testing.T, a, b, operator *core.RedisLocker) {
 		// a listens: it has had to wait for this key.
 		before := must[core.Lock](t)(b.Acquire(t.Context(), "k"))

@@ -15,6 +15,7 @@ import (
 // While a slot is on its way its node points to the other one, where a client must
 // say that it was sent (ASKING), which is a command like all others to an ACL.
 func TestLocksOfASlotThatMovesUnderTheDocumentedRights(t *testing.T) {
+	t.Parallel()
 	_, _, line := documentedRights(t)
 	c := locktest.StartCluster(t, 3, 0)
 	admins := map[string]*redis.Client{}

@@ -86,6 +86,7 @@ func refusals(t *testing.T, admin *redis.Client) (refused []string) {
 }
 
 func TestTheWholeLifeOfLocksUnderTheDocumentedRights(t *testing.T) {
+	t.Parallel()
 	line, _, _ := documentedRights(t)
 	for name, o := range map[string]*redis.Options{
 		"quiet client":   asLocks(),
@@ -109,6 +110,7 @@ func TestTheWholeLifeOfLocksUnderTheDocumentedRights(t *testing.T) {
 }
 
 func TestTheWholeLifeOfLocksUnderTheDocumentedRightsOnACluster(t *testing.T) {
+	t.Parallel()
 	_, _, line := documentedRights(t)
 	c := locktest.StartCluster(t, 3, 0)
 	var nodes []*redis.Client
@@ -122,6 +124,7 @@ func TestTheWholeLifeOfLocksUnderTheDocumentedRightsOnACluster(t *testing.T) {
 }
 
 func TestTheWholeLifeOfLocksUnderTheDocumentedRightsWithSentinels(t *testing.T) {
+	t.Parallel()
 	line, sentinelLine, _ := documentedRights(t)
 	s := locktest.StartSentinel(t, 1)
 	var servers, sentinels []*redis.Client
@@ -353,6 +356,7 @@ func TestTheRightsOfTheClientsOwnOptionsAreNamed(t *testing.T) {
 }
 
 func TestTheRightToWaitForReplicasIsNeededForReplicaAck(t *testing.T) {
+	t.Parallel()
 	line, _, _ := documentedRights(t)
 	srv, admin := restricted(t, line)
 	client := srv.Client(asLocks())

@@ -48,6 +48,7 @@ func startTLS(t *testing.T, ca *authority) (addr string, admin *redis.Client) {
 }
 
 func TestTheWholeLifeOfLocksOverMutualTLS(t *testing.T) {
+	t.Parallel()
 	line, _, _ := documentedRights(t)
 	ca := newAuthority(t)
 	addr, admin := startTLS(t, ca)
