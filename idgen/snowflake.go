@@ -184,6 +184,9 @@ func (s *Snowflake) Worker() (number int, ok bool) {
 // when the process starts, before it says that it is ready. It fails as
 // [Snowflake.Next] does, or with a [*CheckError], which matches [ErrUnfit].
 func (s *Snowflake) Check(ctx context.Context) error {
+	if s.lease.isClosed() {
+		return ErrClosed
+	}
 	if err := checkServer(ctx, s.rdb, s.options.key(), false); err != nil {
 		return err
 	}

@@ -73,6 +73,7 @@ func TestEachWordIsGivenOutOnceAndNoneAfterTheSealHasReturned(t *testing.T) {
 	w.raise(ceiling)
 	taken := make([][]uint64, goroutines)
 	sealing := make(chan struct{})
+	halfway := sync.OnceFunc(func() { close(sealing) })
 	var after uint64
 	var wg sync.WaitGroup
 	for g := range taken {
@@ -83,12 +84,8 @@ func TestEachWordIsGivenOutOnceAndNoneAfterTheSealHasReturned(t *testing.T) {
 					return
 				}
 				taken[g] = append(taken[g], first, n)
-				if g == 0 && first > ceiling/2 {
-					select {
-					case <-sealing:
-					default:
-						close(sealing)
-					}
+				if first > ceiling/2 {
+					halfway()
 				}
 			}
 		})

@@ -66,10 +66,8 @@ func (l *workerLease) news() *visit { return l.next.Load() }
 // await waits for a visit that was returned by news before it was found that
 // there is no more. It returns nil when it is worth trying again.
 func (l *workerLease) await(ctx context.Context, v *visit) error {
-	select {
-	case <-l.closing:
+	if l.isClosed() {
 		return ErrClosed
-	default:
 	}
 	select {
 	case l.wanted <- struct{}{}:
@@ -86,6 +84,15 @@ func (l *workerLease) await(ctx context.Context, v *visit) error {
 			return fmt.Errorf("%w: %w: %w", ErrWindowExhausted, v.note, err)
 		}
 		return fmt.Errorf("%w: waiting for Redis: %w", ErrWindowExhausted, err)
+	}
+}
+
+func (l *workerLease) isClosed() bool {
+	select {
+	case <-l.closing:
+		return true
+	default:
+		return false
 	}
 }
 

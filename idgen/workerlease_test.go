@@ -208,6 +208,9 @@ func TestCloseGivesTheWorkerBackAndEndsWaiting(t *testing.T) {
 		if n, err := s.NextN(t.Context(), make([]ID, 3)); n != 0 || !errors.Is(err, ErrClosed) {
 			t.Errorf("after Close: %d, %v", n, err)
 		}
+		if err := s.Check(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("Check after Close: %v", err)
+		}
 		if _, ok := s.Worker(); ok {
 			t.Error("a closed generator has a worker")
 		}
