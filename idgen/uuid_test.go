@@ -84,9 +84,17 @@ func TestUUIDv7RisesWhileTheClockStandsStillOrGoesBack(t *testing.T) {
 	clock := newClock(time.Date(2026, 11, 23, 14, 0, 0, 0, time.UTC))
 	g := &UUIDv7{now: func() int64 { return clock.now().UnixNano() }}
 	last, _ := g.Next(t.Context())
-	for _, step := range []time.Duration{0, time.Nanosecond, 0, time.Millisecond, -time.Hour, 0, -time.Second, 2 * time.Hour, 0} {
+	const many, few = 300_000, 1000 // more than a millisecond's ticks, and less
+	for _, c := range []struct {
+		step time.Duration
+		ids  int
+	}{
+		{0, many}, {time.Nanosecond, few}, {0, few}, {time.Millisecond, few}, {-time.Hour, many},
+		{0, few}, {-time.Second, few}, {2 * time.Hour, few}, {0, few},
+	} {
+		step := c.step
 		clock.advance(step)
-		for range 300_000 { // more than a millisecond's ticks
+		for range c.ids {
 			id, _ := g.Next(t.Context())
 			if bytes.Compare(id[:], last[:]) <= 0 {
 				t.Fatalf("after a step of %v: %v follows %v", step, id, last)
