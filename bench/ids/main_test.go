@@ -16,7 +16,7 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	dir := t.TempDir()
 	jsonFile, document := filepath.Join(dir, "ids.json"), filepath.Join(dir, "IDS.md")
 	var stdout, stderr strings.Builder
-	args := []string{"-time", "2ms", "-sustain", "20ms", "-rounds", "2", "-json", jsonFile, "-md", document}
+	args := []string{"-time", "2ms", "-sustain", "20ms", "-rounds", "1", "-json", jsonFile, "-md", document}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
 	}
@@ -43,7 +43,7 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 			}
 		}
 	}
-	if l := r.Doubling.Median; l.RoundTrip == 0 || l.After == 0 || l.Control == 0 || l.Calls != 2*2*2*calm {
+	if l := r.Doubling.Median; l.RoundTrip == 0 || l.After == 0 || l.Control == 0 || l.Calls != 2*2*calm {
 		t.Errorf("%s: %+v", doubling, *l)
 	}
 	for _, c := range r.Claims {
