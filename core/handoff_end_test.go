@@ -368,6 +368,7 @@ func TestAShutdownWithoutPatienceEndsATenure(t *testing.T) {
 		if err := l.Close(); err == nil {
 			t.Error("Close: no word of who was cut off")
 		}
+		synctest.Wait()
 		if cause := context.Cause(second.lock.Context()); !errors.Is(cause, ErrLost) || !errors.Is(cause, ErrClosed) {
 			t.Errorf("the holder: %v", cause)
 		}
