@@ -67,6 +67,8 @@ func waitingAt(ctx context.Context, node *redis.Client) (int64, error) {
 // Nobody's wait is to depend on a connection: one that is killed costs those who
 // heard by it a moment, not the interval between two polls, and not the lock.
 func TestClusterWaitersInSeveralBucketsResumeWhenTheirSubscriptionsAreKilled(t *testing.T) {
+	t.Parallel()
+	labelGoroutines(t)
 	const buckets, rounds = 6, 4
 	c := locktest.StartCluster(t, 3, 0)
 	admin := c.Client(nil)
@@ -162,6 +164,7 @@ func TestClusterWaitersInSeveralBucketsResumeWhenTheirSubscriptionsAreKilled(t *
 // A client of servers that are not in cluster mode, and know no slots, may be a
 // ClusterClient too: it reads from their replicas (redis.NewFailoverClusterClient).
 func TestClusterClientOfServersOutsideClusterModeLocks(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	outside := func() *redis.ClusterClient {
 		rdb := redis.NewClusterClient(&redis.ClusterOptions{ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) {

@@ -67,6 +67,8 @@ func onlyFencesInCluster(t *testing.T, c *redis.ClusterClient) {
 }
 
 func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
+	t.Parallel()
+	labelGoroutines(t)
 	c := locktest.StartCluster(t, 3, 0)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)
@@ -88,6 +90,8 @@ func TestClusterOneHolderAtATimeWhileSlotsMove(t *testing.T) {
 }
 
 func TestClusterFailoverLeavesNobodyWaiting(t *testing.T) {
+	t.Parallel()
+	labelGoroutines(t)
 	c := locktest.StartCluster(t, 3, 1)
 	lockers := onCluster(t, c, 3)
 	crowd := newCrowd(t, lockers)

@@ -179,7 +179,7 @@ func TestContextAfterReleaseIsCancelledForAll(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, _ := b.locker()
 		var bad atomic.Int32
-		for range 3000 {
+		for range 600 {
 			k := get(t, l, "k")
 			free(t, k)
 			var wg sync.WaitGroup

@@ -161,6 +161,7 @@ func TestWithRedisStoppedAnOperatorIsToldInTime(t *testing.T) {
 	}
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			srv := locktest.StartRedis(t)
 			l := newLocker(t, srv.Client(nil))
 			warmUp(t, l)

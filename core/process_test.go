@@ -163,7 +163,7 @@ func contendFor() time.Duration {
 	if d, err := time.ParseDuration(os.Getenv("LATCHKEY_TEST_CONTEND")); err == nil {
 		return d
 	}
-	return 10 * time.Second
+	return 5 * time.Second
 }
 
 // enter counts who is inside, in database 1 of the server, and checks the

@@ -181,7 +181,7 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, servers ...*redis.Clie
 	}
 
 	// Another process gets in line, and gives up.
-	const ttl = 300 * time.Millisecond
+	const ttl = 600 * time.Millisecond
 	held := must[core.Lock](t)(a.Acquire(ctx, "k", core.TTL(ttl)))
 	brief, giveUp := context.WithCancel(ctx)
 	gaveUp := make(chan error, 1)
@@ -210,7 +210,7 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, servers ...*redis.Clie
 	select {
 	case <-held.Context().Done():
 		t.Fatalf("lost: %v", context.Cause(held.Context()))
-	case <-time.After(3 * ttl): // nothing happens, which is what is tested
+	case <-time.After(2 * ttl): // nothing happens, which is what is tested
 	}
 	if err := held.Release(ctx); err != nil {
 		t.Fatal(err)

@@ -31,6 +31,8 @@ type failovers struct {
 // holder beside the first is what is declared for failovers; but tokens rise, and
 // a store that checks them takes no stale write.
 func TestSentinelFailovers(t *testing.T) {
+	t.Parallel()
+	labelGoroutines(t)
 	s := locktest.StartSentinel(t, 2)
 	var table []failovers
 	for _, ack := range []bool{false, true} {
