@@ -18,16 +18,24 @@ type response struct {
 	http.ResponseWriter
 	// written is true once the response is out of our hands: a final status is
 	// chosen or the connection is hijacked.
-	written bool
+	written   bool
+	hijacking hijacking
+	watch     stopwatch
 }
 
-func track(w http.ResponseWriter) *response {
-	t := &response{}
-	t.ResponseWriter = httpsnoop.Wrap(w, httpsnoop.Hooks{
+func track(w http.ResponseWriter, r *http.Request, policy HijackPolicy) *response {
+	t := &response{hijacking: hijacking{policy: policy}}
+	t.ResponseWriter = httpsnoop.Wrap(showHijacker(w), httpsnoop.Hooks{
 		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(code int) {
-				// 1xx are followed by another one, except Switching Protocols.
-				if code >= 200 || code == http.StatusSwitchingProtocols {
+				// 1xx are followed by another one, except Switching Protocols, which
+				// HTTP/2 does not have (RFC 9113, section 8.6).
+				switching := code == http.StatusSwitchingProtocols
+				switch {
+				case switching && policy == RefuseHijack:
+					t.hijacking.refused = true
+					return
+				case code >= 200, switching && r.ProtoMajor == 1:
 					t.written = true
 				}
 				next(code)
@@ -68,7 +76,7 @@ func track(w http.ResponseWriter) *response {
 		},
 		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {
 			return func() (net.Conn, *bufio.ReadWriter, error) {
-				conn, rw, err := next()
+				conn, rw, err := t.hijacking.hijack(next)
 				if err == nil {
 					t.written = true
 				}

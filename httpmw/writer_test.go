@@ -92,7 +92,7 @@ func TestAfterALossOnlyAnUnansweredRequestIsAnsweredLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := locktest.New()
-			lock := mustNew(t, fake, httpmw.Key(template))
+			lock := mustNew(t, fake, httpmw.Key(template), httpmw.OnHijack(httpmw.HoldUntilReturn))
 			s, logged := serveLogged(t, orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				row.do(w)
 				fake.Lose(key42)
@@ -120,7 +120,7 @@ func TestAfterALossWhatIsNoAnswerAndWhatIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := locktest.New()
-			lock := mustNew(t, fake, httpmw.Key(template))
+			lock := mustNew(t, fake, httpmw.Key(template), httpmw.OnHijack(httpmw.HoldUntilReturn))
 			w := unhijackable{httptest.NewRecorder()}
 			orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				row.do(w)
