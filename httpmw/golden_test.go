@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -142,14 +143,15 @@ func (row denialRow) serve(t *testing.T, tls bool) *httptest.Server {
 	if row.around != nil {
 		handler = row.around(handler)
 	}
-	return serveBoth(t, httpmw.RequestID(httpmw.TrustRequestID())(handler), tls)
+	return serveBoth(t, httpmw.RequestID(httpmw.TrustRequestID())(handler), tls, &lines{})
 }
 
 // serveBoth starts a server that takes HTTP/1.1 and HTTP/2, in the clear or with
-// TLS.
-func serveBoth(t *testing.T, h http.Handler, tls bool) *httptest.Server {
+// TLS, and logs to logged.
+func serveBoth(t *testing.T, h http.Handler, tls bool, logged *lines) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = log.New(logged, "", 0)
 	if tls {
 		s.EnableHTTP2 = true
 		s.StartTLS()
