@@ -80,7 +80,7 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.deny(response, copyRequest(ctx, r, nil), d)
 		return
 	}
-	terms := []core.AcquireOption{core.WithMeta(core.Meta{RequestID: id})}
+	terms := append(make([]core.AcquireOption, 0, 2), core.WithMeta(core.Meta{RequestID: id}))
 	if l.name == "" && r.Pattern != "" {
 		terms = append(terms, core.Name(r.Pattern))
 	}

@@ -44,7 +44,8 @@ func track(w http.ResponseWriter, r *http.Request, policy HijackPolicy) *respons
 		t.state.ResponseWriter = t
 		return &t.state
 	}
-	t := &state
+	t := new(response)
+	*t = state
 	t.ResponseWriter = t.snoop(w)
 	return t
 }
