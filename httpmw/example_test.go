@@ -74,10 +74,10 @@ func ExampleNew_denied() {
 	r.Header.Set("X-Request-ID", "7f3a")
 	traced.ServeHTTP(w, r)
 
-	fmt.Println(w.Code, w.Header().Get("Content-Type"), "Retry-After:", w.Header().Get("Retry-After"))
+	fmt.Println(w.Code, w.Header().Get("Content-Type"))
 	fmt.Println(w.Body)
 	// Output:
-	// 409 application/problem+json Retry-After: 3
+	// 409 application/problem+json
 	// {"type":"tag:latchkey-go.github.io,2026:problem:lock-held","title":"Lock held","status":409,"detail":"Another request with the same lock key is being processed.","instance":"tag:latchkey-go.github.io,2026:request:7f3a","reason":"LOCK_HELD","retry_after_ms":3000}
 }
 
