@@ -48,7 +48,7 @@ test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run Allocations ./core
-	$(call in-modules,$(OTHERS),go test -vet=off -timeout $(TESTTIME) ./...)
+	go test -vet=off -timeout $(TESTTIME) $(call packages,$(OTHERS))
 
 .PHONY: lint
 lint: check ## As test, without tests, with every check of staticcheck and go.mod files tidy
@@ -131,7 +131,6 @@ packages = $$(go list -m -f '{{if $(1)}}{{.Dir}}/...{{end}}')
 .PHONY: vet
 vet: export GOGC := 400
 vet:
-	GOWORK=off go build ./...
 	GOWORK=off go vet ./...
 	go vet $(call packages,$(OTHERS))
 
