@@ -98,7 +98,7 @@ func TestABodyThatAMiddlewareUnpacksIsNotBufferedWithoutBound(t *testing.T) {
 	mux := orders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = io.NopCloser(read) // and leaves Content-Length as it was
 		lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if read.n > 64<<10 {
+			if read.n > 64<<10+1 { // one more tells that there is more
 				t.Errorf("%d bytes were read ahead", read.n)
 			}
 			readBody(got).ServeHTTP(w, r)
