@@ -47,106 +47,177 @@ var (
 // or the last may count), also if they differ in case only (to encoding/json they
 // are one), and other forms of numbers (1.0 and 1e0 are 1 to some).
 //
-// What doc holds is never built in memory: it is validated as a whole, which
-// also bounds its depth (encoding/json: 10,000), and then skipped, all but the
-// way to the value.
+// No tree is built: doc is validated as a whole by encoding/json, which also
+// bounds its depth to 10,000, and then all but the way to the value is skipped.
+// Its Decoder could walk, too, but would make 64 KiB of small values cost a
+// hundred thousand allocations, which is for the client to choose.
 func (p jsonPointer) find(doc []byte) (string, error) {
 	if !utf8.Valid(doc) || !json.Valid(doc) {
 		return "", errNotJSON
 	}
-	decoder := json.NewDecoder(bytes.NewReader(doc))
-	decoder.UseNumber()
-	return p.descend(decoder)
+	c := jsonCursor{doc: doc}
+	return p.descend(&c)
 }
 
-// descend reads the next value of d, whole.
-func (p jsonPointer) descend(d *json.Decoder) (string, error) {
-	token, err := d.Token()
-	switch {
-	case err != nil:
-		return "", err
+// descend reads the next value of c, whole, unless it fails.
+func (p jsonPointer) descend(c *jsonCursor) (string, error) {
+	switch first := c.peek(); {
 	case len(p) == 0:
-		return scalar(token)
-	case token == json.Delim('{'):
-		return p.inObject(d)
-	case token == json.Delim('['):
-		return p.inArray(d)
+		return scalar(c.value())
+	case first == '{':
+		return p.inObject(c)
+	case first == '[':
+		return p.inArray(c)
 	}
+	c.value()
 	return "", nil
 }
 
-func (p jsonPointer) inObject(d *json.Decoder) (found string, err error) {
-	seen := false
-	for d.More() {
-		token, err := d.Token()
-		if err != nil {
-			return "", err
-		}
-		name, _ := token.(string)
-		if !strings.EqualFold(name, p[0]) {
-			if err := skipValue(d); err != nil {
+func (p jsonPointer) inObject(c *jsonCursor) (found string, err error) {
+	wanted, seen := []byte(p[0]), false
+	for c.enter('{'); c.more('}'); {
+		name := c.value()
+		if bytes.IndexByte(name, '\\') < 0 {
+			name = name[1 : len(name)-1]
+		} else {
+			text, err := unquote(name)
+			if err != nil {
 				return "", err
 			}
+			name = []byte(text)
+		}
+		c.enter(':')
+		if !bytes.EqualFold(name, wanted) {
+			c.value()
 			continue
 		}
 		if seen {
 			return "", errJSONAmbiguous
 		}
 		seen = true
-		if name != p[0] {
-			err = skipValue(d)
-		} else {
-			found, err = p[1:].descend(d)
+		if !bytes.Equal(name, wanted) {
+			c.value()
+			continue
 		}
-		if err != nil {
+		if found, err = p[1:].descend(c); err != nil {
 			return "", err
 		}
 	}
-	_, err = d.Token() // the closing brace
-	return found, err
+	return found, nil
 }
 
-func (p jsonPointer) inArray(d *json.Decoder) (found string, err error) {
+func (p jsonPointer) inArray(c *jsonCursor) (found string, err error) {
 	index, err := strconv.Atoi(p[0])
 	if err != nil || strconv.Itoa(index) != p[0] { // 01, +1
 		index = -1
 	}
-	for i := 0; d.More(); i++ {
-		if i == index {
-			found, err = p[1:].descend(d)
-		} else {
-			err = skipValue(d)
-		}
-		if err != nil {
+	c.enter('[')
+	for i := 0; c.more(']'); i++ {
+		if i != index {
+			c.value()
+		} else if found, err = p[1:].descend(c); err != nil {
 			return "", err
 		}
 	}
-	_, err = d.Token() // the closing bracket
-	return found, err
+	return found, nil
 }
 
-func scalar(token json.Token) (string, error) {
-	switch v := token.(type) {
-	case string:
-		return v, nil
-	case bool:
-		return strconv.FormatBool(v), nil
-	case json.Number:
-		if s := v.String(); !strings.ContainsAny(s, ".eE") && s != "-0" {
-			return s, nil
-		}
-		return "", errJSONNumber
-	case nil:
+func scalar(value []byte) (string, error) {
+	switch value[0] {
+	case '"':
+		return unquote(value)
+	case 'n':
 		return "", nil
+	case 't', 'f':
+		return string(value), nil
+	case '{', '[':
+		return "", errJSONContainer
 	}
-	return "", errJSONContainer
+	if bytes.ContainsAny(value, ".eE") || string(value) == "-0" {
+		return "", errJSONNumber
+	}
+	return string(value), nil
 }
 
-// skipValue reads the next value of d and keeps nothing of it.
-func skipValue(d *json.Decoder) error { return d.Decode(&skipped{}) }
+func unquote(value []byte) (text string, err error) {
+	err = json.Unmarshal(value, &text)
+	return text, err
+}
 
-type skipped struct{}
+// jsonCursor walks a document that is known to be valid.
+type jsonCursor struct {
+	doc []byte
+	at  int
+}
 
-var _ json.Unmarshaler = (*skipped)(nil)
+// peek returns the first byte of what comes next.
+func (c *jsonCursor) peek() byte {
+	for {
+		switch b := c.doc[c.at]; b {
+		case ' ', '\t', '\n', '\r', ',': // of the commas, each is where it should be
+			c.at++
+		default:
+			return b
+		}
+	}
+}
 
-func (*skipped) UnmarshalJSON([]byte) error { return nil }
+// enter steps over mark, which comes next.
+func (c *jsonCursor) enter(mark byte) {
+	if c.peek() == mark {
+		c.at++
+	}
+}
+
+// more tells whether there is one more value before end, and steps over end.
+func (c *jsonCursor) more(end byte) bool {
+	if c.peek() != end {
+		return true
+	}
+	c.at++
+	return false
+}
+
+// value steps over the next value, or name, and returns its text.
+func (c *jsonCursor) value() []byte {
+	c.peek()
+	start, depth := c.at, 0
+	for {
+		switch c.doc[c.at] {
+		case '"':
+			c.text()
+		case '{', '[':
+			depth++
+			c.at++
+		case '}', ']':
+			depth--
+			c.at++
+		case ' ', '\t', '\n', '\r', ',', ':': // between values, so inside
+			c.at++
+		default:
+			c.bare()
+		}
+		if depth == 0 {
+			return c.doc[start:c.at]
+		}
+	}
+}
+
+// text steps over a string.
+func (c *jsonCursor) text() {
+	for c.at++; c.doc[c.at] != '"'; c.at++ {
+		if c.doc[c.at] == '\\' {
+			c.at++
+		}
+	}
+	c.at++
+}
+
+// bare steps over a number, true, false or null.
+func (c *jsonCursor) bare() {
+	n := bytes.IndexAny(c.doc[c.at:], " \t\n\r,:]}")
+	if n < 0 {
+		n = len(c.doc) - c.at
+	}
+	c.at += n
+}

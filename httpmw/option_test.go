@@ -22,6 +22,7 @@ func TestTheResponseWaitsForTheReleaseOnlyWhereItShould(t *testing.T) {
 		"a route without":       {[]httpmw.Option{httpmw.Wait(0)}, true},
 		"told to":               {[]httpmw.Option{httpmw.AwaitRelease(true)}, true},
 		"without, told not to":  {[]httpmw.Option{httpmw.Wait(0), httpmw.AwaitRelease(false)}, false},
+		"a request without":     {[]httpmw.Option{httpmw.WaitFunc(func(*http.Request) time.Duration { return 0 })}, true},
 		"the last option rules": {[]httpmw.Option{httpmw.Wait(0), httpmw.Wait(time.Second)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
