@@ -33,7 +33,7 @@ func parseJSONPointer(text string) (p jsonPointer, offset int, reason string) {
 // What makes a document unfit for a key.
 var (
 	errNotJSON       = errors.New("httpmw: the body is not one JSON value in UTF-8")
-	errJSONAmbiguous = errors.New("httpmw: more than one member of that name")
+	errJSONAmbiguous = errors.New("httpmw: more than one member of that name, or one that differs from it in case only")
 	errJSONContainer = errors.New("httpmw: an object or array cannot be a part of a key")
 	errJSONNumber    = errors.New("httpmw: a number in a key must be an integer, without fraction and exponent")
 )
@@ -44,8 +44,8 @@ var (
 // The handler behind may read the same document with other eyes, and a client
 // that makes the two disagree would lock one thing and change another. So what
 // parsers are known to differ on is refused: two members of one name (the first
-// or the last may count), also if they differ in case only (to encoding/json they
-// are one), and other forms of numbers (1.0 and 1e0 are 1 to some).
+// or the last may count), a name that differs in case only (to encoding/json it is
+// the same), and other forms of numbers (1.0 and 1e0 are 1 to some).
 //
 // No tree is built: doc is validated as a whole by encoding/json, which also
 // bounds its depth to 10,000, and then all but the way to the value is skipped.
@@ -91,14 +91,10 @@ func (p jsonPointer) inObject(c *jsonCursor) (found string, err error) {
 			c.value()
 			continue
 		}
-		if seen {
+		if seen || !bytes.Equal(name, wanted) {
 			return "", errJSONAmbiguous
 		}
 		seen = true
-		if !bytes.Equal(name, wanted) {
-			c.value()
-			continue
-		}
 		if found, err = p[1:].descend(c); err != nil {
 			return "", err
 		}

@@ -29,6 +29,7 @@ func TestThePartsOfARequestBesidePathHeaderAndQuery(t *testing.T) {
 	for _, row := range []struct {
 		template string
 		method   string // POST if empty
+		query    string
 		host     string
 		tenant   string // in the context
 		header   http.Header
@@ -59,7 +60,11 @@ func TestThePartsOfARequestBesidePathHeaderAndQuery(t *testing.T) {
 		{template: "{form.id}", body: "id=1&id=1", reason: core.ReasonKeyInvalid},
 		{template: "{form.id}", body: "id=1;x=2", reason: core.ReasonKeyInvalid},
 		{template: "{form.id}", body: "id=%zz", reason: core.ReasonKeyInvalid},
-		// http.Request.ParseForm does not look there either.
+		// As http.Request.ParseForm has it.
+		{template: "{form.id}", query: "?id=7", body: "a=1", key: "7"},
+		{template: "{form.id}", query: "?id=7", method: http.MethodGet, key: "7"},
+		{template: "{form.id}", query: "?id=7", body: "id=7", reason: core.ReasonKeyInvalid},
+		{template: "{form.id}", query: "?%zz", body: "id=7", reason: core.ReasonKeyInvalid},
 		{template: "{form.id}", method: http.MethodDelete, body: "id=7", reason: core.ReasonKeyMissing},
 		{template: "{form.id}", header: http.Header{"Content-Type": {"multipart/form-data; boundary=b"}}, body: "--b--", reason: httpmw.ReasonBodyUnsupported},
 		{template: "{form.id}", header: http.Header{"Content-Type": {"application/json"}}, body: "{}", reason: httpmw.ReasonBodyUnsupported},
@@ -77,11 +82,11 @@ func TestThePartsOfARequestBesidePathHeaderAndQuery(t *testing.T) {
 		{template: "{json./id}:{header.X-Tenant}", body: "not JSON", reason: core.ReasonKeyMissing},
 		{template: "{request.method}:{json./a}:{json./b}:{request.host}:{path.id}", host: "h", body: `{"a":1,"b":2}`, key: "POST:1:2:h:42"},
 	} {
-		t.Run(fmt.Sprintf("%s of %s %q %v", row.template, row.method, row.body[:min(len(row.body), 40)], row.header), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%s of %s%s %q %v", row.template, row.method, row.query, row.body[:min(len(row.body), 40)], row.header), func(t *testing.T) {
 			if row.method == "" {
 				row.method = http.MethodPost
 			}
-			r := httptest.NewRequest(row.method, "/orders/42", strings.NewReader(row.body))
+			r := httptest.NewRequest(row.method, "/orders/42"+row.query, strings.NewReader(row.body))
 			r.Header.Set("Content-Type", urlencoded)
 			for name, values := range row.header {
 				r.Header[name] = values
@@ -104,7 +109,7 @@ func TestAFormThatIsParsedAlreadyIsUsedAsItIs(t *testing.T) {
 		urlencoded:                        "id=7",
 		"multipart/form-data; boundary=b": "--b\r\nContent-Disposition: form-data; name=\"id\"\r\n\r\n7\r\n--b--\r\n",
 	} {
-		r := httptest.NewRequest(http.MethodPost, "/orders/42?id=8", strings.NewReader(body))
+		r := httptest.NewRequest(http.MethodPost, "/orders/42", strings.NewReader(body))
 		r.Header.Set("Content-Type", kind)
 		_ = r.FormValue("id") // by a middleware; the body is gone
 		key, reason := keyOf(t, r, httpmw.Key("{form.id}"), httpmw.Unscoped())
