@@ -87,6 +87,13 @@ ids: redis ## Hunt for IDs that come twice: 40 million IDs, 20 faults of each ki
 	go test -count 1 -v -parallel 4 -timeout 30m ./idgen/internal/hunt -args $(HUNT)
 
 # One at a time is all that go test -fuzz takes.
+# The quick form is a part of make test. STRESS="-stress.seed 7 …" sends the same
+# requests again, but for their timing.
+STRESS ?= -stress.requests 10000
+.PHONY: stress
+stress: redis ## Let HTTP clients go away, deadlines pass and handlers panic, 10,000 times, on a real Redis
+	go test -race -count 1 -v -timeout 10m -run '^TestNothingIsHeldWhateverClientsAndHandlersDo$$' ./httpmw -args $(STRESS)
+
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s
 	@set -eu; pkgs=$$(go list ./...); for pkg in $$pkgs; do \

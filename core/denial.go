@@ -44,6 +44,9 @@ type Denial struct {
 	// Cause is the error beneath, for logs. It is not for the client: it may
 	// name the key or a host.
 	Cause error
+	// Shadow: the request was not denied, it only would have been (see the
+	// option of that name).
+	Shadow bool
 }
 
 // Denied returns the denial for err. Transports use it for what happens before

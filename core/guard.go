@@ -24,6 +24,8 @@ type guardOptions struct {
 	settings     []AcquireOption
 	backendError BackendErrorPolicy
 	awaitRelease *bool
+	shadow       bool
+	report       func(context.Context, *Denial) // of a guard in shadow; nil for none
 }
 
 type guardOption func(*guardOptions)
@@ -96,6 +98,9 @@ func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) er
 	} else {
 		opts = slices.Concat(g.options.settings, opts)
 	}
+	if g.options.shadow {
+		return g.runShadow(ctx, key, fn, opts)
+	}
 	lock, err := g.locker.Acquire(ctx, key, opts...)
 	if err != nil {
 		if g.options.backendError == FailOpen && errors.Is(err, ErrBackend) && ctx.Err() == nil {
@@ -116,16 +121,21 @@ func (g *Guard) runHolding(ctx context.Context, lock Lock, fn func(context.Conte
 		// say so, or cannot because the request's context ended first.
 		lost = ErrLost
 	}
-	switch {
-	case lost != nil:
+	if lost != nil {
 		return &Denial{Reason: ReasonLost, Cause: errors.Join(lost, err)}
-	case errors.Is(err, ErrStale):
-		if d, ok := errors.AsType[*Denial](err); ok {
-			return d // of a guard within this one
-		}
-		return &Denial{Reason: ReasonStale, Cause: err}
 	}
-	return err
+	return stale(err)
+}
+
+// stale returns err, as a denial if it says that a store refused the token.
+func stale(err error) error {
+	if !errors.Is(err, ErrStale) {
+		return err
+	}
+	if d, ok := errors.AsType[*Denial](err); ok {
+		return d // of a guard within this one
+	}
+	return &Denial{Reason: ReasonStale, Cause: err}
 }
 
 func (g *Guard) release(ctx context.Context, lock Lock, opts []AcquireOption) {
@@ -148,6 +158,9 @@ var ended = func() context.Context {
 }()
 
 func (g *Guard) awaits(opts []AcquireOption) bool {
+	if g.options.shadow {
+		return false
+	}
 	if g.options.awaitRelease != nil {
 		return *g.options.awaitRelease
 	}

@@ -39,20 +39,20 @@ func (o *observedLocker) Namespace() string { return o.namespace }
 
 func (o *observedLocker) defaults() Settings { return o.settings }
 
-// nameOf is the name that is in force; the inner Locker judges the other
-// settings.
-func (o *observedLocker) nameOf(opts []AcquireOption) string {
-	name := o.settings.Name
+// attempt describes an acquisition; the inner Locker judges its settings.
+func (o *observedLocker) attempt(key string, opts []AcquireOption) Attempt {
+	a := Attempt{Namespace: o.namespace, Name: o.settings.Name, Key: key, Start: time.Now()}
 	if len(opts) > 0 {
 		s := o.settings
 		_ = s.apply(opts)
-		name = s.Name
+		a.Name, a.Shadow = s.Name, s.shadow
 	}
-	return cmp.Or(name, o.namespace)
+	a.Name = cmp.Or(a.Name, o.namespace)
+	return a
 }
 
 func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	a := Attempt{Namespace: o.namespace, Name: o.nameOf(opts), Key: key, Start: time.Now()}
+	a := o.attempt(key, opts)
 
 	// Only the observer sees the acquire span's context. Were the lock's
 	// context derived from it, all that the holder does would hang under a

@@ -41,6 +41,8 @@ type Attempt struct {
 	Key string
 	// Start is when Acquire was called.
 	Start time.Time
+	// Shadow: the request runs whatever the outcome, see [Shadow].
+	Shadow bool
 }
 
 // AcquireResult is the outcome of an acquisition.

@@ -65,11 +65,17 @@ func (k *lock) Release(ctx context.Context) error {
 // because its context has ended.
 func (l *RedisLocker) releaseUnheard(ctx context.Context, k *lock) error {
 	sent, _, err := l.release(k, nil, false)
-	if err != nil || !sent {
+	switch {
+	case err != nil || !sent:
 		return err
+	case ctx == ended:
+		return errUnheard
 	}
 	return unconfirmed(context.Cause(ctx))
 }
+
+// errUnheard is made once: guards release with ended, and do not look at it.
+var errUnheard = unconfirmed(context.Canceled)
 
 func unconfirmed(err error) error {
 	return fmt.Errorf("core: the release is not confirmed yet and goes on in the background: %w", err)

@@ -36,6 +36,8 @@ type Settings struct {
 	Name string
 	// Meta is what others see of this holder.
 	Meta Meta
+
+	shadow bool // what observers are told, see Attempt
 }
 
 // DefaultSettings are what [New] starts from.

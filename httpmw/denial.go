@@ -2,7 +2,6 @@ package httpmw
 
 import (
 	"encoding/json"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -33,9 +32,13 @@ type problemDetails struct {
 //
 // The body holds fixed texts, the request's ID as its instance, the reason and
 // when to try again, and nothing else of d. Headers that w has keep standing,
-// except those that would describe another body. Without a hint in d, a client
-// that may try again is told to between one and three seconds from now, at
-// random, so that not all come back at once.
+// except those that would describe another body. The statuses are the package's
+// usual ones, whatever preset the route has.
+//
+// When to try again is at random, so that those who were denied together do not
+// come back together: retry_after_ms is d's hint, which has jitter of its own, or
+// between one and three seconds if d has none. Retry-After, in whole seconds, is
+// at least that, at least 1, and for half of the clients a second more.
 //
 // For [core.ReasonCanceled] nothing is written. As returning without an answer
 // would tell net/http to send an empty 200, and as a context is not only
@@ -43,6 +46,10 @@ type problemDetails struct {
 // [http.ErrAbortHandler], which closes the connection and is not logged. It
 // does so under an [http.Server] only.
 func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
+	writeDenial(w, r, d, standard)
+}
+
+func writeDenial(w http.ResponseWriter, r *http.Request, d *core.Denial, preset preset) {
 	if d == nil {
 		d = &core.Denial{Reason: core.ReasonInternal}
 	}
@@ -51,6 +58,7 @@ func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
 		return
 	}
 	p := problemOf(d.Reason)
+	p.status = preset.status(d.Reason, p.status)
 	body := problemDetails{
 		Type: tagAuthority + "problem:" + p.slug, Title: p.title, Status: p.status, Detail: p.detail,
 		Reason: d.Reason,
@@ -66,12 +74,9 @@ func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
 		header.Del(name)
 	}
 	if p.retry {
-		after := d.RetryAfter
-		if after <= 0 {
-			after = time.Second + rand.N(2*time.Second)
-		}
+		after := retryAfter(d)
 		body.RetryAfterMS = ceil(after, time.Millisecond)
-		header.Set("Retry-After", strconv.FormatInt(ceil(after, time.Second), 10))
+		header.Set("Retry-After", strconv.FormatInt(retrySeconds(after), 10))
 	}
 	if p.closing {
 		header.Set("Connection", "close")
@@ -87,10 +92,4 @@ func WriteDenial(w http.ResponseWriter, r *http.Request, d *core.Denial) {
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(text) // fails if the client is gone: nobody to tell
 	}
-}
-
-// ceil returns d in units, rounded up: a Retry-After of 0 would be an invitation
-// to hammer.
-func ceil(d, unit time.Duration) int64 {
-	return int64((d-1)/unit) + 1
 }

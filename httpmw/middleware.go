@@ -27,6 +27,12 @@ func New(locker core.Locker, key KeySource, opts ...Option) (func(http.Handler) 
 		o.key = maker
 		o.errs = append(o.errs, err)
 	}
+	if o.shadow {
+		o.guard = append(o.guard, core.Shadow(o.tellShadow))
+		if o.onHijack == RefuseHijack {
+			o.onHijack = HoldUntilReturn
+		}
+	}
 	guard, err := core.NewGuard(locker, o.guard...)
 	o.errs = append(o.errs, err)
 	if err := errors.Join(o.errs...); err != nil {
@@ -62,10 +68,19 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			serveCopy(core.NewContext(ctx, nil), l.next, w, r, nil)
 			return
 		}
-		l.deny(track(w), copyRequest(ctx, r, nil), keyDenial(err))
+		d := keyDenial(err)
+		if l.shadow {
+			d.Shadow = true
+			l.tellShadow(shadowed(ctx, r), d)
+			serveCopy(core.NewContext(ctx, nil), l.next, w, r, nil)
+			return
+		}
+		response := track(w, r, l.onHijack)
+		response.watch = l.startWatch()
+		l.deny(response, copyRequest(ctx, r, nil), d)
 		return
 	}
-	terms := []core.AcquireOption{core.WithMeta(core.Meta{RequestID: id})}
+	terms := append(make([]core.AcquireOption, 0, 2), core.WithMeta(core.Meta{RequestID: id}))
 	if l.name == "" && r.Pattern != "" {
 		terms = append(terms, core.Name(r.Pattern))
 	}
@@ -75,18 +90,29 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, key string, terms []core.AcquireOption) {
 	var body io.ReadCloser // nil: r's own
 	var deadline writeDeadline
-	if l.wait > 0 {
+	if l.wait > 0 && !l.shadow {
 		body = readAhead(r)
 		deadline = beginWait(w, r, l.wait)
 	}
-	response := track(w)
-	err := l.guard.Run(ctx, key, func(ctx context.Context) error {
+	response := track(w, r, l.onHijack)
+	response.watch = l.startWatch()
+	if l.shadow {
+		ctx = shadowed(ctx, r)
+	}
+	err := l.guard.Run(ctx, key, func(held context.Context) error {
 		deadline.endWait()
-		serveCopy(ctx, l.next, response.ResponseWriter, r, body)
+		response.watch.stop(w)
+		if l.onHijack == Detach {
+			var end context.CancelFunc
+			held, response.hijacking.detach, end = detachable(ctx, held)
+			defer end()
+		}
+		serveCopy(held, l.next, response.ResponseWriter, r, body)
 		return nil
 	}, terms...)
 	switch {
 	case err == nil:
+		response.answerRefused()
 		return
 	case response.written:
 		// The handler has begun its answer and then lost its lock; observers
@@ -106,13 +132,14 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 
 // deny answers a denied request, to which nothing was written.
 func (l *locked) deny(w *response, r *http.Request, d *core.Denial) {
+	w.watch.stop(w.ResponseWriter)
 	if l.onDeny != nil {
 		l.onDeny(w.ResponseWriter, r, d)
 		if w.written {
 			return
 		}
 	}
-	WriteDenial(w.ResponseWriter, r, d)
+	writeDenial(w.ResponseWriter, r, d, l.preset)
 }
 
 // keyDenial is the denial for a key that could not be made. Whatever a KeyFunc

@@ -31,8 +31,13 @@ type options struct {
 	unscoped bool
 	missing  MissingPolicy
 	onLoss   LossPolicy
+	onHijack HijackPolicy
+	preset   preset
+	shadow   bool
 	onDeny   func(http.ResponseWriter, *http.Request, *core.Denial)
 	errs     []error
+
+	serverTiming bool
 }
 
 func newOptions(opts []Option) options {

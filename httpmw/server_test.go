@@ -76,7 +76,7 @@ func dial(t *testing.T, s *httptest.Server, request string) net.Conn {
 	return conn
 }
 
-var date = regexp.MustCompile(`Date: .*\n`)
+var dateLine = regexp.MustCompile(`(?i)\bdate: .*\n`)
 
 // exchange returns, byte for byte but for the Date header and with \n for
 // \r\n, what s answers on the wire; "" if it closes the connection.
@@ -92,7 +92,7 @@ func exchange(t *testing.T, s *httptest.Server, request string) string {
 	if err != nil && raw.Len() > 0 {
 		t.Fatalf("malformed answer: %v\n%s", err, &raw)
 	}
-	return date.ReplaceAllString(strings.ReplaceAll(raw.String(), "\r\n", "\n"), "")
+	return dateLine.ReplaceAllString(strings.ReplaceAll(raw.String(), "\r\n", "\n"), "")
 }
 
 // put sends a request for order id and returns the status and the body.

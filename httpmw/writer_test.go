@@ -2,7 +2,6 @@ package httpmw_test
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -92,7 +91,7 @@ func TestAfterALossOnlyAnUnansweredRequestIsAnsweredLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := locktest.New()
-			lock := mustNew(t, fake, httpmw.Key(template))
+			lock := mustNew(t, fake, httpmw.Key(template), httpmw.OnHijack(httpmw.HoldUntilReturn))
 			s, logged := serveLogged(t, orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				row.do(w)
 				fake.Lose(key42)
@@ -120,7 +119,7 @@ func TestAfterALossWhatIsNoAnswerAndWhatIs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := locktest.New()
-			lock := mustNew(t, fake, httpmw.Key(template))
+			lock := mustNew(t, fake, httpmw.Key(template), httpmw.OnHijack(httpmw.HoldUntilReturn))
 			w := unhijackable{httptest.NewRecorder()}
 			orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				row.do(w)
@@ -165,35 +164,4 @@ func TestOnDenyMayAnswerForALostLock(t *testing.T) {
 	}))))
 	status, body := put(t, s, "/orders/42")
 	equal(t, "answer", fmt.Sprint(status, " ", body), "418 LOCK_LOST\n")
-}
-
-func TestServerSentEventsArriveWhileTheLockIsHeld(t *testing.T) {
-	fake := locktest.New()
-	lock := mustNew(t, fake, httpmw.Key(template))
-	ctx, cancel := context.WithCancel(soon(t))
-	ended := make(chan struct{})
-	s := serve(t, orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer close(ended)
-		_, _ = io.WriteString(w, "data: 1\n\n")
-		w.(http.Flusher).Flush()
-		<-r.Context().Done()
-	}))))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/orders/42", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := s.Client().Do(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	line, err := bufio.NewReader(resp.Body).ReadString('\n')
-	if err != nil || line != "data: 1\n" || !fake.Held(key42) {
-		t.Errorf("line %q, %v; held %v", line, err, fake.Held(key42))
-	}
-	cancel()
-	receive(t, ended)
-	if err := fake.AwaitFree(soon(t), key42); err != nil {
-		t.Errorf("the lock outlives its client: %v", err)
-	}
 }

@@ -1,0 +1,6 @@
+//go:build race
+
+package httpmw_test
+
+// raceDetector tells whether the race detector is on: it allocates, too.
+const raceDetector = true
