@@ -13,7 +13,7 @@ import (
 const DefaultMaxRetryWait = time.Minute
 
 // RetryHeld makes [Transport] repeat a request that was denied its lock, at most
-// n times; 0, the default, is never.
+// n times, from 0, the default, to 1000.
 //
 // What is repeated are the denials of this package whose handler has not run,
 // so that it is safe with every method: LOCK_HELD, LOCK_WAIT_TIMEOUT,
@@ -39,14 +39,16 @@ const DefaultMaxRetryWait = time.Minute
 // never repeated: its answer has no body, and so no reason.
 //
 // Each attempt gets in line anew, behind those who came in the meantime. Where
-// the server can be told to wait longer ([Wait]), that is fairer and cheaper.
+// the server can be told to wait longer ([Wait]), that is fairer and cheaper. To
+// a transport that makes spans, each attempt is a request if it is the base, and
+// all of them are one if it stands around this one.
 //
 // With n > 0 an answer that is a problem (application/problem+json) is given to
 // the caller when up to 4 KiB of its body have been read.
 func RetryHeld(n int) TransportOption {
 	return transportOption(func(t *transport) {
-		if t.retries = n; n < 0 {
-			t.bad("RetryHeld(%d) is negative", n)
+		if t.retries = n; n < 0 || n > maxRetries {
+			t.bad("RetryHeld(%d) is not from 0 to %d", n, maxRetries)
 		}
 	})
 }
@@ -87,6 +89,8 @@ type Retry struct {
 }
 
 const (
+	// maxRetries keeps a client without a deadline from asking for ever.
+	maxRetries = 1000
 	// minRetryWait is the shortest hint that is believed, as core gives none
 	// below.
 	minRetryWait = 10 * time.Millisecond

@@ -1,17 +1,14 @@
 package httpmw_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,163 +18,28 @@ import (
 	"github.com/latchkey-go/latchkey/httpmw"
 )
 
-// denial is how a server answers r with reason.
-func denial(r *http.Request, reason core.Reason, hint time.Duration) *http.Response {
-	w := httptest.NewRecorder()
-	httpmw.WriteDenial(w, r, &core.Denial{Reason: reason, RetryAfter: hint})
-	return w.Result()
+// scripted is a base that answers every request alike. Like every base it closes
+// the request's body.
+type scripted struct {
+	answer func(*http.Request) (*http.Response, error)
+	sent   []time.Time
 }
 
-// server is a real one, whose connections are counted, with order 42 held. The
-// holder lets go when a request is denied for the nth time.
-type server struct {
-	*httptest.Server
-	conns atomic.Int32
-	ids   []string // of the attempts
+func (s *scripted) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.sent = append(s.sent, time.Now())
+	if r.Body != nil {
+		defer func() { _ = r.Body.Close() }()
+	}
+	return s.answer(r)
 }
 
-func startHeld(t *testing.T, http2 bool, denials int) *server {
-	t.Helper()
-	fake := locktest.New()
-	release := fake.Hold(key42, core.TTL(core.MinTTL)) // hints of at most 10 ms
-	s := &server{}
-	denied := 0
-	lock := mustNew(t, fake, httpmw.Key(template), httpmw.Wait(0), httpmw.OnDeny(
-		func(http.ResponseWriter, *http.Request, *core.Denial) {
-			if denied++; denied == denials {
-				release()
-			}
-		}))
-	h := orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })))
-	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.ids = append(s.ids, r.Header.Get("X-Request-ID"))
-		h.ServeHTTP(w, r)
-	}))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			s.conns.Add(1)
-		}
-	}
-	s.EnableHTTP2 = http2
-	if http2 {
-		s.StartTLS()
-	} else {
-		s.Start()
-	}
-	t.Cleanup(s.Close)
-	return s
-}
-
-func TestADeniedRequestIsSentAgainWithItsIDAndBodyOverTheSameConnection(t *testing.T) {
-	for protocol, http2 := range map[string]bool{"HTTP/1": false, "HTTP/2": true} {
-		t.Run(protocol, func(t *testing.T) {
-			s := startHeld(t, http2, 3)
-			var told []httpmw.Retry
-			client := &http.Client{Transport: mustTransport(t, s.Client().Transport, httpmw.RetryHeld(3),
-				httpmw.OnRetry(func(r *http.Request, retry httpmw.Retry) {
-					equal(t, "path told", r.URL.Path, "/orders/42")
-					told = append(told, retry)
-				}))}
-			resp, err := client.Post(s.URL+"/orders/42", "text/plain", strings.NewReader("two of them"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			body, err := io.ReadAll(resp.Body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = resp.Body.Close()
-			equal(t, "status", resp.StatusCode, http.StatusOK)
-			equal(t, "echo", string(body), "two of them")
-			equal(t, "protocol", resp.ProtoMajor, map[bool]int{false: 1, true: 2}[http2])
-			equal(t, "attempts", len(s.ids), 4)
-			equal(t, "different request IDs", len(slices.Compact(slices.Clone(s.ids))), 1)
-			equal(t, "connections", s.conns.Load(), 1)
-			equal(t, "retries told", len(told), 3)
-			for i, retry := range told {
-				wait := retry.Wait
-				if wait <= 0 || wait > 500*time.Millisecond {
-					t.Errorf("retry %d: a wait of %v", i, wait)
-				}
-				retry.Wait = 0
-				equal(t, "retry", retry, httpmw.Retry{
-					Attempt: i + 1, Reason: core.ReasonHeld, Status: http.StatusConflict, RequestID: s.ids[0],
-				})
-			}
-		})
-	}
-}
-
-func TestAfterTheLastAttemptTheClientGetsTheDenial(t *testing.T) {
-	s := startHeld(t, false, 0)
-	client := &http.Client{Transport: mustTransport(t, s.Client().Transport, httpmw.RetryHeld(2))}
-	resp, err := client.Post(s.URL+"/orders/42", "text/plain", strings.NewReader("two of them"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	equal(t, "attempts", len(s.ids), 3)
-	equal(t, "status", resp.StatusCode, http.StatusConflict)
-	equal(t, "length", resp.ContentLength, int64(len(body)))
-	equal(t, "reason", reason(t, string(body)), core.ReasonHeld)
-}
-
-// By its status a denial cannot be told from others, nor does it have one only:
-// a server may answer contention with 503 or 423.
-func TestOnlyRequestsWhoseHandlerNeverRanAreSentAgain(t *testing.T) {
-	again := []core.Reason{
-		core.ReasonHeld, core.ReasonWaitTimeout, core.ReasonQueueFull, core.ReasonBackend, core.ReasonShuttingDown,
-	}
-	for _, reason := range []core.Reason{
-		core.ReasonHeld, core.ReasonWaitTimeout, core.ReasonQueueFull, core.ReasonBackend, core.ReasonShuttingDown,
-		core.ReasonDeadline, core.ReasonKeyMissing, core.ReasonKeyInvalid, core.ReasonSelfDeadlock,
-		core.ReasonLost, core.ReasonStale, core.ReasonInternal, "LOCK_OF_TOMORROW",
-	} {
-		for _, status := range []int{0, http.StatusServiceUnavailable, http.StatusLocked} {
-			t.Run(fmt.Sprint(reason, " ", status), func(t *testing.T) {
-				bubble(t, func(t *testing.T) {
-					sent := 0
-					base := roundTrip(func(r *http.Request) (*http.Response, error) {
-						sent++
-						resp := denial(r, reason, time.Second)
-						if status != 0 {
-							resp.StatusCode = status
-						}
-						return resp, nil
-					})
-					tr := mustTransport(t, base, httpmw.RetryHeld(1))
-					if _, err := tr.RoundTrip(newRequest(t, "http://h", nil)); err != nil {
-						t.Fatal(err)
-					}
-					want := 1
-					if slices.Contains(again, reason) {
-						want = 2
-					}
-					equal(t, "attempts", sent, want)
-				})
-			})
-		}
-	}
-}
-
-func TestAnAnswerToHEADHasNoReasonAndIsFinal(t *testing.T) {
-	sent := 0
-	base := roundTrip(func(r *http.Request) (*http.Response, error) {
-		sent++
-		return denial(r, core.ReasonHeld, time.Millisecond), nil
-	})
-	r := newRequest(t, "http://h", nil)
-	r.Method = http.MethodHead
-	resp, err := mustTransport(t, base, httpmw.RetryHeld(1)).RoundTrip(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	equal(t, "status", resp.StatusCode, http.StatusConflict)
-	equal(t, "attempts", sent, 1)
+// denying is a base whose server denies every request.
+func denying(reason core.Reason, hint time.Duration) *scripted {
+	return &scripted{answer: func(r *http.Request) (*http.Response, error) {
+		w := httptest.NewRecorder()
+		httpmw.WriteDenial(w, r, &core.Denial{Reason: reason, RetryAfter: hint})
+		return w.Result(), nil
+	}}
 }
 
 // closing is a body that counts how often it is closed.
@@ -188,21 +50,64 @@ type closing struct {
 
 func (c closing) Close() error { *c.closed++; return nil }
 
-func TestABodyThatCannotBeSentTwiceIsSentOnce(t *testing.T) {
-	for name, getBody := range map[string]func() (io.ReadCloser, error){
-		"without GetBody":       nil,
-		"whose GetBody refuses": func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") },
+// heldServer has order 42 held until the nth request for it is denied; 0 is for
+// ever.
+type heldServer struct {
+	*httptest.Server
+	conns atomic.Int32
+	ids   []string // of the attempts
+}
+
+func startHeld(t *testing.T, http2 bool, denials int) *heldServer {
+	t.Helper()
+	fake := locktest.New()
+	release := fake.Hold(key42, core.TTL(core.MinTTL)) // so hints are short
+	denied := 0
+	lock := mustNew(t, fake, httpmw.Key(template), httpmw.Wait(0), httpmw.OnDeny(
+		func(http.ResponseWriter, *http.Request, *core.Denial) {
+			if denied++; denied == denials {
+				release()
+			}
+		}))
+	h := orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })))
+	s := &heldServer{}
+	s.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.ids = append(s.ids, r.Header.Get("X-Request-ID"))
+		h.ServeHTTP(w, r)
+	}))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.conns.Add(1)
+		}
+	}
+	if s.EnableHTTP2 = http2; http2 {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestADeniedRequestIsSentAgainWithItsIDAndBodyOverTheSameConnection(t *testing.T) {
+	for name, row := range map[string]struct {
+		http2   bool
+		denials int // 0: all
+		status  int
+	}{
+		"HTTP/1": {false, 3, http.StatusOK},
+		"HTTP/2": {true, 3, http.StatusOK},
+		"after the last attempt it gets the denial": {false, 0, http.StatusConflict},
 	} {
 		t.Run(name, func(t *testing.T) {
-			sent, closed := 0, 0
-			base := roundTrip(func(r *http.Request) (*http.Response, error) {
-				sent++
-				_ = r.Body.Close()
-				return denial(r, core.ReasonHeld, time.Millisecond), nil
-			})
-			r := newRequest(t, "http://h", closing{strings.NewReader("two"), &closed})
-			r.GetBody = getBody
-			resp, err := mustTransport(t, base, httpmw.RetryHeld(3)).RoundTrip(r)
+			s := startHeld(t, row.http2, row.denials)
+			var told []httpmw.Retry
+			client := &http.Client{Transport: mustTransport(t, s.Client().Transport, httpmw.RetryHeld(3),
+				httpmw.OnRetry(func(r *http.Request, retry httpmw.Retry) {
+					equal(t, "path told", r.URL.Path, "/orders/42")
+					told = append(told, retry)
+				}))}
+			resp, err := client.Do(outbound(t, s.URL, strings.NewReader("two of them")))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -210,82 +115,138 @@ func TestABodyThatCannotBeSentTwiceIsSentOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			equal(t, "attempts", sent, 1)
-			equal(t, "times the body was closed", closed, 1)
-			equal(t, "reason", reason(t, string(body)), core.ReasonHeld)
+			_ = resp.Body.Close()
+			equal(t, "status", resp.StatusCode, row.status)
+			equal(t, "over HTTP/2", resp.ProtoMajor == 2, row.http2)
+			if row.status == http.StatusOK {
+				equal(t, "echo", string(body), "two of them")
+			} else {
+				equal(t, "reason", reason(t, string(body)), core.ReasonHeld)
+			}
+			equal(t, "attempts", len(s.ids), 4)
+			equal(t, "different request IDs", len(slices.Compact(s.ids)), 1)
+			equal(t, "connections", s.conns.Load(), 1)
+			equal(t, "retries told", len(told), 3)
+			for i, retry := range told {
+				if retry.Wait <= 0 {
+					t.Errorf("retry %d: a wait of %v", i, retry.Wait)
+				}
+				retry.Wait = 0
+				equal(t, "retry", retry, httpmw.Retry{
+					Attempt: i + 1, Reason: core.ReasonHeld, Status: http.StatusConflict, RequestID: s.ids[0],
+				})
+			}
 		})
 	}
 }
 
+// By its status a denial cannot be told from another one: the server's preset
+// chooses it.
+func TestOnlyRequestsWhoseHandlerNeverRanAreSentAgain(t *testing.T) {
+	for reason, attempts := range map[core.Reason]int{
+		core.ReasonHeld: 2, core.ReasonWaitTimeout: 2, core.ReasonQueueFull: 2, core.ReasonBackend: 2, core.ReasonShuttingDown: 2,
+		core.ReasonLost: 1, core.ReasonStale: 1, core.ReasonInternal: 1, "LOCK_OF_TOMORROW": 1,
+		core.ReasonDeadline: 1, core.ReasonKeyMissing: 1, core.ReasonKeyInvalid: 1, core.ReasonSelfDeadlock: 1,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				base := denying(reason, time.Second)
+				usual := base.answer
+				base.answer = func(r *http.Request) (*http.Response, error) {
+					resp, err := usual(r)
+					resp.StatusCode = http.StatusServiceUnavailable
+					return resp, err
+				}
+				if _, err := mustTransport(t, base, httpmw.RetryHeld(1)).RoundTrip(outbound(t, "http://h", nil)); err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "attempts", len(base.sent), attempts)
+			})
+		})
+	}
+}
+
+func TestWhatCannotBeRepeatedIsSentOnceAndItsDenialIsWhole(t *testing.T) {
+	again := httpmw.RetryHeld(3)
+	for name, row := range map[string]struct {
+		opt     httpmw.TransportOption
+		request func(*http.Request)
+	}{
+		"without RetryHeld":      {nil, func(*http.Request) {}},
+		"a body without GetBody": {again, func(r *http.Request) { r.GetBody = nil }},
+		"a body whose GetBody fails": {again, func(r *http.Request) {
+			r.GetBody = func() (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
+		}},
+		// No body in the answer, so no reason.
+		"HEAD": {again, func(r *http.Request) { r.Method = http.MethodHead }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			base := denying(core.ReasonHeld, time.Millisecond)
+			r := outbound(t, "http://h", strings.NewReader("two"))
+			closed := 0
+			r.Body = closing{r.Body, &closed}
+			row.request(r)
+			resp, err := mustTransport(t, base, row.opt).RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "attempts", len(base.sent), 1)
+			equal(t, "times the body was closed", closed, 1)
+			if r.Method != http.MethodHead {
+				equal(t, "reason", reason(t, string(body)), core.ReasonHeld)
+			}
+		})
+	}
+}
+
+func TestTheBasesErrorIsReturnedAndNothingSentAgain(t *testing.T) {
+	broken := errors.New("connection reset")
+	base := &scripted{answer: func(*http.Request) (*http.Response, error) { return nil, broken }}
+	_, err := mustTransport(t, base, httpmw.RetryHeld(3)).RoundTrip(outbound(t, "http://h", nil))
+	equal(t, "error", err, broken)
+	equal(t, "attempts", len(base.sent), 1)
+}
+
 func TestEveryBodyOfARequestIsClosed(t *testing.T) {
 	for name, row := range map[string]struct {
-		deadline     time.Duration
+		cancel       time.Duration
 		opened, sent int
 		err          error
 	}{
 		"sent to the end":           {time.Hour, 4, 4, nil},
-		"cancelled during the wait": {0, 2, 1, context.Canceled},
+		"cancelled during the wait": {time.Second / 2, 2, 1, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T) {
-				opened, sent, closed := 1, 0, 0
-				body := func() (io.ReadCloser, error) {
+				opened, closed := 0, 0
+				open := func() (io.ReadCloser, error) {
 					opened++
 					return closing{strings.NewReader("two"), &closed}, nil
 				}
-				base := within(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-					sent++
-					text, err := io.ReadAll(r.Body)
-					if err != nil || string(text) != "two" {
-						t.Errorf("attempt %d has the body %q, %v", sent, text, err)
+				base := denying(core.ReasonHeld, time.Second)
+				denial := base.answer
+				base.answer = func(r *http.Request) (*http.Response, error) {
+					if text, err := io.ReadAll(r.Body); err != nil || string(text) != "two" {
+						t.Errorf("attempt %d has the body %q, %v", len(base.sent), text, err)
 					}
-					httpmw.WriteDenial(w, r, &core.Denial{Reason: core.ReasonHeld, RetryAfter: time.Second})
-				}))
-				r := newRequest(t, "http://h", closing{strings.NewReader("two"), &closed})
-				r.GetBody = body
-				ctx, cancel := context.WithCancel(r.Context())
-				defer cancel()
-				if row.err != nil {
-					time.AfterFunc(time.Second/2, cancel)
+					return denial(r)
 				}
-				_, err := mustTransport(t, base, httpmw.RetryHeld(3)).RoundTrip(r.WithContext(ctx))
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(row.cancel, cancel)
+				r := outbound(t, "http://h", nil).WithContext(ctx)
+				r.Body, _ = open()
+				r.GetBody = open
+				_, err := mustTransport(t, base, httpmw.RetryHeld(3)).RoundTrip(r)
+				cancel()
 				equal(t, "error", err, row.err)
-				equal(t, "attempts", sent, row.sent)
+				equal(t, "attempts", len(base.sent), row.sent)
 				equal(t, "bodies opened", opened, row.opened)
 				equal(t, "bodies closed", closed, row.opened)
 			})
 		})
 	}
-}
-
-// Whoever is denied under one lock and told the same comes back at a time of
-// its own, and nobody is lost.
-func TestACrowdGetsThroughOneAfterTheOther(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		const clients, work = 50, 20 * time.Millisecond
-		lock := mustNew(t, locktest.New(), httpmw.Key(template), httpmw.Wait(0), httpmw.TTL(100*time.Millisecond))
-		var inside, served atomic.Int32
-		base := within(orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if inside.Add(1) != 1 {
-				t.Error("two at once")
-			}
-			time.Sleep(work) // on the bubble's clock
-			inside.Add(-1)
-			served.Add(1)
-			ok(w, r)
-		}))))
-		tr := mustTransport(t, base, httpmw.RetryHeld(1000))
-		var group sync.WaitGroup
-		for range clients {
-			group.Go(func() {
-				resp, err := tr.RoundTrip(newRequest(t, "http://h", bytes.NewReader([]byte("two"))))
-				if err != nil || resp.StatusCode != http.StatusOK {
-					t.Errorf("answered %v, %v", resp, err)
-				}
-			})
-		}
-		group.Wait()
-		equal(t, "served", served.Load(), clients)
-		time.Sleep(time.Hour) // lets the fake's timers run out
-	})
 }

@@ -59,7 +59,7 @@ func readRefusal(resp *http.Response) (refusal, bool) {
 	}
 	after := times(p.RetryAfterMS, time.Millisecond)
 	if after <= 0 {
-		after = retryAfter(resp.Header)
+		after = headerHint(resp.Header)
 	}
 	return refusal{p.Reason, after}, true
 }
@@ -74,9 +74,9 @@ func handlerNeverRan(reason core.Reason) bool {
 	return false
 }
 
-// retryAfter is what the header Retry-After says (RFC 9110, section 10.2.3): a
+// headerHint is what the header Retry-After says (RFC 9110, section 10.2.3): a
 // number of seconds, or a date. Not positive if it says nothing.
-func retryAfter(h http.Header) time.Duration {
+func headerHint(h http.Header) time.Duration {
 	text := h.Get("Retry-After")
 	if text != "" && !strings.ContainsFunc(text, func(c rune) bool { return c < '0' || c > '9' }) {
 		seconds, err := strconv.ParseInt(text, 10, 64)
