@@ -2,6 +2,7 @@ package httpmw_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
@@ -98,7 +100,7 @@ func TestABodyThatAMiddlewareUnpacksIsNotBufferedWithoutBound(t *testing.T) {
 	mux := orders(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = io.NopCloser(read) // and leaves Content-Length as it was
 		lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if read.n > 64<<10 {
+			if read.n > 64<<10+1 { // one more tells that there is more
 				t.Errorf("%d bytes were read ahead", read.n)
 			}
 			readBody(got).ServeHTTP(w, r)
@@ -135,4 +137,102 @@ func (c *counter) Read(b []byte) (int, error) {
 	n, err := c.r.Read(b)
 	c.n += n
 	return n, err
+}
+
+// Whatever the key has read of a body, the handler reads it again.
+func TestTheHandlerReadsTheBodyThatItsKeyWasReadFrom(t *testing.T) {
+	const limit = 1000
+	for source, row := range map[string]struct{ kind, head, tail string }{
+		"{form.id}":  {urlencoded, "a=%20&id=42&x=", ""},
+		"{json./id}": {"application/json", `{"id": 42, "x": "`, "\" }\n"},
+	} {
+		for _, size := range []int{len(row.head) + len(row.tail), limit, limit + 1, 100_000} {
+			for _, chunked := range []bool{false, true} {
+				for _, shadow := range []bool{false, true} {
+					text := row.head + strings.Repeat("x", size-len(row.head)-len(row.tail)) + row.tail
+					var sent io.Reader = strings.NewReader(text)
+					if chunked {
+						sent = io.MultiReader(sent) // hides the length
+					}
+					got := make(chan body, 1)
+					opts := []httpmw.Option{httpmw.MaxBuffered(limit)}
+					if shadow {
+						opts = append(opts, httpmw.Shadow())
+					}
+					lock := mustNew(t, locktest.New(), httpmw.Key(source), opts...)
+					s := serve(t, orders(lock(readBody(got))))
+					resp, err := s.Client().Post(s.URL+"/orders/42", row.kind, sent)
+					if err != nil {
+						t.Fatal(err)
+					}
+					_ = resp.Body.Close()
+					what := fmt.Sprintf("%s, %d bytes, chunked %v, shadow %v", source, size, chunked, shadow)
+					if size > limit && !shadow {
+						equal(t, what, resp.StatusCode, http.StatusRequestEntityTooLarge)
+						continue
+					}
+					equal(t, what, resp.StatusCode, http.StatusOK)
+					if b := receive(t, got); b.text != text || b.err != nil {
+						t.Errorf("%s: read %d bytes of %d, %v", what, len(b.text), len(text), b.err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestABodyThatCannotBeReadGivesNoKey(t *testing.T) {
+	errBroken := errors.New("broken")
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, row := range map[string]struct {
+		body io.Reader
+		ctx  context.Context
+		want core.Reason
+	}{
+		"malformed":                   {iotest.ErrReader(errBroken), t.Context(), core.ReasonKeyInvalid},
+		"its client is gone":          {iotest.ErrReader(errBroken), canceled, core.ReasonCanceled},
+		"an outer limit's":            {http.MaxBytesReader(nil, io.NopCloser(strings.NewReader(`{"id":42}`)), 5), t.Context(), httpmw.ReasonBodyTooLarge},
+		"invalid, and nobody waiting": {strings.NewReader("{"), canceled, core.ReasonKeyInvalid},
+	} {
+		r := httptest.NewRequestWithContext(row.ctx, http.MethodPost, "/orders/42", row.body)
+		_, reason := keyOf(t, r, httpmw.Key("{json./id}"))
+		equal(t, name, reason, row.want)
+	}
+	// If the handler runs nonetheless, it meets the same error.
+	got := make(chan body, 1)
+	h := mustNew(t, locktest.New(), httpmw.Key("{json./id}"), httpmw.Shadow())(readBody(got))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(`{"id`), iotest.ErrReader(errBroken))))
+	if b := receive(t, got); b.text != `{"id` || !errors.Is(b.err, errBroken) {
+		t.Errorf("read %q, %v", b.text, b.err)
+	}
+}
+
+func TestRequireBufferedReadsEveryBodyOrRefusesIt(t *testing.T) {
+	const limit = 1000
+	for name, set := range protocols {
+		for size, want := range map[int]int{0: 200, 1: 200, limit: 200, limit + 1: 413, 100_000: 413} {
+			for _, chunked := range []bool{false, true} {
+				got := make(chan body, 1)
+				lock := mustNew(t, locktest.New(), httpmw.Key(template), httpmw.RequireBuffered(), httpmw.MaxBuffered(limit), httpmw.Wait(0))
+				s := serveBoth(t, orders(lock(readBody(got))), set.tls, &lines{})
+				text := strings.Repeat("x", size)
+				var sent io.Reader = strings.NewReader(text)
+				if chunked {
+					sent = io.MultiReader(sent)
+				}
+				resp, err := clientOf(t, s, set.set).Post(s.URL+"/orders/42", "text/plain", sent)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				what := fmt.Sprintf("%s, %d bytes, chunked %v", name, size, chunked)
+				equal(t, what, resp.StatusCode, want)
+				if want == 200 {
+					b := receive(t, got)
+					equal(t, what, b.text, text)
+				}
+			}
+		}
+	}
 }

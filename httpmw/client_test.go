@@ -34,12 +34,15 @@ var clients = []struct {
 // wire is a client that sees the bytes of HTTP/1.1 as they are.
 func wire(t *testing.T, s *httptest.Server, row denialRow) string {
 	t.Helper()
-	var tenants strings.Builder
+	var headers strings.Builder
 	for _, tenant := range row.tenants {
-		fmt.Fprintf(&tenants, "X-Tenant: %s\n", tenant)
+		fmt.Fprintf(&headers, "X-Tenant: %s\n", tenant)
+	}
+	if row.body != "" {
+		fmt.Fprintf(&headers, "Content-Encoding: %s\nContent-Length: %d\n", row.coding, len(row.body))
 	}
 	r := strings.Replace(request, "PUT", row.method, 1)
-	return exchange(t, s, strings.Replace(r, "X-Tenant: acme-secret\n", tenants.String(), 1))
+	return exchange(t, s, strings.Replace(r, "X-Tenant: acme-secret\n", headers.String(), 1)+row.body)
 }
 
 // http2Form returns an answer of HTTP/1.1 as it is in HTTP/2: without a reason
@@ -99,12 +102,13 @@ func netHTTP(set func(*http.Protocols)) func(*testing.T, *httptest.Server, denia
 
 func newRequest(t *testing.T, s *httptest.Server, row denialRow) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(soon(t), row.method, s.URL+"/orders/42", nil)
+	r, err := http.NewRequestWithContext(soon(t), row.method, s.URL+"/orders/42", strings.NewReader(row.body))
 	if err != nil {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Request-ID", "req-1")
 	r.Header["X-Tenant"] = row.tenants
+	r.Header.Set("Content-Encoding", row.coding)
 	return r
 }
 
@@ -132,6 +136,9 @@ func curl(protocol string) func(*testing.T, *httptest.Server, denialRow) string 
 			args = append(args, "--head")
 		} else {
 			args = append(args, "--request", row.method)
+		}
+		if row.body != "" {
+			args = append(args, "--data-binary", row.body, "-H", "Content-Encoding: "+row.coding)
 		}
 		var out bytes.Buffer
 		cmd := exec.CommandContext(soon(t), "curl", append(args, s.URL+"/orders/42")...)

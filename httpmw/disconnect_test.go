@@ -41,14 +41,20 @@ func TestAClientThatDisconnectsLeavesTheLine(t *testing.T) {
 		"with a small body": "POST /orders/42 HTTP/1.1\nHost: h\nContent-Length: 10\n\n0123456789",
 		"with 64 KiB":       "POST /orders/42 HTTP/1.1\nHost: h\nContent-Length: 65536\n\n" + strings.Repeat("x", 64<<10),
 		"HTTP/1.0":          "POST /orders/42 HTTP/1.0\nContent-Length: 4\n\nbody",
+		"chunked":           "POST /orders/42 HTTP/1.1\nHost: h\nTransfer-Encoding: chunked\n\n4\nbody\n0\n\n",
 		"Expect":            "POST /orders/42 HTTP/1.1\nHost: h\nExpect: 100-continue\nContent-Length: 4\n\nbody",
 	} {
 		t.Run(name, func(t *testing.T) {
 			fake := locktest.New()
 			fake.Hold(key42)
 			denials := make(chan core.Reason, 1)
-			lock := mustNew(t, fake, httpmw.Key(template), httpmw.Wait(2*patience),
-				httpmw.OnDeny(func(_ http.ResponseWriter, _ *http.Request, d *core.Denial) { denials <- d.Reason }))
+			opts := []httpmw.Option{
+				httpmw.Wait(2 * patience), httpmw.OnDeny(func(_ http.ResponseWriter, _ *http.Request, d *core.Denial) { denials <- d.Reason }),
+			}
+			if name == "chunked" {
+				opts = append(opts, httpmw.RequireBuffered())
+			}
+			lock := mustNew(t, fake, httpmw.Key(template), opts...)
 			s := serve(t, orders(lock(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 				t.Error("the handler ran for a client that is gone")
 			}))))

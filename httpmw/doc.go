@@ -14,17 +14,96 @@
 // Wrap the handlers of routes, inside the mux: path values and the route's
 // pattern exist only there. The order of middlewares, from the outside, is
 // recovery, telemetry, request ID ([RequestID]), authentication, lock,
-// transaction. What is wrapped is locked, whatever its method; a pattern
-// without a method also takes CORS preflights, which lack most keys and are
-// then refused with 400 (or let through by [OnMissing]([Skip])).
+// transaction. What is wrapped is locked, whatever its method. Who wraps a whole
+// mux chooses with [Only] and [Except] what is locked; the rest is left alone:
+//
+//	httpmw.Only(httpmw.UnsafeMethods)
+//	httpmw.Except(httpmw.PathPrefix("/healthz"))
 //
 // # Keys
 //
 // [Key] compiles a template such as "order:{header.X-Tenant}:{path.id}" at
-// construction; [KeyFunc] is plain Go. The route's pattern is a part of the key,
-// so two routes never meet on one lock by accident; [Name] puts several under
-// one name and [Unscoped] leaves it out. Values are compared byte by byte: "A1"
-// and "a1" are two keys.
+// construction; [KeyFunc] is plain Go. These are the placeholders of a template:
+//
+//	{path.id}          the wildcard {id} or {id...} of the route's pattern,
+//	                   decoded (http.Request.PathValue)
+//	{header.X-Tenant}  the header; its name in any case
+//	{query.id}         the query parameter; its name as it is
+//	{cookie.session}   the cookie; its name as it is, its value without quotes
+//	{form.id}          the field of a form, in the query or in the urlencoded
+//	                   body of a POST, PUT or PATCH (http.Request.Form)
+//	{json./items/0/id} the value in a JSON body that the pointer leads to
+//	                   (RFC 6901): a string, an integer, true or false
+//	{context.tenant}   what an outer middleware has put into the request's
+//	                   context; needs [ContextValue]
+//	{request.host}     the host that the request is for, in lower case, without
+//	                   port
+//	{request.method}   the method
+//	{request.route}    the pattern of the route (http.Request.Pattern)
+//
+// Around them stands literal text, in which {{ and }} are braces. What is wrong
+// with a template is an error of [New] that holds a *keys.SyntaxError with the
+// place. A key is made once for each request, before it gets in line.
+//
+// The route's pattern, which mostly names a method, is a part of each key, so two
+// routes never meet on one lock by accident; [Name] puts several under one name
+// and [Unscoped] leaves it out. Different parts never make the same key, whatever
+// clients send (see package keys). They are compared byte by byte: "A1" and "a1"
+// are two keys.
+//
+// A part that is not there, or is empty, is missing, and [OnMissing] says what
+// becomes of the request: [Reject] (the default), [Skip], [Fallback] or
+// [FallbackFunc]. A part that two readers could read differently is refused with
+// 400, since a client could else lock one thing and have the handler change
+// another: a header, parameter, cookie, field or JSON member that is there twice,
+// and a query, form or document that is malformed.
+//
+// # Keys in the body
+//
+// A form or a JSON document is read up to [MaxBuffered] (64 KiB); a longer one is
+// refused with 413, and one with a Content-Encoding with 415. The handler reads
+// the same bytes again, and the same error if the body broke off.
+//
+// {form.id} looks where [http.Request.ParseForm] looks, so that it is what
+// [http.Request.FormValue] finds, and refuses a field that is both in the query and
+// in the body. Another body of a POST, PUT or PATCH than
+// application/x-www-form-urlencoded is refused with 415, multipart/form-data
+// included: it is made for what does not fit into memory. A form that an outer
+// middleware has parsed already, of either type, is used as it is.
+//
+// {json.…} does not ask for a Content-Type, as most handlers do not. "1" and 1 are
+// the same key, as are "true" and true: handlers that take either would take them
+// for the same thing, and a lock too many is harmless. null and "" are missing, as
+// is a pointer that leads nowhere. Refused with 400 are:
+//
+//   - objects and arrays
+//   - numbers with a fraction or an exponent, and -0: to some, 1.0 is 1
+//   - two members of one name on the way to the value, as the first or the last
+//     may count, and a member whose name differs in case only: to encoding/json it
+//     is the same
+//   - anything but one valid JSON value in UTF-8, nested up to 10,000 deep
+//
+// # CORS preflights
+//
+// A browser sends an OPTIONS request before a request that another site makes,
+// with the path and the query, but without the headers, cookies and body from
+// which a key may be made. Under a pattern without a method it is wrapped, and
+// refused with 400, so that the browser never sends the request itself. Either
+//
+//   - answer preflights outside the lock: most CORS middlewares do, if they stand
+//     around it; else a pattern with a method ("PUT /orders/{id}") leaves
+//     OPTIONS to a handler of its own, or
+//   - do not lock them: [Except]([Preflight]), or [Only]([UnsafeMethods]).
+//
+// OnMissing(Skip) and Fallback let them through as well, but also every other
+// request that lacks its key.
+//
+// # Terms
+//
+// [Wait], [MaxWaiters], [TTL] and [MaxHold] are the same for all requests of a
+// route. [WaitFunc], [MaxWaitersFunc], [TTLFunc] and [MaxHoldFunc] make them
+// functions of the request: a batch client may wait longer than a browser. A
+// result that is out of range denies the request with 500 and LOCK_INTERNAL.
 //
 // # Denials
 //
@@ -37,6 +116,8 @@
 //	LOCK_HELD, LOCK_WAIT_TIMEOUT          409, Retry-After
 //	LOCK_QUEUE_FULL                       429, Retry-After
 //	LOCK_KEY_MISSING, LOCK_KEY_INVALID    400
+//	LOCK_BODY_TOO_LARGE                   413
+//	LOCK_BODY_UNSUPPORTED                 415
 //	LOCK_BACKEND_UNAVAILABLE              503, Retry-After
 //	LOCK_SHUTTING_DOWN                    503, Connection: close
 //	LOCK_DEADLINE_EXCEEDED                504: the request's own deadline
@@ -50,10 +131,11 @@
 //
 // net/http sees that an HTTP/1 client has gone away only when the request's
 // body has been read. So on a route that waits, a body whose length is known and
-// at most 64 KiB is read before the request gets in line, and the handler reads
-// the same bytes again. A request with a longer body, or one of unknown length
-// (chunked), keeps its place in line after its client has gone, until its wait
-// is over. HTTP/2 has no such gap.
+// at most [MaxBuffered] (64 KiB) is read before the request gets in line, and the
+// handler reads the same bytes again. A request with a longer body, or one of
+// unknown length (chunked), keeps its place in line after its client has gone,
+// until its wait is over, unless its key is in the body. [RequireBuffered] reads
+// the chunked ones, too, and refuses the longer ones. HTTP/2 has no such gap.
 //
 // The time in line does not count towards the server's WriteTimeout: see [Wait].
 //

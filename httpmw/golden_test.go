@@ -1,6 +1,7 @@
 package httpmw_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -33,9 +34,14 @@ type denialRow struct {
 	handler func(*locktest.Fake, http.ResponseWriter, *http.Request) // must not run if nil
 	method  string                                                   // PUT if empty
 	tenants []string                                                 // acme-secret if nil
+	key     string                                                   // rowTemplate if empty
+	body    string
+	coding  string // of the body
 }
 
-// rowKey is the key of the rows' requests.
+// rowTemplate makes rowKey of the rows' requests.
+const rowTemplate = "order:{header.X-Tenant}:{path.id}"
+
 const rowKey = "/orders/{id}%:order:acme-secret:42"
 
 func heldRow(f *locktest.Fake) core.Locker {
@@ -86,6 +92,8 @@ func denialRows(t *testing.T) []denialRow {
 		},
 		{name: "key_missing", tenants: []string{}},
 		{name: "key_invalid", tenants: []string{"acme-secret", "other"}},
+		{name: "body_too_large", body: "secret", opts: with(httpmw.RequireBuffered(), httpmw.MaxBuffered(5))},
+		{name: "body_unsupported", body: "secret", coding: "gzip", key: "{json./secret}"},
 		{name: "backend_unavailable", locker: failingRow(&core.AcquireError{
 			Err: core.ErrBackend, Cause: errors.New("secret-host:6379 refused"), Info: core.Info{RetryAfter: time.Second},
 		})},
@@ -116,7 +124,7 @@ func denialRows(t *testing.T) []denialRow {
 			name: "self_deadlock",
 			handler: func(f *locktest.Fake, w http.ResponseWriter, r *http.Request) {
 				// A second lock with the same key, as when a route is wrapped twice.
-				again := mustNew(t, f, httpmw.Key("order:{header.X-Tenant}:{path.id}"))
+				again := mustNew(t, f, httpmw.Key(rowTemplate))
 				again(http.HandlerFunc(ok)).ServeHTTP(w, r)
 			},
 		},
@@ -132,7 +140,7 @@ func (row denialRow) serve(t *testing.T, tls bool) *httptest.Server {
 	if row.locker != nil {
 		locker = row.locker(fake)
 	}
-	lock := mustNew(t, locker, httpmw.Key("order:{header.X-Tenant}:{path.id}"), row.opts...)
+	lock := mustNew(t, locker, httpmw.Key(cmp.Or(row.key, rowTemplate)), row.opts...)
 	handler := http.Handler(orders(lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if row.handler == nil {
 			t.Error("the handler of a denied request ran")

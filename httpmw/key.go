@@ -1,6 +1,7 @@
 package httpmw
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -19,17 +20,30 @@ type KeySource interface {
 type keyMaker interface {
 	// key returns the key of r. An error matches core.ErrKeyMissing if a part
 	// is not there; any other says that a part cannot be used.
-	key(r *http.Request, s scope) (string, error)
+	key(r *http.Request, t keyTerms) (string, error)
+	// readsBody tells whether a key needs the body.
+	readsBody() bool
 	// String is the key's description for people: no data of a request.
 	String() string
 }
 
-// scope is what the key is about: the name or the route's pattern.
-type scope struct {
-	text string
-	// off means that Unscoped was given; a scope without text alone may also
+// keyTerms are what a request's key is made with, beside the request.
+type keyTerms struct {
+	// scope is the route's name or pattern. A scope without text alone may also
 	// be a router that sets no pattern.
-	off bool
+	scope    string
+	unscoped bool
+	// fallback is the text for a part that is missing, or nil.
+	fallback func(*http.Request) string
+	// body is nil unless readsBody.
+	body *bodyHead
+}
+
+func (t keyTerms) scoped() string {
+	if t.unscoped {
+		return ""
+	}
+	return t.scope
 }
 
 // KeyFunc takes the key from a function, which is called once for each request,
@@ -71,17 +85,25 @@ type funcKey struct {
 
 var _ keyMaker = (*funcKey)(nil)
 
-func (k *funcKey) key(r *http.Request, s scope) (string, error) {
+func (k *funcKey) key(r *http.Request, t keyTerms) (string, error) {
 	key, err := k.fn(r)
+	if err == nil && key == "" {
+		err = fmt.Errorf("%w: KeyFunc returned no key", core.ErrKeyMissing)
+	}
+	if t.fallback != nil && errors.Is(err, core.ErrKeyMissing) {
+		if key = t.fallback(r); key != "" {
+			err = nil
+		}
+	}
 	switch {
 	case err != nil:
 		return "", err
-	case key == "":
-		return "", fmt.Errorf("%w: KeyFunc returned no key", core.ErrKeyMissing)
-	case s.off:
+	case t.unscoped:
 		return key, nil
 	}
-	return k.scoped.Key(s.text, key), nil
+	return k.scoped.Key(t.scope, key), nil
 }
+
+func (k *funcKey) readsBody() bool { return false }
 
 func (k *funcKey) String() string { return "KeyFunc" }

@@ -80,7 +80,6 @@ func TestTemplatesThatNoRequestCanFillInAreRefusedAtConstruction(t *testing.T) {
 		"all orders":          0,
 		"order:{path.id":      6,
 		"order:{id}":          6,
-		"o:{cookie.session}":  2,
 		"{path.a}{body.id}":   8,
 		"{path.rest...}":      0,
 		"{path.$}":            0,

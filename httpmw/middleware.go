@@ -53,47 +53,69 @@ type locked struct {
 
 var _ http.Handler = (*locked)(nil)
 
-// ServeHTTP runs the handler with the lock of r's key, without one if the key is
-// skipped, or answers why not.
+// ServeHTTP runs the handler with the lock of r's key, without one if r or its key
+// is skipped, or answers why not.
 func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !l.locks(r) {
+		l.next.ServeHTTP(w, r)
+		return
+	}
 	ctx, id := withRequestID(r.Context())
 	name := l.name
 	if name == "" {
 		name = r.Pattern
 	}
-	key, err := l.key.key(r, scope{text: name, off: l.unscoped})
+	var head *bodyHead
+	if l.key.readsBody() || l.requireBuffered {
+		head = &bodyHead{request: r, limit: l.maxBuffered}
+	}
+	key, err := l.key.key(r, keyTerms{scope: name, unscoped: l.unscoped, fallback: l.fallback, body: head})
+	if err == nil && l.requireBuffered {
+		err = head.tooLarge()
+	}
 	if err != nil {
-		if l.missing == Skip && errors.Is(err, core.ErrKeyMissing) {
-			// Under an outer lock, that one is not the lock of this key.
-			serveCopy(core.NewContext(ctx, nil), l.next, w, r, nil)
-			return
-		}
-		d := keyDenial(err)
-		if l.shadow {
-			d.Shadow = true
-			l.tellShadow(shadowed(ctx, r), d)
-			serveCopy(core.NewContext(ctx, nil), l.next, w, r, nil)
-			return
-		}
-		response := track(w, r, l.onHijack)
-		response.watch = l.startWatch()
-		l.deny(response, copyRequest(ctx, r, nil), d)
+		l.serveKeyless(ctx, w, r, head.again(), err)
 		return
 	}
 	terms := append(make([]core.AcquireOption, 0, 2), core.WithMeta(core.Meta{RequestID: id}))
 	if l.name == "" && r.Pattern != "" {
 		terms = append(terms, core.Name(r.Pattern))
 	}
-	l.serve(ctx, w, r, key, terms)
+	l.serve(ctx, w, r, head, key, terms)
 }
 
-func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, key string, terms []core.AcquireOption) {
-	var body io.ReadCloser // nil: r's own
-	var deadline writeDeadline
-	if l.wait > 0 && !l.shadow {
-		body = readAhead(r)
-		deadline = beginWait(w, r, l.wait)
+// serveKeyless answers a request whose key could not be made, or serves it
+// without a lock.
+func (l *locked) serveKeyless(ctx context.Context, w http.ResponseWriter, r *http.Request, body io.ReadCloser, err error) {
+	skipped := l.skipMissing && errors.Is(err, core.ErrKeyMissing)
+	if !skipped {
+		d := keyDenial(r.Context(), err)
+		if !l.shadow {
+			response := track(w, r, l.onHijack)
+			response.watch = l.startWatch()
+			l.deny(response, copyRequest(ctx, r, body), d)
+			return
+		}
+		d.Shadow = true
+		l.tellShadow(shadowed(ctx, r), d)
 	}
+	// Under an outer lock, that one is not the lock of this key.
+	serveCopy(core.NewContext(ctx, nil), l.next, w, r, body)
+}
+
+func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, head *bodyHead, key string, terms []core.AcquireOption) {
+	terms, wait := l.terms(r, terms)
+	var deadline writeDeadline
+	if wait > 0 && !l.shadow {
+		if watchable(r, l.maxBuffered) {
+			if head == nil {
+				head = &bodyHead{request: r, limit: l.maxBuffered}
+			}
+			head.read()
+		}
+		deadline = beginWait(w, r, wait)
+	}
+	body := head.again() // nil: r's own
 	response := track(w, r, l.onHijack)
 	response.watch = l.startWatch()
 	if l.shadow {
@@ -144,9 +166,15 @@ func (l *locked) deny(w *response, r *http.Request, d *core.Denial) {
 
 // keyDenial is the denial for a key that could not be made. Whatever a KeyFunc
 // fails with, the request is at fault: the same function made other keys.
-func keyDenial(err error) *core.Denial {
+func keyDenial(ctx context.Context, err error) *core.Denial {
 	if errors.Is(err, core.ErrKeyMissing) {
 		return &core.Denial{Reason: core.ReasonKeyMissing, Cause: err}
+	}
+	if b, is := errors.AsType[*bodyError](err); is {
+		return &core.Denial{Reason: b.reason, Cause: err}
+	}
+	if _, is := errors.AsType[*readError](err); is && ctx.Err() != nil {
+		return &core.Denial{Reason: core.Denied(ctx.Err()).Reason, Cause: err}
 	}
 	if !errors.Is(err, core.ErrKey) {
 		err = fmt.Errorf("%w: %w", core.ErrKey, err)

@@ -27,9 +27,9 @@ type options struct {
 	key      keyMaker
 	guard    []core.GuardOption
 	wait     time.Duration
+	of       perRequest
 	name     string
 	unscoped bool
-	missing  MissingPolicy
 	onLoss   LossPolicy
 	onHijack HijackPolicy
 	preset   preset
@@ -37,11 +37,17 @@ type options struct {
 	onDeny   func(http.ResponseWriter, *http.Request, *core.Denial)
 	errs     []error
 
-	serverTiming bool
+	only, except []func(*http.Request) bool
+	skipMissing  bool
+	fallback     func(*http.Request) string
+
+	maxBuffered     int
+	requireBuffered bool
+	serverTiming    bool
 }
 
 func newOptions(opts []Option) options {
-	o := options{wait: DefaultWait, guard: []core.GuardOption{
+	o := options{wait: DefaultWait, maxBuffered: DefaultMaxBuffered, guard: []core.GuardOption{
 		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
 	}}
 	for _, opt := range opts {
@@ -56,8 +62,15 @@ func (o *options) bad(format string, args ...any) {
 	o.errs = append(o.errs, fmt.Errorf("%w: httpmw: "+format, append([]any{core.ErrOption}, args...)...))
 }
 
-func guardOption(opt core.GuardOption) Option {
-	return option(func(o *options) { o.guard = append(o.guard, opt) })
+func guardOption(opt core.GuardOption) Option { return fixed(opt, func(*perRequest) {}) }
+
+// fixed is a guard's option, of which there is no longer a function of the
+// request.
+func fixed(opt core.GuardOption, forget func(*perRequest)) Option {
+	return option(func(o *options) {
+		forget(&o.of)
+		o.guard = append(o.guard, opt)
+	})
 }
 
 // Wait sets the longest time in line, at most [core.MaxWait]; the default is
@@ -71,23 +84,29 @@ func guardOption(opt core.GuardOption) Option {
 // ResponseWriter whose SetWriteDeadline an [http.ResponseController] can reach.
 func Wait(d time.Duration) Option {
 	return option(func(o *options) {
-		o.wait = d
+		o.wait, o.of.wait = d, nil
 		o.guard = append(o.guard, core.Wait(d))
 	})
 }
 
 // MaxWaiters caps the requests that wait for one key in this process; the
 // default is [DefaultMaxWaiters]. One more is denied at once, with 429.
-func MaxWaiters(n int) Option { return guardOption(core.MaxWaiters(n)) }
+func MaxWaiters(n int) Option {
+	return fixed(core.MaxWaiters(n), func(of *perRequest) { of.maxWaiters = nil })
+}
 
 // TTL sets the lease's time to live: see [core.TTL]. The default is the
 // Locker's.
-func TTL(d time.Duration) Option { return guardOption(core.TTL(d)) }
+func TTL(d time.Duration) Option {
+	return fixed(core.TTL(d), func(of *perRequest) { of.ttl = nil })
+}
 
 // MaxHold bounds how long one request keeps the lock; the default is
 // [DefaultMaxHold], and 0 is no bound. When it is over, the handler's context
 // is cancelled with cause [core.ErrMaxHold].
-func MaxHold(d time.Duration) Option { return guardOption(core.MaxHold(d)) }
+func MaxHold(d time.Duration) Option {
+	return fixed(core.MaxHold(d), func(of *perRequest) { of.maxHold = nil })
+}
 
 // Name names what is locked, in telemetry and, in place of the route's pattern,
 // in the key: routes with one name and one key lock each other out. Without it

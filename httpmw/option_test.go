@@ -22,6 +22,7 @@ func TestTheResponseWaitsForTheReleaseOnlyWhereItShould(t *testing.T) {
 		"a route without":       {[]httpmw.Option{httpmw.Wait(0)}, true},
 		"told to":               {[]httpmw.Option{httpmw.AwaitRelease(true)}, true},
 		"without, told not to":  {[]httpmw.Option{httpmw.Wait(0), httpmw.AwaitRelease(false)}, false},
+		"a request without":     {[]httpmw.Option{httpmw.WaitFunc(func(*http.Request) time.Duration { return 0 })}, true},
 		"the last option rules": {[]httpmw.Option{httpmw.Wait(0), httpmw.Wait(time.Second)}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,15 +96,17 @@ func TestTheTermsOfARoute(t *testing.T) {
 }
 
 func TestNewListsEverythingThatIsWrong(t *testing.T) {
-	middleware, err := httpmw.New(nil, httpmw.Key("{cookie.id}{header.Host}"),
+	middleware, err := httpmw.New(nil, httpmw.Key("{cookies.id}{header.Host}"),
 		httpmw.TTL(-1), httpmw.Wait(-1), httpmw.MaxWaiters(-1), httpmw.MaxHold(-1),
-		httpmw.Name(""), httpmw.OnMissing(9), httpmw.OnLossAfterWrite(9), httpmw.OnDeny(nil), httpmw.OnBackendError(9))
+		httpmw.Name(""), httpmw.OnMissing(nil), httpmw.OnLossAfterWrite(9), httpmw.OnDeny(nil), httpmw.OnBackendError(9),
+		httpmw.OnMissing(httpmw.Fallback("")), httpmw.OnMissing(httpmw.FallbackFunc(nil)), httpmw.Only(nil), httpmw.Except(nil),
+		httpmw.MaxBuffered(0), httpmw.WaitFunc(nil), httpmw.MaxWaitersFunc(nil), httpmw.TTLFunc(nil), httpmw.MaxHoldFunc(nil))
 	if middleware != nil {
 		t.Error("a middleware beside an error")
 	}
-	// Locker, two placeholders, and nine options.
-	if n := leaves(err); n != 12 {
-		t.Errorf("%d faults, want 12:\n%v", n, err)
+	// Locker, two placeholders, and eighteen options.
+	if n := leaves(err); n != 21 {
+		t.Errorf("%d faults, want 21:\n%v", n, err)
 	}
 	if se, is := errors.AsType[*keys.SyntaxError](err); !is || se.Offset != 0 || !errors.Is(err, core.ErrOption) {
 		t.Errorf("the error does not match what it should: %v", err)

@@ -63,6 +63,18 @@ func problemOf(reason core.Reason) problem {
 			title:  "Lock key invalid",
 			detail: "A part of the request's lock key is malformed or ambiguous.",
 		}
+	case ReasonBodyTooLarge:
+		return problem{
+			status: http.StatusRequestEntityTooLarge, slug: "lock-body-too-large",
+			title:  "Body too large",
+			detail: "The request's body is longer than what is read before its lock is taken.",
+		}
+	case ReasonBodyUnsupported:
+		return problem{
+			status: http.StatusUnsupportedMediaType, slug: "lock-body-unsupported",
+			title:  "Body not supported",
+			detail: "The lock key cannot be read from a body of this type or encoding.",
+		}
 	case core.ReasonBackend:
 		return problem{
 			status: http.StatusServiceUnavailable, slug: "lock-backend-unavailable", retry: true,

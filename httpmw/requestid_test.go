@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -96,4 +97,33 @@ func TestGeneratedRequestIDsDiffer(t *testing.T) {
 		seen[w.Header().Get("X-Request-ID")] = true
 	}
 	equal(t, "different IDs", len(seen), 100)
+}
+
+// What comes with a request never gets into the answer or the context unless it
+// is fit for a header, a URL and a log line.
+func FuzzInboundRequestIDs(f *testing.F) {
+	for _, id := range []string{
+		"", "7f3a", "a b", "a\r\nSet-Cookie: x=1", "a\n", "é", "\xff", "a\x00", "\u2028", strings.Repeat("a", idgen.MaxRequestIDLen),
+		strings.Repeat("a", idgen.MaxRequestIDLen+1), "a%0d%0a", "../..", "<script>",
+	} {
+		f.Add(id, true)
+		f.Add(id, false)
+	}
+	f.Fuzz(func(t *testing.T, inbound string, trusted bool) {
+		var opts []httpmw.RequestIDOption
+		if trusted {
+			opts = append(opts, httpmw.TrustRequestID())
+		}
+		var id string
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header["X-Request-Id"] = []string{inbound}
+		w := httptest.NewRecorder()
+		httpmw.RequestID(opts...)(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			id, _ = idgen.FromContext(r.Context())
+		})).ServeHTTP(w, r)
+		if fit := regexp.MustCompile(`\A[A-Za-z0-9._~-]{1,128}\z`).MatchString; !fit(id) || (id == inbound) != (trusted && fit(inbound)) {
+			t.Fatalf("inbound %q, trusted %v: ID %q", inbound, trusted, id)
+		}
+		equal(t, "answered IDs", strings.Join(w.Result().Header.Values(httpmw.RequestIDHeader), ","), id)
+	})
 }

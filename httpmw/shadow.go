@@ -22,8 +22,9 @@ import (
 //
 // What OnDeny writes is dropped: the handler answers. OnDeny's request has no
 // body, and its context does not end the request's own. A lost lock is told when
-// the handler has returned, and cancels nothing. Bodies are not read ahead, write
-// deadlines are not moved, and [RefuseHijack] refuses nothing.
+// the handler has returned, and cancels nothing. Bodies are not read ahead, unless
+// for the key or by [RequireBuffered], write deadlines are not moved, and
+// [RefuseHijack] refuses nothing.
 func Shadow() Option { return option(func(o *options) { o.shadow = true }) }
 
 // shadowedKey finds the request in the context of a guard's run in shadow.

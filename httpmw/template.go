@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/textproto"
-	"net/url"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -13,140 +11,112 @@ import (
 )
 
 // Key takes the key from a template (see package keys) with at least one
-// placeholder out of these:
+// placeholder, such as "order:{header.X-Tenant}:{path.id}". The package's
+// documentation has the table of placeholders. Anything else is an error of
+// [New], never of a request.
 //
-//	{path.id}          the path wildcard {id} of the route (http.Request.PathValue)
-//	{header.X-Tenant}  the header; its name in any case
-//	{query.id}         the query parameter
+// A part that is not there or is empty is missing: see [OnMissing]. What two
+// readers of the same request could read differently is refused with 400 and
+// LOCK_KEY_INVALID: a header, parameter, cookie or JSON member that is there more
+// than once, and a query, form or JSON document that cannot be parsed. This code,
+// a proxy before it and the handler behind it might else each go by another one.
 //
-// Anything else is an error of [New], never of a request.
-//
-// A part that is not there or is empty is missing: see [OnMissing]. A header or
-// parameter that is there more than once is refused with 400 and
-// LOCK_KEY_INVALID, since this code, a proxy before it and the handler behind it
-// might each read another one; so is, if a placeholder names a parameter, a
-// query that cannot be parsed.
-func Key(template string) KeySource { return templateSource(template) }
+// Parts in the body are read last, if no other part is missing.
+func Key(template string, opts ...KeyOption) KeySource { return templateSource{template, opts} }
 
-type templateSource string
+// KeyOption configures [Key].
+type KeyOption interface{ applyKey(*contextValues) }
 
-var _ KeySource = templateSource("")
+type templateSource struct {
+	text string
+	opts []KeyOption
+}
 
-// The sources of placeholders.
-const (
-	sourcePath   = "path"
-	sourceHeader = "header"
-	sourceQuery  = "query"
-)
+var _ KeySource = templateSource{}
 
-func (text templateSource) compile() (keyMaker, error) {
-	template, err := keys.Parse(string(text))
-	if err != nil {
-		return nil, fmt.Errorf("%w: httpmw: %w", core.ErrOption, err)
+func (s templateSource) compile() (keyMaker, error) {
+	var values contextValues
+	for _, opt := range s.opts {
+		if opt != nil {
+			opt.applyKey(&values)
+		}
 	}
-	refs := template.Refs()
-	var errs []error
+	errs := values.errs
+	template, err := keys.Parse(s.text)
+	if err != nil {
+		return nil, errors.Join(append(errs, fmt.Errorf("%w: httpmw: %w", core.ErrOption, err))...)
+	}
 	bad := func(offset int, reason string) {
 		errs = append(errs, fmt.Errorf("%w: httpmw: %w", core.ErrOption,
-			&keys.SyntaxError{Template: string(text), Offset: offset, Reason: reason}))
+			&keys.SyntaxError{Template: s.text, Offset: offset, Reason: reason}))
 	}
+	refs := template.Refs()
 	if len(refs) == 0 {
 		bad(0, "no placeholder: all requests would share one lock")
 	}
-	for i := range refs {
-		if reason := check(&refs[i]); reason != "" {
-			bad(refs[i].Offset, reason)
+	k := &templateKey{template: template, parts: make([]part, len(refs))}
+	for i, ref := range refs {
+		p, offset, reason := newPart(ref, &values)
+		if reason != "" {
+			bad(ref.Offset+offset, reason)
 		}
+		k.parts[i] = p
+		k.body = k.body || p.inBody()
 	}
+	errs = append(errs, values.unused()...)
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return &templateKey{template: template, refs: refs}, nil
-}
-
-// check says what is wrong with a placeholder, "" if nothing. It brings a
-// header's name into the form in which net/http stores it.
-func check(ref *keys.Ref) string {
-	switch ref.Source {
-	case sourcePath:
-		if strings.HasSuffix(ref.Name, "...") || ref.Name == "$" {
-			return "not the name of a path wildcard: that of {rest...} is rest, and {$} has none"
-		}
-	case sourceHeader:
-		if strings.ContainsFunc(ref.Name, notInToken) {
-			return "not a header name"
-		}
-		ref.Name = textproto.CanonicalMIMEHeaderKey(ref.Name)
-		if ref.Name == "Host" {
-			return "net/http keeps the Host header out of Request.Header: use KeyFunc and Request.Host"
-		}
-	case sourceQuery:
-	default:
-		return fmt.Sprintf("unknown source %q: there are path, header and query", ref.Source)
-	}
-	return ""
-}
-
-// notInToken tells whether a header name cannot hold c (RFC 9110, section
-// 5.6.2). A placeholder with such a name would be missing in every request.
-func notInToken(c rune) bool {
-	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
-		!strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	return k, nil
 }
 
 type templateKey struct {
 	template *keys.Template
-	refs     []keys.Ref
+	parts    []part
+	body     bool // some part is in the body
 }
 
 var _ keyMaker = (*templateKey)(nil)
 
-func (k *templateKey) key(r *http.Request, s scope) (string, error) {
+func (k *templateKey) key(r *http.Request, t keyTerms) (string, error) {
 	var stack [8]string
-	values := stack[:0]
-	var query url.Values
-	for _, ref := range k.refs {
-		var value string
-		var err error
-		switch ref.Source {
-		case sourcePath:
-			value = r.PathValue(ref.Name)
-		case sourceHeader:
-			value, err = only(r.Header[ref.Name])
-		case sourceQuery:
-			if query == nil {
-				if query, err = url.ParseQuery(r.URL.RawQuery); err != nil {
-					break
-				}
+	values := stack[:min(len(k.parts), len(stack))]
+	if len(k.parts) > len(stack) {
+		values = make([]string, len(k.parts))
+	}
+	in := reading{request: r, body: t.body}
+	for _, inBody := range [...]bool{false, true} {
+		if inBody && !k.body {
+			break
+		}
+		for i := range k.parts {
+			p := &k.parts[i]
+			if p.inBody() != inBody {
+				continue
 			}
-			value, err = only(query[ref.Name])
+			value, err := in.value(p)
+			if err != nil {
+				return "", fmt.Errorf("%v: %w", p.Ref, err)
+			}
+			if value == "" && t.fallback != nil {
+				value = t.fallback(r)
+			}
+			if value == "" {
+				return "", fmt.Errorf("%w: %v", core.ErrKeyMissing, p.Ref)
+			}
+			values[i] = value
 		}
-		if err != nil {
-			return "", fmt.Errorf("%v: %w", ref, err)
-		}
-		if value == "" {
-			return "", fmt.Errorf("%w: %v", core.ErrKeyMissing, ref)
-		}
-		values = append(values, value)
 	}
-	text := s.text
-	if s.off {
-		text = ""
-	}
-	return k.template.Key(text, values...), nil
+	return k.template.Key(t.scoped(), values...), nil
 }
+
+func (k *templateKey) readsBody() bool { return k.body }
 
 func (k *templateKey) String() string { return k.template.String() }
 
-var errRepeated = errors.New("httpmw: more than one value")
-
-// only returns the value that is there once, or "".
-func only(values []string) (string, error) {
-	switch len(values) {
-	case 0:
-		return "", nil
-	case 1:
-		return values[0], nil
-	}
-	return "", errRepeated
+// notInToken tells whether the name of a header or cookie cannot hold c (RFC 9110,
+// section 5.6.2). A placeholder with such a name would be missing in every request.
+func notInToken(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') &&
+		!strings.ContainsRune("!#$%&'*+-.^_`|~", c)
 }
