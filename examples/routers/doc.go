@@ -2,10 +2,9 @@
 //
 // chi needs nothing of this package: its middlewares are those of net/http, and
 // it gives requests the pattern and the path values that a lock's key is made
-// of. For the other two, [EchoRoute] and [GinRoute] do that; then echo's own
-// adapter takes a lock, gin's own takes handlers that are locked, and [Gin] is
-// for handlers of gin. They are short, and meant to be copied.
+// of. For echo, [EchoRoute] does that, and echo's own adapter takes the lock. gin
+// is in a module of its own, examples/gin, for what it takes to compile.
 //
-// Telemetry keeps its http.route, under each of them, whether it stands outside
-// the lock or inside: the tests of this package say where.
+// Telemetry sees the same of a request with a lock and without, whether it stands
+// around the lock or around the router: the tests of this package tell what.
 package routers

@@ -6,7 +6,6 @@ import (
 	"net/http/httptest"
 	"time"
 
-	"github.com/gin-gonic/gin"
 	"github.com/go-chi/chi/v5"
 	"github.com/labstack/echo/v4"
 
@@ -60,32 +59,5 @@ func ExampleEchoRoute() {
 	}, echo.WrapMiddleware(lock))
 
 	put(e)
-	// Output: 200 changed order 42 under PUT /orders/%3Aid%:order:42
-}
-
-func ExampleGin() {
-	gin.SetMode(gin.ReleaseMode)
-	lock := newLock()
-	router := gin.New()
-	router.PUT("/orders/:id", routers.Gin(lock), func(c *gin.Context) {
-		c.String(http.StatusOK, changed(c.Request, c.Param("id")))
-	})
-
-	put(router)
-	// Output: 200 changed order 42 under PUT /orders/%3Aid%:order:42
-}
-
-// A handler of net/http behind gin's own adapter.
-func ExampleGinRoute() {
-	gin.SetMode(gin.ReleaseMode)
-	lock := newLock()
-	putOrder := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, changed(r, r.PathValue("id")))
-	})
-	router := gin.New()
-	router.Use(routers.GinRoute)
-	router.PUT("/orders/:id", gin.WrapH(lock(putOrder)))
-
-	put(router)
 	// Output: 200 changed order 42 under PUT /orders/%3Aid%:order:42
 }

@@ -1,4 +1,4 @@
-package routers
+package ginlock
 
 import (
 	"bufio"
@@ -9,11 +9,11 @@ import (
 	"github.com/gin-gonic/gin"
 )
 
-// GinRoute gives the request what net/http's own mux would give it: the route's
+// Route gives the request what net/http's own mux would give it: the route's
 // pattern, with gin's names, and the path values. It is for [gin.Engine.Use];
 // gin has found the route before its middlewares run. After it, a net/http
 // handler that is locked needs gin's own adapter only: gin.WrapH(lock(h)).
-func GinRoute(c *gin.Context) {
+func Route(c *gin.Context) {
 	if path := c.FullPath(); path != "" {
 		c.Request.Pattern = c.Request.Method + " " + path
 	}
@@ -22,11 +22,11 @@ func GinRoute(c *gin.Context) {
 	}
 }
 
-// Gin is a lock for gin's own handlers, those that come after it in a route. It
-// includes [GinRoute].
-func Gin(lock func(http.Handler) http.Handler) gin.HandlerFunc {
+// Middleware is a lock for gin's own handlers, those that come after it in a
+// route. It includes [Route].
+func Middleware(lock func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		GinRoute(c)
+		Route(c)
 		outer, ran := c.Writer, false
 		lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ran = true
