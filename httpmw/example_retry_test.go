@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"time"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
@@ -21,15 +22,16 @@ func ExampleRetryHeld() {
 	defer shop.Close()
 	release := locker.Hold("POST /orders/{id}/payment%:order:42", core.TTL(core.MinTTL)) // another replica is at it
 
-	retrying, err := httpmw.Transport(http.DefaultTransport, httpmw.RetryHeld(3),
-		httpmw.OnRetry(func(r *http.Request, retry httpmw.Retry) {
-			fmt.Println("attempt", retry.Attempt, "was denied:", retry.Reason)
-			release()
-		}))
+	logRetry := func(_ *http.Request, denied httpmw.Retry) {
+		fmt.Println("attempt", denied.Attempt, "was denied:", denied.Reason)
+		release() // and now it is done
+	}
+
+	transport, err := httpmw.Transport(http.DefaultTransport, httpmw.RetryHeld(3), httpmw.OnRetry(logRetry))
 	if err != nil {
 		panic(err)
 	}
-	client := &http.Client{Transport: retrying}
+	client := &http.Client{Transport: transport, Timeout: 10 * time.Second}
 	resp, err := client.Post(shop.URL+"/orders/42/payment", "text/plain", strings.NewReader("10 euros"))
 	if err != nil {
 		fmt.Println(err)

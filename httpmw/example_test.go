@@ -79,7 +79,6 @@ func ExampleNew_denied() {
 	r.Header.Set("X-Request-ID", "7f3a")
 	traced.ServeHTTP(w, r)
 
-	// Retry-After is 3 or 4: half of the clients wait a second longer.
 	fmt.Println(w.Code, w.Header().Get("Content-Type"))
 	fmt.Println(w.Body)
 	// Output:
