@@ -103,6 +103,12 @@ fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s
 		done; \
 	done
 
+# No part of make test: gin takes as long to compile as all other dependencies of
+# the examples together, most of it for MessagePack, which this leaves out.
+.PHONY: gin
+gin: ## Test the lock under gin
+	cd examples/ginlock && GOWORK=off go vet -tags nomsgpack ./... && GOWORK=off go test -vet=off -tags nomsgpack ./...
+
 .PHONY: generate
 generate: protoc ## Make generated code anew
 	$(call in-modules,$(ALL),go generate ./...)

@@ -5,24 +5,23 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// What the README shows is code that compiles: every Go block stands, line by
-// line, in a file of this repository.
-func TestEveryGoBlockOfTheReadmeIsCompiledCode(t *testing.T) {
-	root := ".."
-	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(readme), -1)
-	if len(blocks) < 3 {
-		t.Fatalf("%d Go blocks in the README; it should show more", len(blocks))
+// What the README shows is code that compiles: every Go block, and every call of
+// one of these packages between backticks, stands in a file of this repository as
+// it is.
+func TestEveryPieceOfGoInTheReadmeIsCompiledCode(t *testing.T) {
+	readme := read(t, "README.md")
+	blocks := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(readme, -1)
+	calls := regexp.MustCompile("`((?:httpmw|grpcmw|lockotel|idgen|echo|ginlock|router)\\.[^`]*\\([^`]*)`").FindAllStringSubmatch(readme, -1)
+	if len(blocks) < 3 || len(calls) < 3 {
+		t.Fatalf("%d Go blocks and %d calls in the README; it should show more", len(blocks), len(calls))
 	}
 	sources := map[string]string{}
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" {
 			return err
 		}
@@ -33,24 +32,47 @@ func TestEveryGoBlockOfTheReadmeIsCompiledCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, b := range blocks {
+	for _, piece := range slices.Concat(blocks, calls) {
 		found := false
 		for _, text := range sources {
-			found = found || strings.Contains(text, b[1])
+			found = found || strings.Contains(text, piece[1])
 		}
 		if !found {
-			t.Errorf("no source file has this block of the README:\n%s", b[1])
+			t.Errorf("no source file has this piece of the README:\n%s", piece[1])
 		}
 	}
 }
 
-// Links to files must lead somewhere.
-func TestEveryRelativeLinkOfTheReadmeExists(t *testing.T) {
-	readme, err := os.ReadFile("../README.md")
+// An example that the README names is in the file that it links to, and is one
+// that go test runs.
+func TestEveryExampleThatTheReadmeNamesIsRun(t *testing.T) {
+	links := regexp.MustCompile("\\[`(Example\\w*)`\\]\\(([^)]+)\\)").FindAllStringSubmatch(read(t, "README.md"), -1)
+	if len(links) < 3 {
+		t.Fatalf("%d examples in the README; it should name more", len(links))
+	}
+	for _, l := range links {
+		_, body, found := strings.Cut(read(t, l[2]), "func "+l[1]+"() {\n")
+		body, _, _ = strings.Cut(body, "\n}\n")
+		if !found || !strings.Contains(body, "// Output:") {
+			t.Errorf("%s in %s is not there, or has no output and is not run", l[1], l[2])
+		}
+	}
+}
+
+const root = ".."
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, path))
 	if err != nil {
 		t.Fatal(err)
 	}
-	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(string(readme), -1)
+	return string(text)
+}
+
+// Links to files must lead somewhere.
+func TestEveryRelativeLinkOfTheReadmeExists(t *testing.T) {
+	links := regexp.MustCompile(`\]\(([^)#]+)\)`).FindAllStringSubmatch(read(t, "README.md"), -1)
 	if len(links) == 0 {
 		t.Fatal("no links")
 	}
@@ -58,7 +80,7 @@ func TestEveryRelativeLinkOfTheReadmeExists(t *testing.T) {
 		if strings.Contains(l[1], "://") {
 			continue
 		}
-		if _, err := os.Stat(filepath.Join("..", l[1])); err != nil {
+		if _, err := os.Stat(filepath.Join(root, l[1])); err != nil {
 			t.Errorf("broken link: %v", err)
 		}
 	}

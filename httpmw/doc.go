@@ -148,4 +148,9 @@
 // client before the handler returns, and so before the release. A handler that
 // hijacks its connection holds the lock until it returns, not until the
 // connection ends.
+//
+// # Clients
+//
+// [Transport] is for programs that send requests to such routes: it carries the
+// request's ID and, with [RetryHeld], repeats what was denied and has not run.
 package httpmw

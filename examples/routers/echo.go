@@ -1,0 +1,25 @@
+package routers
+
+import "github.com/labstack/echo/v4"
+
+// EchoRoute gives the request what net/http's own mux would give it: the route's
+// pattern, with echo's names, and the path values. It is for [echo.Echo.Use];
+// echo has found the route before these middlewares run. After it, a lock needs
+// echo's own adapter only: echo.WrapMiddleware(lock).
+//
+// A handler whose context has ended should return nil. If its lock was lost, the
+// request is answered already, and what echo would write for an error is one
+// answer too many: net/http drops it, and logs that.
+func EchoRoute(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		if path := c.Path(); path != "" {
+			r.Pattern = r.Method + " " + path
+		}
+		values := c.ParamValues()
+		for i, name := range c.ParamNames() {
+			r.SetPathValue(name, values[i])
+		}
+		return next(c)
+	}
+}

@@ -1,0 +1,113 @@
+package httpmw_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/httpmw"
+	"github.com/latchkey-go/latchkey/idgen"
+)
+
+func mustTransport(t testing.TB, base http.RoundTripper, opts ...httpmw.TransportOption) http.RoundTripper {
+	t.Helper()
+	tr, err := httpmw.Transport(base, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr
+}
+
+// outbound is a client's request for order 42, in the test's context.
+func outbound(t *testing.T, url string, body io.Reader) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/orders/42", body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestTransportListsEveryOptionThatIsOutOfRange(t *testing.T) {
+	tr, err := httpmw.Transport(nil, httpmw.RetryHeld(-1), httpmw.RetryHeld(1001), nil,
+		httpmw.MaxRetryWait(time.Millisecond-1), httpmw.MaxRetryWait(24*time.Hour+1), httpmw.OnRetry(nil))
+	if tr != nil || !errors.Is(err, core.ErrOption) {
+		t.Fatalf("Transport = %v, %v", tr, err)
+	}
+	for _, want := range []string{
+		"RetryHeld(-1)", "RetryHeld(1001)", "MaxRetryWait(999.999µs)", "MaxRetryWait(24h0m0.000000001s)", "OnRetry's function is nil",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+}
+
+func TestARequestCarriesTheIDOfItsContext(t *testing.T) {
+	// A server that trusts its callers adopts it and answers it.
+	s := serve(t, httpmw.RequestID(httpmw.TrustRequestID())(http.HandlerFunc(ok)))
+	tr := mustTransport(t, s.Client().Transport)
+	for name, row := range map[string]struct {
+		context string
+		header  []string
+		want    string // "" for one that is generated
+	}{
+		"none":                                {},
+		"in the context":                      {context: "ours", want: "ours"},
+		"in the context, not valid":           {context: "a\r\nb"},
+		"in the header":                       {header: []string{"mine"}, want: "mine"},
+		"in the header, not valid":            {header: []string{"a b"}},
+		"in the header, two":                  {header: []string{"a", "b"}},
+		"in both, as a proxy's request":       {context: "ours", header: []string{"theirs"}, want: "ours"},
+		"in both, that of the context is bad": {context: "a b", header: []string{"mine"}, want: "mine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := outbound(t, s.URL, nil)
+			r.Header = nil // which a client's request may have
+			if row.context != "" {
+				r = r.WithContext(idgen.NewContext(r.Context(), row.context))
+			}
+			if row.header != nil {
+				r.Header = http.Header{"X-Request-Id": row.header}
+			}
+			before := r.Clone(r.Context())
+			resp, err := tr.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			id := resp.Header.Get("X-Request-ID")
+			if row.want != "" {
+				equal(t, "request ID", id, row.want)
+			} else if !idgen.ValidRequestID(id) {
+				t.Errorf("request ID %q is not valid", id)
+			}
+			equal(t, "ID of the response's request", resp.Request.Header.Get("X-Request-ID"), id)
+			if !reflect.DeepEqual(r.Header, before.Header) {
+				t.Errorf("the caller's request was changed: %v, before %v", r.Header, before.Header)
+			}
+		})
+	}
+}
+
+func TestAClientClosesTheIdleConnectionsOfTheBase(t *testing.T) {
+	base := &idle{RoundTripper: http.DefaultTransport}
+	client := &http.Client{Transport: mustTransport(t, base)}
+	client.CloseIdleConnections()
+	equal(t, "calls", base.closed, 1)
+	// A base that has none is no trouble.
+	client.Transport = mustTransport(t, &scripted{})
+	client.CloseIdleConnections()
+}
+
+type idle struct {
+	http.RoundTripper
+	closed int
+}
+
+func (i *idle) CloseIdleConnections() { i.closed++ }
