@@ -93,9 +93,10 @@ func NewGuard(l Locker, opts ...GuardOption) (*Guard, error) {
 // The lock is released when fn returns, panics or calls [runtime.Goexit], even
 // if ctx has ended; a panic goes on to the caller.
 func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) error, opts ...AcquireOption) error {
-	if len(opts) == 0 {
+	switch {
+	case len(opts) == 0:
 		opts = g.options.settings
-	} else {
+	case len(g.options.settings) > 0:
 		opts = slices.Concat(g.options.settings, opts)
 	}
 	if g.options.shadow {
@@ -141,13 +142,28 @@ func stale(err error) error {
 func (g *Guard) release(ctx context.Context, lock Lock, opts []AcquireOption) {
 	// Its answer changes nothing for the caller: a lost lease was noticed
 	// above, and an unanswered release goes on in the background.
-	if !g.awaits(opts) {
+	if !g.awaits(lock, opts) {
 		_ = lock.Release(ended)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, releaseAwait)
+	_ = releaseWithin(ctx, lock, releaseAwait)
+}
+
+// ownLock is a lock of this package.
+type ownLock interface {
+	// brief tells whether it was asked for with Wait(0), if that is known.
+	brief() (is, known bool)
+	// releaseWithin is Release with a context that ends within d.
+	releaseWithin(ctx context.Context, d time.Duration) error
+}
+
+func releaseWithin(ctx context.Context, lock Lock, d time.Duration) error {
+	if own, ok := lock.(ownLock); ok {
+		return own.releaseWithin(ctx, d)
+	}
+	ctx, cancel := context.WithTimeout(ctx, d)
 	defer cancel()
-	_ = lock.Release(ctx)
+	return lock.Release(ctx)
 }
 
 // ended is a context that has ended: Release sends, and does not wait.
@@ -157,17 +173,19 @@ var ended = func() context.Context {
 	return ctx
 }()
 
-func (g *Guard) awaits(opts []AcquireOption) bool {
+func (g *Guard) awaits(lock Lock, opts []AcquireOption) bool {
 	if g.options.shadow {
 		return false
 	}
 	if g.options.awaitRelease != nil {
 		return *g.options.awaitRelease
 	}
-	inForce := Settings{Wait: -1} // of another's Locker the default is not known
-	if l, ok := g.locker.(interface{ defaults() Settings }); ok {
-		inForce = l.defaults()
+	if own, ok := lock.(ownLock); ok {
+		if brief, known := own.brief(); known {
+			return brief
+		}
 	}
+	inForce := Settings{Wait: -1} // of another's Locker the default is not known
 	for _, o := range opts {
 		if o != nil {
 			o.applyAcquire(&inForce)

@@ -60,7 +60,7 @@ func (l *RedisLocker) ends(e *entry, now time.Time) bool {
 func (l *RedisLocker) give(e *entry, r *request, handoff Handoff, from *Holder, now time.Time) {
 	k := &lock{
 		locker: l, entry: e, key: r.key, token: e.tokens.take(), info: r.info,
-		meta: l.shared(&r.settings.Meta, e.meta), since: now,
+		meta: l.shared(&r.settings.Meta, e.meta), since: now, asked: r.settings.Wait,
 	}
 	k.info.Handoff, k.info.Predecessor = handoff, from
 	k.info.Waited, k.info.LeaseTTL = now.Sub(r.start), e.ttl

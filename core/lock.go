@@ -15,6 +15,7 @@ type lock struct {
 	info   Info
 	meta   *Meta
 	since  time.Time
+	asked  time.Duration   // the longest wait that its request agreed to
 	parent context.Context // of its context; set before the lock is handed out
 
 	// Guarded by RedisLocker.mu.

@@ -83,7 +83,8 @@ func appendMeta(b []byte, m Meta, since time.Time) []byte {
 	add("service", cutName(m.Service))
 	add("host", cutName(m.Host))
 	if m.PID != 0 {
-		add("pid", strconv.Itoa(m.PID))
+		var digits [20]byte
+		add("pid", string(strconv.AppendInt(digits[:0], int64(m.PID), 10)))
 	}
 	if len(m.RequestID) <= maxMetaRequestID {
 		add("request", m.RequestID)
@@ -91,7 +92,8 @@ func appendMeta(b []byte, m Meta, since time.Time) []byte {
 	if len(m.TraceParent) <= maxMetaTrace {
 		add("trace", m.TraceParent)
 	}
-	add("since", strconv.FormatInt(since.UnixMilli(), 10))
+	var digits [20]byte // of any int64
+	add("since", string(strconv.AppendInt(digits[:0], since.UnixMilli(), 10)))
 	return b
 }
 

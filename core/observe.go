@@ -124,11 +124,27 @@ func (l *observedLock) stopped(cause error) {
 }
 
 func (l *observedLock) Release(ctx context.Context) error {
+	return l.released(func() error { return l.Lock.Release(ctx) })
+}
+
+func (l *observedLock) brief() (is, known bool) {
+	if own, ok := l.Lock.(ownLock); ok {
+		return own.brief()
+	}
+	return false, false
+}
+
+func (l *observedLock) releaseWithin(ctx context.Context, d time.Duration) error {
+	return l.released(func() error { return releaseWithin(ctx, l.Lock, d) })
+}
+
+// released tells the observer how the hold ended, by what release does.
+func (l *observedLock) released(release func() error) error {
 	if l.stop != nil {
 		l.stop()
 	}
 	held, lapsed := time.Since(l.since), l.Lock.Remaining() <= 0
-	err := l.Lock.Release(ctx)
+	err := release()
 	// Not errors.Is: the first call's error has ctx's cause in it, which may be
 	// the release of another lock.
 	if err == ErrReleased {

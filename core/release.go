@@ -15,12 +15,12 @@ type answer struct {
 	timer *time.Timer
 }
 
-func (l *RedisLocker) newAnswer() *answer {
+func (l *RedisLocker) newAnswer(patience time.Duration) *answer {
 	if a, _ := l.answers.Get().(*answer); a != nil {
-		a.timer.Reset(backendTimeout)
+		a.timer.Reset(patience)
 		return a
 	}
-	return &answer{make(chan error, 1), time.NewTimer(backendTimeout)}
+	return &answer{make(chan error, 1), time.NewTimer(patience)}
 }
 
 // keepAnswer keeps a for another release. Nothing will come over it.
@@ -31,12 +31,16 @@ func (l *RedisLocker) keepAnswer(a *answer) {
 
 // Release passes the lock on to the next in line, or sends it back and waits for
 // the answer.
-func (k *lock) Release(ctx context.Context) error {
+func (k *lock) Release(ctx context.Context) error { return k.releaseWithin(ctx, backendTimeout) }
+
+func (k *lock) brief() (is, known bool) { return k.asked == 0, true }
+
+func (k *lock) releaseWithin(ctx context.Context, d time.Duration) error {
 	l := k.locker
 	if ctx.Err() != nil {
 		return l.releaseUnheard(ctx, k)
 	}
-	a := l.newAnswer()
+	a := l.newAnswer(d)
 	sent, lone, err := l.release(k, a.err, patient(ctx))
 	if err != nil || !sent {
 		l.keepAnswer(a)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 
 	"github.com/latchkey-go/latchkey/core"
 )
@@ -49,6 +50,22 @@ type locked struct {
 	options
 	guard *core.Guard
 	next  http.Handler
+	named atomic.Pointer[patternName] // the last; mostly there is one
+}
+
+// patternName is the option that names a lock for a route's pattern.
+type patternName struct {
+	pattern string
+	option  core.AcquireOption
+}
+
+func (l *locked) nameOf(pattern string) core.AcquireOption {
+	n := l.named.Load()
+	if n == nil || n.pattern != pattern {
+		n = &patternName{pattern, core.Name(pattern)}
+		l.named.Store(n)
+	}
+	return n.option
 }
 
 var _ http.Handler = (*locked)(nil)
@@ -79,7 +96,7 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	terms := append(make([]core.AcquireOption, 0, 2), core.WithMeta(core.Meta{RequestID: id}))
 	if l.name == "" && r.Pattern != "" {
-		terms = append(terms, core.Name(r.Pattern))
+		terms = append(terms, l.nameOf(r.Pattern))
 	}
 	l.serve(ctx, w, r, head, key, terms)
 }

@@ -14,14 +14,30 @@ type requestIDKey struct{}
 // NewContext returns a context that carries the request's ID. It stores what it
 // is given: an ID from outside goes through [ValidRequestID] before.
 func NewContext(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+	return &requestContext{ctx, id}
+}
+
+// requestContext is a context.WithValue that needs one allocation, not two.
+type requestContext struct {
+	context.Context
+	id string
+}
+
+func (c *requestContext) Value(key any) any {
+	if _, ok := key.(requestIDKey); ok {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
 // FromContext returns the ID of the request that ctx belongs to, and false if
 // there is none.
 func FromContext(ctx context.Context) (string, bool) {
-	id, ok := ctx.Value(requestIDKey{}).(string)
-	return id, ok
+	c, ok := ctx.Value(requestIDKey{}).(*requestContext)
+	if !ok {
+		return "", false
+	}
+	return c.id, true
 }
 
 // NewRequestID returns a new request ID: the text of a version 7 UUID. It needs

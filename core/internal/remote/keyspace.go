@@ -48,7 +48,9 @@ func newKeyspace(prefix string, cluster bool) *Keyspace {
 func (k *Keyspace) Names(key string) Names {
 	n := bucket(key)
 	b := &k.bases[n]
-	return Names{lease: b.lease + key, queue: b.queue + key, fence: b.fence, bucket: n}
+	both := b.lease + key + b.queue + key // one allocation
+	lease := len(b.lease) + len(key)
+	return Names{lease: both[:lease], queue: both[lease:], fence: b.fence, bucket: n}
 }
 
 // bucket is FNV-1a, 32 bits, folded.

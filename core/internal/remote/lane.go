@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -53,8 +54,12 @@ type lane struct {
 	pending [][]task // in groups, each of which is one trip
 	spare   [][]task // empty groups, to be used again
 	under   []*trip  // under way, the oldest first
+	ended   []*trip  // to be used again
 	kick    *time.Timer
 	kicking bool // kick is set
+	// The one that is under way, and what ends it.
+	lone      *Lone
+	loneTimer *time.Timer
 	// Of the last trip: how many operations it had, and, if it was answered, how
 	// long it took.
 	size   int
@@ -143,9 +148,7 @@ func (l *lane) most() int {
 
 // depart starts a trip. The caller holds mu.
 func (l *lane) depart() {
-	t := &trip{}
-	l.under = append(l.under, t)
-	go l.travel(t)
+	go l.travel(l.newTrip())
 }
 
 // slow counts the trips that have been under way for too long. The caller holds
@@ -212,8 +215,7 @@ func (l *lane) travel(t *trip) {
 			return
 		}
 		tasks := l.pending[0]
-		l.pending[0] = nil
-		l.pending = l.pending[1:]
+		l.pending = slices.Delete(l.pending, 0, 1) // few, and the array is used again
 		t.sent = time.Now()
 		l.size = len(tasks)
 		l.mu.Unlock()
@@ -226,11 +228,26 @@ func (l *lane) travel(t *trip) {
 	}
 }
 
-// end takes t off those under way. The caller holds mu.
+// newTrip puts a trip under way. The caller holds mu.
+func (l *lane) newTrip() *trip {
+	t := &trip{}
+	if n := len(l.ended); n > 0 {
+		t, l.ended = l.ended[n-1], l.ended[:n-1]
+	}
+	l.under = append(l.under, t)
+	return t
+}
+
+// end takes t, which nobody uses after that, off those under way. The caller holds
+// mu.
 func (l *lane) end(t *trip) {
 	for i, u := range l.under {
 		if u == t {
-			l.under = append(l.under[:i], l.under[i+1:]...)
+			l.under = slices.Delete(l.under, i, i+1)
+			if len(l.ended) < l.trips {
+				t.sent = time.Time{}
+				l.ended = append(l.ended, t)
+			}
 			return
 		}
 	}
@@ -282,7 +299,7 @@ func (l *lane) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
-	for _, t := range []*time.Timer{l.kick, l.health.probe} {
+	for _, t := range []*time.Timer{l.kick, l.health.probe, l.loneTimer} {
 		if t != nil {
 			t.Stop()
 		}

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -34,6 +35,7 @@ type Lone struct {
 	lane *lane
 	trip *trip
 	task [1]task
+	call loneCall
 }
 
 // begin returns a trip for k that the caller makes, nil if it has to travel in
@@ -48,8 +50,15 @@ func (l *lane) begin(k task) *Lone {
 	if !l.heeds || !alone || !fast {
 		return nil
 	}
-	lone := &Lone{l, &trip{sent: time.Now()}, [1]task{k}}
-	l.under = append(l.under, lone.trip)
+	now := time.Now()
+	lone := &Lone{lane: l, trip: l.newTrip(), task: [1]task{k}, call: loneCall{Context: l.room.ctx, deadline: now.Add(loneTimeout)}}
+	lone.trip.sent = now
+	l.lone = lone
+	if l.loneTimer == nil {
+		l.loneTimer = time.AfterFunc(loneTimeout, l.loneIsLate)
+	} else {
+		l.loneTimer.Reset(loneTimeout)
+	}
 	return lone
 }
 
@@ -58,13 +67,14 @@ func (l *lane) begin(k task) *Lone {
 // it is done twice.
 func (o *Lone) Travel() {
 	l, k := o.lane, &o.task[0]
-	ctx, cancel := context.WithTimeout(l.room.ctx, loneTimeout)
-	defer cancel()
 	sent := o.trip.sent
-	err := l.send(ctx, l.rdb, o.task[:])
+	err := l.send(&o.call, l.rdb, o.task[:])
+	o.call.end(context.Canceled)
 	answered := k.err == nil || refused(k.err) && !passes(k.err) && !redirects(k.err)
 
 	l.mu.Lock()
+	l.lone = nil
+	l.loneTimer.Stop()
 	o.trip.sent = time.Time{}
 	if answered {
 		l.heard(sent, err)
@@ -89,4 +99,62 @@ func (o *Lone) Travel() {
 		return
 	}
 	l.end(o.trip)
+}
+
+// loneIsLate ends the call of a lone trip whose time is up. The timer may be that of
+// one before.
+func (l *lane) loneIsLate() {
+	l.mu.Lock()
+	o := l.lone
+	l.mu.Unlock()
+	if o != nil && !time.Now().Before(o.call.deadline) {
+		o.call.end(context.DeadlineExceeded)
+	}
+}
+
+// loneCall is the context of a lone trip's call. As there is one such trip at a time,
+// they share a timer; context.WithTimeout takes five allocations, which is more
+// than the rest of a lone trip.
+//
+// It does not end with the room, only soon after.
+type loneCall struct {
+	context.Context // the room's, for its values
+	deadline        time.Time
+
+	mu   sync.Mutex
+	done chan struct{} // nil until asked for
+	err  error
+}
+
+func (c *loneCall) Deadline() (time.Time, bool) { return c.deadline, true }
+
+func (c *loneCall) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done == nil {
+		c.done = make(chan struct{})
+		if c.err != nil {
+			close(c.done)
+		}
+	}
+	return c.done
+}
+
+func (c *loneCall) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// end ends it with err, unless it has ended before.
+func (c *loneCall) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	if c.done != nil {
+		close(c.done)
+	}
 }

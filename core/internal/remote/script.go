@@ -102,7 +102,9 @@ func (s script) whole(ctx context.Context, call once) once {
 	return once{redis.NewCmd(ctx, args...)}
 }
 
-func unknownScript(err error) bool { return redis.HasErrorPrefix(err, "NOSCRIPT") }
+func unknownScript(err error) bool {
+	return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") // which allocates, whatever it is asked
+}
 
 // group is the tasks of one call: some of those of a trip, or all.
 type group struct {
