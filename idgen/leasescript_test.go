@@ -180,6 +180,18 @@ func TestTheClockIsSetBackByLessThanTheSkewAndLeasesStay(t *testing.T) {
 	l.want("cid", -1, 0, leaseNone, 2, ttl)
 }
 
+// Skew has this from here: the second master knows nothing of ann.
+func TestTwoMastersForNoLongerThanTheSkewGrantNoTimeTwice(t *testing.T) {
+	cutOff, promoted := newLeases(t), newLeases(t)
+	cutOff.want("ann", -1, 0, leaseTaken, 0, window+skew)
+	promoted.want("ben", -1, 0, leaseTaken, 0, window+skew)
+	cutOff.pass(skew)
+	cutOff.want("ann", 0, 0, leaseExtended, 0, window)
+	if ceiling := cutOff.now + window; ceiling > promoted.bases["ben"] {
+		t.Errorf("ann may make IDs up to %d, ben from %d", ceiling, promoted.bases["ben"])
+	}
+}
+
 func TestAGeneratorsOwnFloorIsHeldAlsoAfterRedisHasForgottenIt(t *testing.T) {
 	l := newLeases(t)
 	l.want("ann", -1, 0, leaseTaken, 0, window+skew)
