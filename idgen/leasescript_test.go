@@ -99,6 +99,7 @@ func TestTheLowestFreeWorkerIsTaken(t *testing.T) {
 	}
 	l.want("eve", -1, 0, leaseNone, 4, ttl)
 	l.pass(100)
+	l.want("dan", 3, 0, leaseExtended, 3, window+skew-100)
 	l.want("eve", -1, 0, leaseNone, 4, ttl-100)
 	l.giveBack("cid")
 	l.giveBack("ben")
@@ -139,6 +140,15 @@ func TestALeaseThatWasTakenByACallWhoseReplyIsLostIsNotExtended(t *testing.T) {
 	l.want("ann", 0, 0, leaseTaken, 0, window+skew)
 	l.pass(1)
 	l.want("ann", 0, 0, leaseExtended, 0, window+skew-1)
+}
+
+// Both have the same base: the first did not hear of the loss.
+func TestALeaseOfAnotherIsNotExtended(t *testing.T) {
+	l := newLeases(t)
+	l.want("ann", -1, 0, leaseTaken, 0, window+skew)
+	l.m.FlushAll()
+	l.want("ben", -1, 0, leaseTaken, 0, window+skew)
+	l.want("ann", 0, 0, leaseTaken, 1, window+skew)
 }
 
 func TestANewHolderStartsAboveTheCeilingOfTheLast(t *testing.T) {

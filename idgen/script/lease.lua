@@ -3,7 +3,7 @@
 -- KEYS[1]  a hash: the field layout, and for each worker that was ever used
 --          <worker> -> "<ceiling> <expiry> <base> <owner>"; times are
 --          milliseconds since 1970, by the clock of Redis; a returned worker has
---          no owner
+--          the expiry 0
 -- ARGV     1 layout  2 owner  3 the worker to extend, or ""  4 the base it was
 --          taken with  5 how many workers there are  6 window  7 TTL  8 skew
 --          9 floor; times in milliseconds
@@ -68,7 +68,7 @@ local best, base, ends
 local taken = 0
 for worker = 0, workers - 1 do
   local ceiling, expiry, _, holder = parse(worker, used[tostring(worker)])
-  if holder == '' or holder == owner or expiry <= now or expiry > now + ttl + skew then
+  if holder == owner or expiry <= now or expiry > now + ttl + skew then
     ceiling = math.max(ceiling, least)
     if not best or ceiling < base then best, base = worker, ceiling end
   else
