@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -68,6 +69,46 @@ func TestALostReplyAfterAPauseBringsNobodyElsesTimes(t *testing.T) {
 			if seen[id] {
 				t.Fatalf("%d came twice", id)
 			}
+		}
+	})
+}
+
+// delayed does what it is told at once, and hands out replies later, also to who
+// has given up.
+type delayed struct{ *hanging }
+
+func (d delayed) EvalSha(ctx context.Context, sha1 string, keys []string, args ...any) *redis.Cmd {
+	cmd := d.SnowflakeRedis.EvalSha(context.WithoutCancel(ctx), sha1, keys, args...)
+	d.hang()
+	defer d.goOn()
+	return cmd
+}
+
+func TestAClosedSnowflakeMakesNoIDOfWhatItHasOrIsGrantedThen(t *testing.T) {
+	bubble(t, func(t *testing.T, r *bubbleRedis) {
+		s := newSnowflake(t, r)
+		mustID(t, s)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Next(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("with IDs at hand: %v, want ErrClosed", err)
+		}
+
+		d := delayed{newHanging(r)}
+		s = newSnowflake(t, d)
+		time.Sleep(DefaultSkew / 2)
+		d.hang()
+		time.Sleep(DefaultSkew) // the grant is on its way
+		closed := make(chan error)
+		go func() { closed <- s.Close() }()
+		synctest.Wait()
+		d.goOn()
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Next(t.Context()); !errors.Is(err, ErrClosed) {
+			t.Errorf("with a grant under way: %v, want ErrClosed", err)
 		}
 	})
 }
