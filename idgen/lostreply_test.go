@@ -97,7 +97,7 @@ func TestAClosedSnowflakeMakesNoIDOfWhatItHasOrIsGrantedThen(t *testing.T) {
 
 		d := delayed{newHanging(r)}
 		s = newSnowflake(t, d)
-		time.Sleep(DefaultSkew / 2)
+		time.Sleep(DefaultSkew + beyond/2)
 		d.hang()
 		time.Sleep(DefaultSkew) // the grant is on its way
 		closed := make(chan error)

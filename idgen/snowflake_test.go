@@ -1,6 +1,7 @@
 package idgen
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -23,7 +24,9 @@ func newSnowflake(t testing.TB, rdb SnowflakeRedis, opts ...SnowflakeOption) *Sn
 
 func mustID(t testing.TB, s *Snowflake) ID {
 	t.Helper()
-	id, err := s.Next(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	id, err := s.Next(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

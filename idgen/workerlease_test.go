@@ -156,6 +156,25 @@ func TestWhoWaitsForANewNumberIsToldThatTheOldIsLost(t *testing.T) {
 			t.Errorf("got %v, want ErrLeaseLost, ErrWindowExhausted and DeadlineExceeded", err)
 		}
 		mustID(t, s)
+
+		h := newHanging(r)
+		late := newSnowflake(t, h, KeyPrefix("few"), WorkerBits(1))
+		mustID(t, late)
+		h.hang()
+		time.Sleep(4 * DefaultWindow)
+		for range 2 {
+			mustID(t, newSnowflake(t, r, KeyPrefix("few"), WorkerBits(1)))
+		}
+		h.goOn()
+		var err error
+		for range 5 { // attempts, the first of which was under way for too long
+			if _, err = late.Next(t.Context()); errors.Is(err, ErrNoWorker) {
+				break
+			}
+		}
+		if !errors.Is(err, ErrNoWorker) || !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("got %v, want ErrNoWorker and ErrLeaseLost", err)
+		}
 	})
 }
 
