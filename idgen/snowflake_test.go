@@ -60,6 +60,17 @@ func TestTheFirstIDComesAfterTheSkewAndCarriesATimeThatNobodyWasGranted(t *testi
 	})
 }
 
+func TestANumberIsKeptWhileASkewThatIsLongerThanItsLeasePasses(t *testing.T) {
+	bubble(t, func(t *testing.T, r *bubbleRedis) {
+		s := newSnowflake(t, r, Window(time.Second), Skew(10*time.Second))
+		start := time.Now()
+		mustID(t, s)
+		if waited := time.Since(start); waited > 10*time.Second+10*time.Millisecond {
+			t.Errorf("waited %v for the first ID, want the skew, 10s", waited)
+		}
+	})
+}
+
 func TestOptionsOfASnowflakeAreCheckedTogether(t *testing.T) {
 	_, err := NewSnowflake(nil, "a{b}", KeyPrefix(""), Epoch(testEpoch.Add(time.Microsecond)),
 		Window(time.Millisecond), Skew(-1), WorkerBits(13), Clock(nil), nil)
