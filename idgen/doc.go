@@ -6,8 +6,8 @@
 //	UUIDv7         uuid.UUID  46 ms · 18 frac · 56 rand rising per generator  nothing              a VM copied while it runs (*)
 //	UUIDv4         uuid.UUID  122 random                none                  nothing              a VM copied while it runs (*)
 //	NewRequestID   string     as UUIDv7                 by time, about 4 ns   nothing              a VM copied while it runs (*)
-//	Snowflake      ID         41 ms · 10 worker · 12    rising per generator, Redis, a trip each   two masters at once for longer than a
-//	                          sequence                  roughly by time       second in the        lease; a VM copied while it runs;
+//	Snowflake      ID         41 ms · 10 worker · 12    rising per generator, Redis, a trip each   two masters at once for longer than the
+//	                          sequence                  roughly by time       second in the        skew; a VM copied while it runs;
 //	                                                    over all              background           see [Snowflake]
 //	Sequence       ID         63 number                 rising per generator  Redis, about one     Redis loses the counter, and a process
 //	                                                                          trip in 10 s         that starts is not told [After]

@@ -9,8 +9,9 @@ var (
 	// ErrBackend: Redis could not be reached, did not answer or answered with
 	// an error.
 	ErrBackend = newError("backend", "idgen: the ID backend is unavailable")
-	// ErrClock: the clock of this machine cannot be right: it is before the
-	// epoch, or more than a day away from the clock of Redis.
+	// ErrClock: a clock cannot be right. That of this machine, or of Redis, is
+	// before the epoch, or they are more than a day apart, or the clock of Redis
+	// was set back by more than a [Snowflake] can wait for.
 	ErrClock = newError("clock", "idgen: the clock is out of range")
 	// ErrTimeExhausted: the time since the epoch no longer fits the ID.
 	ErrTimeExhausted = newError("time_exhausted", "idgen: the time since the epoch does not fit the ID")

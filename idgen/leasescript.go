@@ -46,7 +46,9 @@ const (
 type leaseCall struct {
 	owner  string
 	worker int64 // to extend; negative for none
-	floor  int64 // in milliseconds since 1970
+	// In milliseconds since 1970:
+	base  int64 // what the worker was taken with
+	floor int64
 }
 
 // askLease calls lease.lua. It may be repeated after a lost reply, by the client
@@ -57,7 +59,7 @@ func (s *Snowflake) askLease(ctx context.Context, c leaseCall) (leaseReply, erro
 		worker = fmt.Sprint(c.worker)
 	}
 	o := &s.options
-	values, err := leaseScript.Run(ctx, s.rdb, []string{o.key()}, o.layout(), c.owner, worker, 1<<o.workerBits,
+	values, err := leaseScript.Run(ctx, s.rdb, []string{o.key()}, o.layout(), c.owner, worker, c.base, 1<<o.workerBits,
 		o.window.Milliseconds(), o.ttl().Milliseconds(), o.skew.Milliseconds(), c.floor).Slice()
 	if err != nil {
 		return leaseReply{}, fmt.Errorf("%w: %s: %w", ErrBackend, o.key(), err)

@@ -20,6 +20,7 @@ type leases struct {
 	rdb     redis.UniversalClient
 	options snowflakeOptions
 	now     int64 // milliseconds since 1970
+	bases   map[string]int64
 }
 
 const (
@@ -35,7 +36,7 @@ func newLeases(t *testing.T, opts ...SnowflakeOption) *leases {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &leases{t: t, m: m, rdb: counted.DailyRedis.(redis.UniversalClient), options: o, now: noon.UnixMilli()}
+	return &leases{t: t, m: m, rdb: counted.DailyRedis.(redis.UniversalClient), options: o, now: noon.UnixMilli(), bases: map[string]int64{}}
 }
 
 // pass lets milliseconds go by, or come back.
@@ -57,11 +58,14 @@ func (l *leases) ask(c leaseCall) leaseReply {
 	return r
 }
 
-// want asks for a lease and compares the answer, with times as milliseconds from
-// now.
+// want asks for a lease as one who knows what was answered before, and compares
+// the answer, with times as milliseconds from now.
 func (l *leases) want(owner string, extend int64, floor int64, status string, worker, milli int64) {
 	l.t.Helper()
-	r := l.ask(leaseCall{owner: owner, worker: extend, floor: floor})
+	r := l.ask(leaseCall{owner: owner, worker: extend, base: l.bases[owner], floor: floor})
+	if r.status == leaseTaken {
+		l.bases[owner] = r.time.UnixMilli()
+	}
 	if r.status != status || r.worker != worker || r.time.UnixMilli()-l.now != milli {
 		l.t.Errorf("%s asks to extend %d: %s %d, %+d ms; want %s %d, %+d ms",
 			owner, extend, r.status, r.worker, r.time.UnixMilli()-l.now, status, worker, milli)
@@ -95,6 +99,7 @@ func TestTheLowestFreeWorkerIsTaken(t *testing.T) {
 	}
 	l.want("eve", -1, 0, leaseNone, 4, ttl)
 	l.pass(100)
+	l.want("dan", 3, 0, leaseExtended, 3, window+skew-100)
 	l.want("eve", -1, 0, leaseNone, 4, ttl-100)
 	l.giveBack("cid")
 	l.giveBack("ben")
@@ -115,6 +120,33 @@ func TestALeaseThatIsOverIsNotExtendedByAnybody(t *testing.T) {
 	l.want("ann", 0, 0, leaseTaken, 0, window+skew)
 	l.want("ben", 0, 0, leaseTaken, 1, window+skew)
 	l.pass(ttl)
+	l.want("ben", -1, 0, leaseTaken, 0, window+skew)
+	l.want("ann", 0, 0, leaseTaken, 1, window+skew)
+}
+
+// Else she would go on from her last ID, through the times that were ben's.
+func TestALeaseThatWasTakenByACallWhoseReplyIsLostIsNotExtended(t *testing.T) {
+	l := newLeases(t)
+	l.want("ann", -1, 0, leaseTaken, 0, window+skew)
+	l.pass(ttl)
+	l.want("ben", -1, 0, leaseTaken, 0, window+skew)
+	l.pass(2 * skew)
+	l.want("ben", 0, 0, leaseExtended, 0, window)
+	l.giveBack("ben")
+	if r := l.ask(leaseCall{owner: "ann", worker: 0, base: l.bases["ann"]}); r.status != leaseTaken || r.worker != 0 {
+		t.Fatalf("ann, unheard: %+v", r)
+	}
+	l.pass(1)
+	l.want("ann", 0, 0, leaseTaken, 0, window+skew)
+	l.pass(1)
+	l.want("ann", 0, 0, leaseExtended, 0, window+skew-1)
+}
+
+// Both have the same base: the first did not hear of the loss.
+func TestALeaseOfAnotherIsNotExtended(t *testing.T) {
+	l := newLeases(t)
+	l.want("ann", -1, 0, leaseTaken, 0, window+skew)
+	l.m.FlushAll()
 	l.want("ben", -1, 0, leaseTaken, 0, window+skew)
 	l.want("ann", 0, 0, leaseTaken, 1, window+skew)
 }
@@ -158,6 +190,18 @@ func TestTheClockIsSetBackByLessThanTheSkewAndLeasesStay(t *testing.T) {
 	l.want("cid", -1, 0, leaseNone, 2, ttl)
 }
 
+// Skew has this from here: the second master knows nothing of ann.
+func TestTwoMastersForNoLongerThanTheSkewGrantNoTimeTwice(t *testing.T) {
+	cutOff, promoted := newLeases(t), newLeases(t)
+	cutOff.want("ann", -1, 0, leaseTaken, 0, window+skew)
+	promoted.want("ben", -1, 0, leaseTaken, 0, window+skew)
+	cutOff.pass(skew)
+	cutOff.want("ann", 0, 0, leaseExtended, 0, window)
+	if ceiling := cutOff.now + window; ceiling > promoted.bases["ben"] {
+		t.Errorf("ann may make IDs up to %d, ben from %d", ceiling, promoted.bases["ben"])
+	}
+}
+
 func TestAGeneratorsOwnFloorIsHeldAlsoAfterRedisHasForgottenIt(t *testing.T) {
 	l := newLeases(t)
 	l.want("ann", -1, 0, leaseTaken, 0, window+skew)
@@ -194,7 +238,7 @@ func TestGivingBackTouchesNobodyElse(t *testing.T) {
 	l.giveBack("ann")
 	l.giveBack("nobody")
 	l.want("ben", 1, 0, leaseExtended, 1, window+skew)
-	want := fmt.Sprintf("%d 0 ", l.now+window+skew)
+	want := fmt.Sprintf("%d 0 0 ", l.now+window+skew)
 	if got := l.m.HGet(l.options.key(), "0"); got != want {
 		t.Errorf("what ann has given back is %q, want %q", got, want)
 	}
@@ -238,9 +282,10 @@ func TestLeasesOnARealServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := &Snowflake{options: o, rdb: rdb}
+	var base int64 // of ann's
 	ask := func(owner string, worker int64) (leaseReply, int64) {
 		t.Helper()
-		r, err := s.askLease(t.Context(), leaseCall{owner: owner, worker: worker})
+		r, err := s.askLease(t.Context(), leaseCall{owner: owner, worker: worker, base: base})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,6 +296,8 @@ func TestLeasesOnARealServer(t *testing.T) {
 	}
 	if r, milli := ask("ann", -1); r.status != leaseTaken || r.worker != 0 || milli != window+skew {
 		t.Errorf("ann: %+v, %d ms ahead", r, milli)
+	} else {
+		base = r.time.UnixMilli()
 	}
 	if r, milli := ask("ben", -1); r.status != leaseTaken || r.worker != 1 || milli != window+skew {
 		t.Errorf("ben: %+v, %d ms ahead", r, milli)

@@ -29,12 +29,14 @@ import (
 // unseen. A ceiling above that is granted to it once the skew has passed. That is
 // how long a generator waits for its first ID.
 //
-// Clocks of the processes play no part in this. The clock of Redis does, if it
-// runs back by more than the skew at the same time as data are lost. What else
-// can make an ID come twice: two masters that both accept writes for longer than
-// the lease lasts (three windows; see min-replicas-to-write), two losses of data
-// within that time, and a process that is copied while it runs (a snapshot of a
-// virtual machine that is restored twice): its copies hold the same lease.
+// Clocks of the processes play no part in this. The clock of Redis does, if data
+// are lost while it is, or before it is set, more than the skew behind the latest
+// time that it has shown.
+// What else can make an ID come twice: two masters that both accept writes for
+// longer than the skew (see there), two losses of data within three windows, the
+// second of which brings back what the first had lost, and a process that is
+// copied while it runs (a snapshot of a virtual machine that is restored twice):
+// its copies hold the same lease.
 //
 // # Time and order
 //

@@ -1,6 +1,7 @@
 package idgen
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -23,7 +24,9 @@ func newSnowflake(t testing.TB, rdb SnowflakeRedis, opts ...SnowflakeOption) *Sn
 
 func mustID(t testing.TB, s *Snowflake) ID {
 	t.Helper()
-	id, err := s.Next(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	id, err := s.Next(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,6 +56,17 @@ func TestTheFirstIDComesAfterTheSkewAndCarriesATimeThatNobodyWasGranted(t *testi
 		time.Sleep(time.Minute)
 		if got := mustSplit(t, s); !got.Time.Equal(time.Now()) {
 			t.Errorf("a minute later: %+v, want the time %v", got, time.Now().UTC())
+		}
+	})
+}
+
+func TestANumberIsKeptWhileASkewThatIsLongerThanItsLeasePasses(t *testing.T) {
+	bubble(t, func(t *testing.T, r *bubbleRedis) {
+		s := newSnowflake(t, r, Window(time.Second), Skew(10*time.Second))
+		start := time.Now()
+		mustID(t, s)
+		if waited := time.Since(start); waited > 10*time.Second+10*time.Millisecond {
+			t.Errorf("waited %v for the first ID, want the skew, 10s", waited)
 		}
 	})
 }

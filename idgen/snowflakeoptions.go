@@ -51,6 +51,12 @@ func Window(d time.Duration) SnowflakeOption {
 // server it takes over from, or its own before a restart: whole milliseconds up
 // to [MaxSkew], [DefaultSkew] by default. This is how long a new generator waits
 // before its first ID. Zero is for a Redis that never loses what it has written.
+// Give all processes the same: it is the next holder's wait that protects the last.
+//
+// It is also for how long a master that has been cut off may go on accepting
+// writes when another has taken over: both give the same number to the next who
+// asks, and after the skew both let it make IDs. Redis Cluster stops such a master
+// after cluster-node-timeout, min-replicas-to-write after min-replicas-max-lag.
 func Skew(d time.Duration) SnowflakeOption {
 	return snowflakeOption(func(s *snowflakeOptions) { s.skew = d })
 }

@@ -28,6 +28,7 @@ type workerLease struct {
 
 	// The rest belongs to run.
 	worker  int64    // the number that is ours to extend, or -1
+	base    int64    // and its base, in ms since 1970
 	waiting *tenancy // with that number, until its base is passed
 	lost    error    // the lease before that, if no other is in use yet
 	highest int64    // the highest ceiling or base we know, in ms since 1970
@@ -133,7 +134,7 @@ func (l *workerLease) visit(ctx context.Context) pace {
 	window := l.of.options.window
 	calling, cancel := context.WithTimeout(ctx, l.of.options.ttl())
 	defer cancel()
-	r, err := l.of.askLease(calling, leaseCall{owner: l.owner, worker: l.worker, floor: l.highest})
+	r, err := l.of.askLease(calling, leaseCall{owner: l.owner, worker: l.worker, base: l.base, floor: l.highest})
 	var wait time.Duration
 	if err == nil {
 		wait, err = l.heed(r)
@@ -200,7 +201,7 @@ func (l *workerLease) heed(r leaseReply) (wait time.Duration, err error) {
 	l.highest = max(l.highest, r.time.UnixMilli())
 	word := uint64(min(milli, 1<<timeBits)) << s.sequenceBits
 	if r.status == leaseTaken {
-		l.worker = r.worker
+		l.worker, l.base = r.worker, r.time.UnixMilli()
 		l.waiting = newTenancy(uint64(r.worker), word, s.sequenceBits)
 	}
 	t := l.waiting

@@ -72,9 +72,13 @@ func TestIDsAreMadeWithoutAGapAndRiseAfterRedisHasForgottenAll(t *testing.T) {
 	bubble(t, func(t *testing.T, r *bubbleRedis) {
 		s := newSnowflake(t, r)
 		last := mustID(t, s)
+		before := s.tenancy.Load()
 		for second := range 20 {
 			if second%5 == 0 {
 				r.m.FlushAll()
+			}
+			if second == 10 { // further than what it would begin with
+				r.set(func() { r.ahead = -2 * DefaultWindow })
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 			for range 10 {
@@ -86,6 +90,10 @@ func TestIDsAreMadeWithoutAGapAndRiseAfterRedisHasForgottenAll(t *testing.T) {
 			}
 			cancel()
 			time.Sleep(time.Second)
+		}
+		// A caller who is late may still have it in hand.
+		if _, n := before.take(0, 1, 1); n != 0 {
+			t.Error("the first lease still gives out IDs, below those of the later ones")
 		}
 	})
 }
@@ -130,6 +138,42 @@ func TestIDsOutlastAnOutageByTwoThirdsOfAWindowAndThenFailAtOnce(t *testing.T) {
 		mustID(t, s)
 		if took := time.Since(start); took > DefaultWindow/30+DefaultSkew+10*time.Millisecond {
 			t.Errorf("an ID came %v after Redis was back", took)
+		}
+	})
+}
+
+func TestWhoWaitsForANewNumberIsToldThatTheOldIsLost(t *testing.T) {
+	bubble(t, func(t *testing.T, r *bubbleRedis) {
+		s := newSnowflake(t, r)
+		mustID(t, s)
+		r.set(func() { r.down = true })
+		time.Sleep(4 * DefaultWindow)
+		r.set(func() { r.down = false })
+		time.Sleep(DefaultWindow / 3) // the next attempt
+		ctx, cancel := context.WithTimeout(t.Context(), DefaultSkew/10)
+		defer cancel()
+		if _, err := s.Next(ctx); !errors.Is(err, ErrLeaseLost) || !errors.Is(err, ErrWindowExhausted) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want ErrLeaseLost, ErrWindowExhausted and DeadlineExceeded", err)
+		}
+		mustID(t, s)
+
+		h := newHanging(r)
+		late := newSnowflake(t, h, KeyPrefix("few"), WorkerBits(1))
+		mustID(t, late)
+		h.hang()
+		time.Sleep(4 * DefaultWindow)
+		for range 2 {
+			mustID(t, newSnowflake(t, r, KeyPrefix("few"), WorkerBits(1)))
+		}
+		h.goOn()
+		var err error
+		for range 5 { // attempts, the first of which was under way for too long
+			if _, err = late.Next(t.Context()); errors.Is(err, ErrNoWorker) {
+				break
+			}
+		}
+		if !errors.Is(err, ErrNoWorker) || !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("got %v, want ErrNoWorker and ErrLeaseLost", err)
 		}
 	})
 }

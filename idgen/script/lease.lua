@@ -1,10 +1,12 @@
 -- lease extends the lease of a worker number, or takes one.
 --
 -- KEYS[1]  a hash: the field layout, and for each worker that was ever used
---          <worker> -> "<ceiling> <expiry> <owner>"; times are milliseconds
---          since 1970, by the clock of Redis; a returned worker has no owner
--- ARGV     1 layout  2 owner  3 the worker to extend, or ""  4 how many workers
---          there are  5 window  6 TTL  7 skew  8 floor; times in milliseconds
+--          <worker> -> "<ceiling> <expiry> <base> <owner>"; times are
+--          milliseconds since 1970, by the clock of Redis; a returned worker has
+--          the expiry 0
+-- ARGV     1 layout  2 owner  3 the worker to extend, or ""  4 the base it was
+--          taken with  5 how many workers there are  6 window  7 TTL  8 skew
+--          9 floor; times in milliseconds
 -- reply    {"layout", now, theirs}: nothing was done
 --          {"extended", now, worker, ceiling}: IDs below the ceiling may be made
 --          {"taken", now, worker, base}: none yet, and none below the base ever
@@ -17,37 +19,40 @@
 -- lost with the data of a failed server are in no ceiling, above now + window +
 -- skew. It may make IDs once a ceiling above that is granted to it, which is
 -- after skew. A lease that is over is not extended, whoever was its owner: a
--- later holder may be known only to the server whose data is lost.
+-- later holder may be known only to the server whose data is lost. What is
+-- extended is what the owner knows it has: a worker that it has taken anew by a
+-- call whose reply was lost, or came late, has another base, and others may have
+-- had it in between.
 -- A repeated call changes nothing but times that move on anyway.
 local clock = redis.call('TIME')
 local micros = clock[1] * 1000000 + clock[2]
 local now = math.floor(micros / 1000)
-local layout, owner, workers = ARGV[1], ARGV[2], tonumber(ARGV[4])
-local window, ttl, skew, floor = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
+local layout, owner, workers = ARGV[1], ARGV[2], tonumber(ARGV[5])
+local window, ttl, skew, floor = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
 
--- parse returns ceiling, expiry and owner of a worker.
+-- parse returns ceiling, expiry, base and owner of a worker.
 local function parse(worker, text)
-  if not text then return 0, 0, '' end
-  local ceiling, expiry, holder = string.match(text, '^(%d+) (%d+) (%S*)$')
+  if not text then return 0, 0, 0, '' end
+  local ceiling, expiry, base, holder = string.match(text, '^(%d+) (%d+) (%d+) (%S*)$')
   if not ceiling then
-    error('worker ' .. worker .. ' is not "<ceiling> <expiry> <owner>"')
+    error('worker ' .. worker .. ' is not "<ceiling> <expiry> <base> <owner>"')
   end
-  return tonumber(ceiling), tonumber(expiry), holder
+  return tonumber(ceiling), tonumber(expiry), tonumber(base), holder
 end
 
-local function write(worker, ceiling)
+local function write(worker, ceiling, base)
   redis.call('HSET', KEYS[1], 'layout', layout, worker,
-    string.format('%.0f %.0f %s', ceiling, now + ttl, owner))
+    string.format('%.0f %.0f %.0f %s', ceiling, now + ttl, base, owner))
 end
 
 local theirs = redis.call('HGET', KEYS[1], 'layout')
 if theirs and theirs ~= layout then return {'layout', micros, theirs} end
 
 if ARGV[3] ~= '' then
-  local ceiling, expiry, holder = parse(ARGV[3], redis.call('HGET', KEYS[1], ARGV[3]))
-  if holder == owner and expiry > now then
+  local ceiling, expiry, base, holder = parse(ARGV[3], redis.call('HGET', KEYS[1], ARGV[3]))
+  if holder == owner and base == tonumber(ARGV[4]) and expiry > now then
     ceiling = math.max(ceiling, now + window)
-    write(ARGV[3], ceiling)
+    write(ARGV[3], ceiling, base)
     return {'extended', micros, tonumber(ARGV[3]), ceiling}
   end
 end
@@ -62,8 +67,8 @@ local least = math.max(now + window + skew, floor)
 local best, base, ends
 local taken = 0
 for worker = 0, workers - 1 do
-  local ceiling, expiry, holder = parse(worker, used[tostring(worker)])
-  if holder == '' or holder == owner or expiry <= now or expiry > now + ttl + skew then
+  local ceiling, expiry, _, holder = parse(worker, used[tostring(worker)])
+  if holder == owner or expiry <= now or expiry > now + ttl + skew then
     ceiling = math.max(ceiling, least)
     if not best or ceiling < base then best, base = worker, ceiling end
   else
@@ -72,5 +77,5 @@ for worker = 0, workers - 1 do
   end
 end
 if not best then return {'none', micros, taken, ends} end
-write(best, base)
+write(best, base, base)
 return {'taken', micros, best, base}
