@@ -299,6 +299,9 @@ func (l *lane) stop() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closed = true
+	if l.lone != nil {
+		l.lone.call.end(context.Canceled)
+	}
 	for _, t := range []*time.Timer{l.kick, l.health.probe, l.loneTimer} {
 		if t != nil {
 			t.Stop()

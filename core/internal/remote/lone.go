@@ -115,8 +115,7 @@ func (l *lane) loneIsLate() {
 // loneCall is the context of a lone trip's call. As there is one such trip at a time,
 // they share a timer; context.WithTimeout takes five allocations, which is more
 // than the rest of a lone trip.
-//
-// It does not end with the room, only soon after.
+// When the room is closed, stop ends it.
 type loneCall struct {
 	context.Context // the room's, for its values
 	deadline        time.Time

@@ -204,12 +204,12 @@ func (r *Room) Settle(ctx context.Context) error {
 // ends with the client's own timeout, or when the client is closed.
 func (r *Room) Close(ctx context.Context) error {
 	r.closed.Store(true)
-	defer r.cancel()
 	if r.single != nil {
 		defer r.single.stop()
 	} else {
 		defer r.places.stop()
 	}
+	defer r.cancel()
 	return r.Settle(ctx)
 }
 
