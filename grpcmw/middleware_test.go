@@ -83,7 +83,7 @@ core: invalid option: grpcmw: method "/a.B/Twice" is named twice`
 		t.Errorf("%d lines, want %d:\n%v", len(got), i, err)
 	}
 	for _, want := range []string{
-		`unknown source "header": there is metadata`, `metadata name "x y" holds ' '`, `metadata name "grpc-timeout" is reserved by gRPC`,
+		`unknown source "header": there are field, metadata, peer and context`, `metadata name "x y" holds ' '`, `metadata name "grpc-timeout" is reserved by gRPC`,
 		"no placeholder: all calls would share one lock", "TTL 100h0m0s", "MaxWaiters -1", "MaxHold -1ns",
 		"BackendErrorPolicy 9", "MissingPolicy 9", "LossPolicy 9", "Name is empty",
 	} {
