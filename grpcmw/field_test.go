@@ -35,8 +35,9 @@ func keyIn(ctx context.Context, t testing.TB, key grpcmw.Key, req any, opts ...g
 	var got string
 	m := mustNew(t, fake, append(opts, grpcmw.For(unary, key, grpcmw.Unscoped()))...)
 	_, err := m.Unary()(ctx, req, &grpc.UnaryServerInfo{FullMethod: unary}, func(ctx context.Context, _ any) (any, error) {
-		lock, _ := core.FromContext(ctx)
-		got = lock.Key()
+		if lock, locked := core.FromContext(ctx); locked {
+			got = lock.Key()
+		}
 		return nil, nil
 	})
 	return got, err

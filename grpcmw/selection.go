@@ -33,8 +33,8 @@ func Only(names ...string) Option {
 }
 
 // Except takes methods out of [ForAll] and [FromProtoOptions]; names are as in
-// [Only], over which it has precedence. A method that [For] names cannot be
-// excepted.
+// [Only], over which it has precedence. A method that [For] names is locked all the
+// same: it may be of a service that is excepted, and not be excepted itself.
 func Except(names ...string) Option {
 	return option(func(o *options) { o.except = append(o.except, names...) })
 }
@@ -76,7 +76,7 @@ func (s *selection) check(o *options) {
 		}
 	}
 	for _, f := range o.methods {
-		if names(s.except, f.fullMethod) {
+		if slices.Contains(s.except, f.fullMethod) {
 			o.errs = append(o.errs, faultf(f.fullMethod, "is named by For and by Except"))
 		}
 	}

@@ -577,7 +577,7 @@ const file_latchkey_test_v1_orders_proto_rawDesc = "" +
 	"\x06Colour\x12\x16\n" +
 	"\x12COLOUR_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03RED\x10\x01\x12\t\n" +
-	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xf9\x03\n" +
+	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xb2\x04\n" +
 	"\x06Orders\x12r\n" +
 	"\x06Update\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\".\x82\x92\x1e*\n" +
 	"\x16order:{field.order.id}\x12\x02\b\x02\x1a\x06\x10\x80\xce\xe4\xcd\x02 \x032\x02\b<\x12o\n" +
@@ -587,7 +587,8 @@ const file_latchkey_test_v1_orders_proto_rawDesc = "" +
 	"\x18order:{metadata.x-order}@\x01(\x01\x12`\n" +
 	"\x04Chat\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x1a\x82\x92\x1e\x16\n" +
 	"\x12{metadata.x-order}(\x02(\x010\x01\x12@\n" +
-	"\x04Free\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply2\xa6\x03\n" +
+	"\x04Free\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\x127\n" +
+	"\x03Own\x12\x17.latchkey.test.v1.Order\x1a\x17.latchkey.test.v1.Reply2\xa6\x03\n" +
 	"\x06Faulty\x12n\n" +
 	"\aNoField\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\")\x82\x92\x1e%\n" +
 	"#{field.order.nr}:{field.items.0.id}\x12K\n" +
@@ -645,21 +646,23 @@ var file_latchkey_test_v1_orders_proto_depIdxs = []int32{
 	3,  // 16: latchkey.test.v1.Orders.Upload:input_type -> latchkey.test.v1.UpdateRequest
 	3,  // 17: latchkey.test.v1.Orders.Chat:input_type -> latchkey.test.v1.UpdateRequest
 	3,  // 18: latchkey.test.v1.Orders.Free:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 19: latchkey.test.v1.Faulty.NoField:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 20: latchkey.test.v1.Faulty.NoKey:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 21: latchkey.test.v1.Faulty.NoStream:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 22: latchkey.test.v1.Faulty.Range:input_type -> latchkey.test.v1.UpdateRequest
-	1,  // 23: latchkey.test.v1.Orders.Update:output_type -> latchkey.test.v1.Reply
-	1,  // 24: latchkey.test.v1.Orders.Watch:output_type -> latchkey.test.v1.Reply
-	1,  // 25: latchkey.test.v1.Orders.Upload:output_type -> latchkey.test.v1.Reply
-	1,  // 26: latchkey.test.v1.Orders.Chat:output_type -> latchkey.test.v1.Reply
-	1,  // 27: latchkey.test.v1.Orders.Free:output_type -> latchkey.test.v1.Reply
-	1,  // 28: latchkey.test.v1.Faulty.NoField:output_type -> latchkey.test.v1.Reply
-	1,  // 29: latchkey.test.v1.Faulty.NoKey:output_type -> latchkey.test.v1.Reply
-	1,  // 30: latchkey.test.v1.Faulty.NoStream:output_type -> latchkey.test.v1.Reply
-	1,  // 31: latchkey.test.v1.Faulty.Range:output_type -> latchkey.test.v1.Reply
-	23, // [23:32] is the sub-list for method output_type
-	14, // [14:23] is the sub-list for method input_type
+	2,  // 19: latchkey.test.v1.Orders.Own:input_type -> latchkey.test.v1.Order
+	3,  // 20: latchkey.test.v1.Faulty.NoField:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 21: latchkey.test.v1.Faulty.NoKey:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 22: latchkey.test.v1.Faulty.NoStream:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 23: latchkey.test.v1.Faulty.Range:input_type -> latchkey.test.v1.UpdateRequest
+	1,  // 24: latchkey.test.v1.Orders.Update:output_type -> latchkey.test.v1.Reply
+	1,  // 25: latchkey.test.v1.Orders.Watch:output_type -> latchkey.test.v1.Reply
+	1,  // 26: latchkey.test.v1.Orders.Upload:output_type -> latchkey.test.v1.Reply
+	1,  // 27: latchkey.test.v1.Orders.Chat:output_type -> latchkey.test.v1.Reply
+	1,  // 28: latchkey.test.v1.Orders.Free:output_type -> latchkey.test.v1.Reply
+	1,  // 29: latchkey.test.v1.Orders.Own:output_type -> latchkey.test.v1.Reply
+	1,  // 30: latchkey.test.v1.Faulty.NoField:output_type -> latchkey.test.v1.Reply
+	1,  // 31: latchkey.test.v1.Faulty.NoKey:output_type -> latchkey.test.v1.Reply
+	1,  // 32: latchkey.test.v1.Faulty.NoStream:output_type -> latchkey.test.v1.Reply
+	1,  // 33: latchkey.test.v1.Faulty.Range:output_type -> latchkey.test.v1.Reply
+	24, // [24:34] is the sub-list for method output_type
+	14, // [14:24] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name

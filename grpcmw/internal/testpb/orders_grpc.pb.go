@@ -24,6 +24,7 @@ const (
 	Orders_Upload_FullMethodName = "/latchkey.test.v1.Orders/Upload"
 	Orders_Chat_FullMethodName   = "/latchkey.test.v1.Orders/Chat"
 	Orders_Free_FullMethodName   = "/latchkey.test.v1.Orders/Free"
+	Orders_Own_FullMethodName    = "/latchkey.test.v1.Orders/Own"
 )
 
 // OrdersClient is the client API for Orders service.
@@ -37,6 +38,7 @@ type OrdersClient interface {
 	Upload(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UpdateRequest, Reply], error)
 	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[UpdateRequest, Reply], error)
 	Free(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
+	Own(ctx context.Context, in *Order, opts ...grpc.CallOption) (*Reply, error)
 }
 
 type ordersClient struct {
@@ -112,6 +114,16 @@ func (c *ordersClient) Free(ctx context.Context, in *UpdateRequest, opts ...grpc
 	return out, nil
 }
 
+func (c *ordersClient) Own(ctx context.Context, in *Order, opts ...grpc.CallOption) (*Reply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Reply)
+	err := c.cc.Invoke(ctx, Orders_Own_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrdersServer is the server API for Orders service.
 // All implementations must embed UnimplementedOrdersServer
 // for forward compatibility.
@@ -123,6 +135,7 @@ type OrdersServer interface {
 	Upload(grpc.ClientStreamingServer[UpdateRequest, Reply]) error
 	Chat(grpc.BidiStreamingServer[UpdateRequest, Reply]) error
 	Free(context.Context, *UpdateRequest) (*Reply, error)
+	Own(context.Context, *Order) (*Reply, error)
 	mustEmbedUnimplementedOrdersServer()
 }
 
@@ -147,6 +160,9 @@ func (UnimplementedOrdersServer) Chat(grpc.BidiStreamingServer[UpdateRequest, Re
 }
 func (UnimplementedOrdersServer) Free(context.Context, *UpdateRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Free not implemented")
+}
+func (UnimplementedOrdersServer) Own(context.Context, *Order) (*Reply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Own not implemented")
 }
 func (UnimplementedOrdersServer) mustEmbedUnimplementedOrdersServer() {}
 func (UnimplementedOrdersServer) testEmbeddedByValue()                {}
@@ -230,6 +246,24 @@ func _Orders_Free_Handler(srv interface{}, ctx context.Context, dec func(interfa
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Orders_Own_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(Order)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrdersServer).Own(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Orders_Own_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrdersServer).Own(ctx, req.(*Order))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Orders_ServiceDesc is the grpc.ServiceDesc for Orders service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -244,6 +278,10 @@ var Orders_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Free",
 			Handler:    _Orders_Free_Handler,
+		},
+		{
+			MethodName: "Own",
+			Handler:    _Orders_Own_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
