@@ -87,10 +87,10 @@ type boundPath struct {
 type step struct {
 	field  protoreflect.FieldDescriptor
 	mapKey protoreflect.MapKey // of the entry, if the field is a map
-	// there: the value counts whether it is set or not. So does that in a
-	// wrapper such as google.protobuf.StringValue, which is there for no other
-	// purpose.
-	there bool
+	// sets: the value is there only if the field is set. Not so that in a wrapper
+	// such as google.protobuf.StringValue, which is there for no other purpose. Of
+	// messages and maps on the way it need not be asked: what is not set is empty.
+	sets bool
 }
 
 // bind follows the path through messages of type d. It returns what is wrong, ""
@@ -119,15 +119,16 @@ func (path fieldPath) bind(d protoreflect.MessageDescriptor) (bound boundPath, f
 			}
 			value = field.MapValue()
 		}
-		bound.steps = append(bound.steps, next)
 		last := i == len(path)-1
 		inner := value.Message()
+		next.sets = last && !next.mapKey.IsValid()
+		bound.steps = append(bound.steps, next)
 		switch {
 		case inner == nil && !last:
 			return bound, fmt.Sprintf("field %s is no message, and the path goes on", field.FullName())
 		case inner != nil && last && isWrapper(inner):
 			wrapped := inner.Fields().ByName("value")
-			bound.steps = append(bound.steps, step{field: wrapped, there: true})
+			bound.steps = append(bound.steps, step{field: wrapped})
 			return bound, kindFault(wrapped)
 		case last:
 			return bound, kindFault(value)
@@ -162,7 +163,7 @@ func (b *boundPath) value(m protoreflect.Message) (string, bool) {
 		if i > 0 {
 			m = v.Message()
 		}
-		if !s.there && !m.Has(s.field) {
+		if s.sets && !m.Has(s.field) {
 			return "", false
 		}
 		v, last = m.Get(s.field), s.field

@@ -44,19 +44,22 @@ type selection struct{ only, except []string }
 
 // names tells whether a method, or its service, is in the list.
 func names(list []string, fullMethod string) bool {
+	if len(list) == 0 {
+		return false
+	}
 	service, _, _ := splitMethod(fullMethod)
 	return slices.Contains(list, fullMethod) || slices.Contains(list, service)
 }
 
 // takes tells whether a method may be locked without being named by For.
 func (s *selection) takes(fullMethod string) bool {
-	service, _, _ := splitMethod(fullMethod)
 	switch {
 	case names(s.except, fullMethod):
 		return false
 	case len(s.only) > 0:
 		return names(s.only, fullMethod)
 	}
+	service, _, _ := splitMethod(fullMethod)
 	switch service {
 	case "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
 		"grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz":
