@@ -14,29 +14,33 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/grpcmw"
 	"github.com/latchkey-go/latchkey/grpcmw/internal/testpb"
+	"github.com/latchkey-go/latchkey/internal/lonetrip"
 )
 
-// trip is one round trip to Redis, as a lock would make it by itself.
-var trip = redis.NewScript(`return redis.call("SET", KEYS[1], ARGV[1], "NX", "PX", "10000")`)
-
 // overhead is three methods of one server, with one client and one Redis: Update is
-// locked, Free is bare, and Own makes one round trip. Each call has a key of its own,
-// so nothing contends.
+// locked, Free is bare, and the handler of Own sends the very command that takes the
+// lock. Each call has a key of its own, so nothing contends.
 type overhead struct {
 	orders
 	b      *testing.B
 	rdb    *redis.Client
 	locker *core.RedisLocker
 	client testpb.OrdersClient
+	trip   lonetrip.Command
 	next   int64
 }
 
 func (o *overhead) Own(ctx context.Context, r *testpb.Order) (*testpb.Reply, error) {
-	return &testpb.Reply{}, trip.Run(ctx, o.rdb, []string{"trip:" + strconv.FormatInt(r.GetNumber(), 10)}, "owner").Err()
+	return &testpb.Reply{}, o.trip.Do(ctx, o.rdb, strconv.FormatInt(r.GetNumber(), 10))
 }
 
+// lockedPrefix is what the keys of locked calls begin with.
+const lockedPrefix = testpb.Orders_Update_FullMethodName + "%:"
+
 func newOverhead(b *testing.B, opts ...grpcmw.MethodOption) *overhead {
-	o := &overhead{b: b, rdb: locktest.StartRedis(b).Client(&redis.Options{ContextTimeoutEnabled: true})}
+	server := locktest.StartRedis(b)
+	o := &overhead{b: b, rdb: server.Client(&redis.Options{ContextTimeoutEnabled: true})}
+	o.trip, _ = lonetrip.Record(b, server, lockedPrefix)
 	var err error
 	if o.locker, err = core.New(o.rdb); err != nil {
 		b.Fatal(err)
@@ -71,7 +75,7 @@ func (o *overhead) call(method string) (took time.Duration) {
 		o.b.Fatal(err)
 	}
 	for method == "locked" {
-		found, err := o.locker.Inspect(o.b.Context(), testpb.Orders_Update_FullMethodName+"%:"+strconv.FormatInt(o.next, 10))
+		found, err := o.locker.Inspect(o.b.Context(), lockedPrefix+strconv.FormatInt(o.next, 10))
 		if err != nil {
 			o.b.Fatal(err)
 		}
