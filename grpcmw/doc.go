@@ -23,10 +23,9 @@
 // before the user's method is called; client and bidi streams cannot have such
 // a key: [Middleware.Verify] reports them, and their calls are denied.
 //
-// The context of a stream that is locked by its request is another one from then
-// on. An interceptor inside this one must not keep the one that it finds at the
-// opening, or the handler sees neither its lock nor the loss of it: wrap the
-// stream such that its Context asks the one beneath each time.
+// A stream that is locked by its request has one context, which has no lock before
+// and has it afterwards, so that interceptors may keep the one that they find when
+// the stream opens.
 //
 // # What a denied call gets
 //
