@@ -126,12 +126,12 @@ func TestNoMoreThanSoManyRetries(t *testing.T) {
 
 func TestClientAndBidiStreamsCarryTheIDAndAreLeftToTheServiceConfig(t *testing.T) {
 	for _, s := range []openStream{ofClient, ofBidi} {
-		c, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
+		_, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
 		ctx := withOrder(idgen.NewContext(timeout(t), "the-call"), "7")
 		if _, _, err := s.call(ctx, client); status.Code(err) != codes.Aborted {
 			t.Errorf("%s: %v", s.name, err)
 		}
-		c, client = serveContended(t, 1, nil, append(clientWith(grpcmw.RetryHeld(3)), retrying(time.Hour, "ABORTED"))...)
+		c, client := serveContended(t, 1, nil, append(clientWith(grpcmw.RetryHeld(3)), retrying(time.Hour, "ABORTED"))...)
 		if n, _, err := s.call(ctx, client); n != 1 || err != nil || fmt.Sprint(c.ids) != "[the-call the-call]" {
 			t.Errorf("%s: %d messages, %v, request IDs %q", s.name, n, err, c.ids)
 		}

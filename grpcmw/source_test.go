@@ -151,7 +151,7 @@ func FuzzMetadataKeys(f *testing.F) {
 			got, err := keyIn(metadata.NewIncomingContext(t.Context(), md), t, key, nil)
 			return got, answerOf(t, err, nil).reason
 		}
-		there := strings.ToLower(name) == strings.ToLower(sent)
+		there := strings.EqualFold(name, sent)
 		for _, value := range []string{a, b} {
 			got, reason := of(value)
 			if there && value != "" {
