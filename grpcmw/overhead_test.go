@@ -2,7 +2,6 @@ package grpcmw_test
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -95,21 +94,13 @@ func BenchmarkOverhead(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o := newOverhead(b, opts...)
-			took := map[string][]time.Duration{}
+			took := lonetrip.Medians{}
 			for b.Loop() {
 				for _, method := range []string{"locked", "trip", "bare"} {
-					took[method] = append(took[method], o.call(method))
+					took.Took(method, o.call(method))
 				}
 			}
-			median := func(method string) float64 {
-				slices.Sort(took[method])
-				return float64(took[method][len(took[method])/2].Nanoseconds()) / 1e3
-			}
-			b.ReportMetric(0, "ns/op") // of all together: says nothing
-			b.ReportMetric(median("locked"), "locked-µs")
-			b.ReportMetric(median("trip"), "trip-µs")
-			b.ReportMetric(median("bare"), "bare-µs")
-			b.ReportMetric(median("locked")/median("trip"), "ratio")
+			took.Report(b)
 		})
 	}
 }

@@ -5,10 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
-	"runtime"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -126,56 +123,27 @@ func (s *stress) judge(call string, err error, may map[codes.Code]string) {
 		if retry, known := stressAnswers[answer]; !known || a.info != retry {
 			s.t.Errorf("%s: not in the table: %v", call, err)
 		}
-		s.count(answer)
+		s.seen.Count(answer)
 		return
 	}
 	switch what, explained := may[a.code]; {
 	case a.code == codes.OK:
-		s.count("OK")
+		s.seen.Count("OK")
 	case explained:
-		s.count(what)
+		s.seen.Count(what)
 	case (a.code == codes.Unavailable || a.code == codes.Canceled) && s.stops.Load()+s.breaks.Load() > 0:
-		s.count("server or connection gone")
+		s.seen.Count("server or connection gone")
 	default:
 		s.t.Errorf("%s: %v", call, err)
 	}
 }
 
-func (s *stress) count(what string) {
-	s.mu.Lock()
-	s.seen[what]++
-	s.mu.Unlock()
-}
-
-// awaitGoroutines waits until there are no more than before.
-func (s *stress) awaitGoroutines(before int) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := timeout(s.t)
-	for runtime.NumGoroutine() > before {
-		select {
-		case <-tick.C:
-		case <-late.Done():
-			stacks := make([]byte, 1<<20)
-			s.t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
-}
-
-// report tells what was seen, and fails if there was nothing to be seen.
+// report tells what was seen.
 func (s *stress) report() {
 	s.t.Logf("%d handlers ran, %d servers stopped, %d connections broken", s.ran.Load(), s.stops.Load(), s.breaks.Load())
-	for _, what := range slices.Sorted(maps.Keys(s.seen)) {
-		s.t.Logf("%6d %s", s.seen[what], what)
-	}
-	for _, what := range []string{
+	s.seen.Report(s.t,
 		"OK", "Aborted LOCK_HELD", "Aborted LOCK_WAIT_TIMEOUT", "ResourceExhausted LOCK_QUEUE_FULL", "Internal LOCK_LOST",
-		"cancelled by the client", "the client's deadline", "panic", "server or connection gone",
-	} {
-		if s.seen[what] == 0 {
-			s.t.Errorf("the test never saw: %s", what)
-		}
-	}
+		"cancelled by the client", "the client's deadline", "panic", "server or connection gone")
 	if s.stops.Load() == 0 || s.breaks.Load() == 0 {
 		s.t.Error("no server was stopped, or no connection broken")
 	}

@@ -8,14 +8,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -24,8 +21,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/grpcmw"
+	"github.com/latchkey-go/latchkey/internal/stresstest"
 )
 
 var (
@@ -52,34 +49,11 @@ func TestNothingIsHeldWhateverClientsAndHandlersDo(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-stress.seed %d -stress.requests %d", seed, *stressRequests)
-	server := locktest.StartRedis(t)
-	goroutines := runtime.NumGoroutine()
-
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
-	locker, err := core.New(rdb)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newStress(t, locker)
+	ground := stresstest.Start(t)
+	s := newStress(t, ground.Locker)
 	s.run(seed)
 	s.close()
-	if err := locker.Shutdown(timeout(t)); err != nil {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if left := locker.Snapshot(); len(left.Holding) > 0 || len(left.Waiting) > 0 || left.Requests > 0 {
-		t.Errorf("left in the process: %+v", left)
-	}
-	names, err := rdb.Keys(t.Context(), "*").Result()
-	if err != nil {
-		t.Error(err)
-	}
-	for _, name := range names {
-		if !strings.HasSuffix(name, ":fence") {
-			t.Errorf("left in Redis: %s", name)
-		}
-	}
-	_ = rdb.Close()
-	s.awaitGoroutines(goroutines)
+	ground.WantNothingLeft()
 	s.report()
 }
 
@@ -91,9 +65,9 @@ type stress struct {
 	ran     atomic.Int64
 	stops   atomic.Int64
 	breaks  atomic.Int64
+	seen    stresstest.Tally // answers, and what else became of calls
 
 	mu      sync.Mutex
-	seen    map[string]int // answers, and what else became of calls
 	server  *grpc.Server
 	addr    string
 	sockets map[net.Conn]bool
@@ -101,7 +75,7 @@ type stress struct {
 }
 
 func newStress(t *testing.T, locker core.Locker) *stress {
-	s := &stress{t: t, seen: map[string]int{}, sockets: map[net.Conn]bool{}}
+	s := &stress{t: t, sockets: map[net.Conn]bool{}}
 	recovering := func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler) (_ any, err error) {
 		defer recovered(&err)
 		return next(ctx, req)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -100,27 +99,18 @@ func BenchmarkOverhead(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o := newOverhead(b, opts...)
-			routes := []string{"/locked/", "/trip/", "/bare/"}
-			took := map[string][]time.Duration{}
+			took := lonetrip.Medians{}
 			for b.Loop() {
-				for _, route := range routes {
+				for _, kind := range []string{"locked", "trip", "bare"} {
 					start := time.Now()
-					o.get(route)
-					took[route] = append(took[route], time.Since(start))
-					if route == "/locked/" {
+					o.get("/" + kind + "/")
+					took.Took(kind, time.Since(start))
+					if kind == "locked" {
 						o.settle()
 					}
 				}
 			}
-			median := func(route string) float64 {
-				slices.Sort(took[route])
-				return float64(took[route][len(took[route])/2].Nanoseconds()) / 1e3
-			}
-			b.ReportMetric(0, "ns/op") // of all together: says nothing
-			b.ReportMetric(median("/locked/"), "locked-µs")
-			b.ReportMetric(median("/trip/"), "trip-µs")
-			b.ReportMetric(median("/bare/"), "bare-µs")
-			b.ReportMetric(median("/locked/")/median("/trip/"), "ratio")
+			took.Report(b)
 		})
 	}
 }
