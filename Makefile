@@ -90,8 +90,8 @@ ids: redis ## Hunt for IDs that come twice: 40 million IDs, 20 faults of each ki
 # requests again, but for their timing.
 STRESS ?= -stress.requests 10000
 .PHONY: stress
-stress: redis ## Let HTTP clients go away, deadlines pass and handlers panic, 10,000 times, on a real Redis
-	go test -race -count 1 -v -timeout 10m -run '^TestNothingIsHeldWhateverClientsAndHandlersDo$$' ./httpmw -args $(STRESS)
+stress: redis ## Let clients go away, deadlines pass, handlers panic and servers stop, 10,000 times each over HTTP and gRPC, on a real Redis
+	go test -race -count 1 -v -p 1 -timeout 10m -run '^TestNothingIsHeldWhateverClientsAndHandlersDo$$' ./httpmw ./grpcmw -args $(STRESS)
 
 # One at a time is all that go test -fuzz takes.
 .PHONY: fuzz

@@ -26,9 +26,40 @@ type result struct {
 	err  error
 }
 
+// lockKey returns the call's key, or nothing if the call is to run without a lock.
+// req is nil where there is no message.
+func (c *call) lockKey(ctx context.Context, req any) (key string, locked bool, denial *core.Denial) {
+	key, err := c.keyOf(ctx, req)
+	if err == nil {
+		return key, true, nil
+	}
+	if c.terms.onMissing == Skip && errors.Is(err, core.ErrKeyMissing) {
+		return "", false, nil
+	}
+	return "", false, c.enforced(core.Denied(err))
+}
+
+func (c *call) keyOf(ctx context.Context, req any) (string, error) {
+	if len(c.faults) > 0 {
+		// Verify says so at start-up; this is for those who did not ask.
+		return "", errors.Join(c.faults...)
+	}
+	return c.key.of(ctx, c.scope, req)
+}
+
+// enforced returns the denial of a call that has no key, or tells of it and
+// returns nil if the lock is a trial.
+func (c *call) enforced(d *core.Denial) *core.Denial {
+	if !c.terms.shadow {
+		return d
+	}
+	c.terms.tellShadow(c.ctx, d)
+	return nil
+}
+
 // run runs fn under the lock on key.
 func (c *call) run(ctx context.Context, key string, fn func(context.Context) error) error {
-	return c.guard.Run(ctx, key, fn, core.WithMeta(core.Meta{RequestID: c.requestID}))
+	return c.guard.Run(ctx, key, fn, core.WithMeta(core.Meta{RequestID: c.requestID}), c.named)
 }
 
 // unlocked returns ctx for a handler that is to run without a lock. If ctx is
@@ -72,7 +103,7 @@ func (c *call) deny(d *core.Denial, ran bool) error {
 		}
 	}
 	err, trailer := c.answer(d, ran)
-	if trailer != nil {
+	if len(trailer) > 0 {
 		c.setTrailer(trailer)
 	}
 	return err

@@ -1,32 +1,41 @@
 // Package grpcmw locks the calls of a gRPC server: of all calls with the same
 // key, on all replicas of a service, one runs at a time and the others wait in
-// line.
+// line. What is locked stands beside the method in its .proto file (see package
+// lockpb):
 //
-//	gm, err := grpcmw.New(locker,
-//		grpcmw.For(pb.Orders_Update_FullMethodName,
-//			grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return r.GetOrderId() })),
+//	rpc Update(UpdateRequest) returns (UpdateReply) {
+//	  option (latchkey.v1.lock) = {key: "order:{field.order.id}" wait: {seconds: 2}};
+//	}
+//
+// or in Go, or both:
+//
+//	gm, err := grpcmw.New(locker, grpcmw.FromProtoOptions(),
+//		grpcmw.For(pb.Orders_Cancel_FullMethodName,
+//			grpcmw.KeyOf(func(r *pb.CancelRequest) string { return r.GetOrderId() })),
 //	)
 //	srv := grpc.NewServer(gm.ServerOptions()...)
 //	pb.RegisterOrdersServer(srv, orders)
 //	err = gm.Verify(srv.GetServiceInfo())
 //
-// Only the methods that [For] names are locked; health checks and reflection
-// are left alone like all others. The handler finds the held lock with
-// [core.FromContext] (its fencing token above all) and the call's ID, which
-// every call gets, with idgen.FromContext.
+// Methods that neither [For], [FromProtoOptions] nor [ForAll] names are left alone,
+// at no cost; health checks and reflection are, unless they are named one by one.
+// The handler finds the held lock with [core.FromContext] (its fencing token above
+// all) and the call's ID with idgen.FromContext; [RequestID] gives an ID to calls
+// that are not locked as well. [ClientUnary] and [ClientStream] are the client's
+// side.
 //
 // # Streams
 //
 // A stream holds its lock until its handler returns. Where the key is made of
-// metadata, any stream is locked when it opens. Where it is made of the request
-// ([KeyOf], [KeyFunc]), a server stream is locked when its request has arrived,
-// before the user's method is called; client and bidi streams cannot have such
-// a key: [Middleware.Verify] reports them, and their calls are denied.
+// metadata, the peer or context values, any stream is locked when it opens. Where it
+// is made of the request ([Field], [KeyOf], [KeyFunc], [MessageKey]), a server stream
+// is locked when its request has arrived, before the user's method is called, and
+// interceptors inside this one have begun by then. Client and bidi streams cannot
+// have such a key: [Middleware.Verify] reports them, and their calls are denied.
 //
-// The context of a stream that is locked by its request is another one from then
-// on. An interceptor inside this one must not keep the one that it finds at the
-// opening, or the handler sees neither its lock nor the loss of it: wrap the
-// stream such that its Context asks the one beneath each time.
+// A stream that is locked by its request has one context, which has no lock before
+// and has it afterwards, so that interceptors may keep the one that they find when
+// the stream opens.
 //
 // # What a denied call gets
 //
@@ -46,6 +55,9 @@
 //	LOCK_STALE                       ABORTED, pushback -1
 //	LOCK_SELF_DEADLOCK, _INTERNAL    INTERNAL, pushback -1
 //
+// [TransparentRetry] makes the first two UNAVAILABLE, and with [Shadow] nothing is
+// denied and everything told to [OnDeny].
+//
 // No header is sent before a denial, because after headers no client retries;
 // so a handler must not be preceded by an interceptor that sends any. If the
 // handler has run, the pushback is always -1.
@@ -59,7 +71,7 @@
 //
 // # Order of interceptors
 //
-// From the outside: recovery, telemetry, request ID, authentication, lock,
-// transaction. A call's key is computed once, before the handler; a client's
+// From the outside: recovery, telemetry, request ID ([RequestID]), authentication,
+// lock, transaction. Logging outside the lock tells of denials, too. A call's key is computed once, before the handler; a client's
 // retry is another call.
 package grpcmw

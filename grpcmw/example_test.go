@@ -29,19 +29,25 @@ func (shop) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*testpb.Sim
 
 // start serves the shop behind m and returns a client.
 func start(m *grpcmw.Middleware) (testpb.TestServiceClient, func()) {
+	conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, shop{}) })
+	return testpb.NewTestServiceClient(conn), stop
+}
+
+// dial serves what register registers behind m, in memory, and connects to it.
+func dial(m *grpcmw.Middleware, register func(*grpc.Server), opts ...grpc.DialOption) (*grpc.ClientConn, func()) {
 	srv := grpc.NewServer(m.ServerOptions()...)
-	testpb.RegisterTestServiceServer(srv, shop{})
+	register(srv)
 	if err := m.Verify(srv.GetServiceInfo()); err != nil {
 		log.Fatal(err)
 	}
 	l := bufconn.Listen(1 << 16)
 	go func() { _ = srv.Serve(l) }()
-	conn, err := grpc.NewClient("passthrough:///shop", grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
+	conn, err := grpc.NewClient("passthrough:///shop", append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))...)
 	if err != nil {
 		log.Fatal(err)
 	}
-	return testpb.NewTestServiceClient(conn), func() { _ = conn.Close(); srv.Stop() }
+	return conn, func() { _ = conn.Close(); srv.Stop() }
 }
 
 func Example() {

@@ -20,7 +20,8 @@ import (
 func (c *call) lockAtRequest(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	s := &requestStream{ServerStream: ss, call: c, ctx: ctx, cancel: cancel}
+	s := &requestStream{ServerStream: ss, call: c, ctx: ctx, cancel: cancel, promise: newPromise(ctx)}
+	defer s.promise.end(nil)
 	returned := false
 	defer func() {
 		if !returned { // a panic or runtime.Goexit: release, and let it go on
@@ -35,9 +36,10 @@ func (c *call) lockAtRequest(srv any, ss grpc.ServerStream, handler grpc.StreamH
 // requestStream is a server stream that is locked when its request arrives.
 type requestStream struct {
 	grpc.ServerStream
-	call   *call
-	ctx    context.Context // without the lock
-	cancel context.CancelFunc
+	call    *call
+	ctx     context.Context // to wait for the lock with
+	cancel  context.CancelFunc
+	promise *promise // the handler's context
 
 	opening sync.Mutex // held while the lock is waited for, and to close
 
@@ -68,13 +70,9 @@ func (s *requestStream) current() stage {
 	return s.stage
 }
 
-// Context is the lock's once the request has been received.
-func (s *requestStream) Context() context.Context {
-	if now := s.current(); now.stream != nil {
-		return now.stream.Context()
-	}
-	return s.ctx
-}
+// Context is without the lock until the request has been received, and with it from
+// then on.
+func (s *requestStream) Context() context.Context { return s.promise }
 
 // RecvMsg receives the request and waits for its lock.
 func (s *requestStream) RecvMsg(m any) error {
@@ -108,6 +106,7 @@ func (s *requestStream) open(request any) error {
 	if err != nil {
 		return s.refuse(s.call.outcome(err, result{}))
 	}
+	s.promise.keep(ctx)
 	stream := &lockedStream{ServerStream: s.ServerStream, ctx: ctx}
 	return s.start(stage{stream: stream, locked: stream, hold: hold})
 }

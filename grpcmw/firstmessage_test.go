@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,6 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/grpcmw"
+	"github.com/latchkey-go/latchkey/idgen"
 )
 
 // fakeStream is a server stream without a server, for handlers that generated
@@ -100,6 +102,40 @@ func TestTheStreamsContextChangesToTheLocksWithTheRequest(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// As many interceptors do: they give the handler a stream with a context made of
+// the one that they find.
+func TestAnInterceptorInsideMayKeepTheContextOfTheOpening(t *testing.T) {
+	type inner struct{}
+	synctest.Test(t, func(t *testing.T) {
+		fake := locktest.New()
+		outer, end := context.WithTimeout(core.NewContext(t.Context(), nil), time.Hour)
+		defer end()
+		err := byRequest(t, fake)(nil, &fakeStream{ctx: outer}, serverInfo, func(_ any, s grpc.ServerStream) error {
+			ctx, cancel := context.WithCancel(context.WithValue(s.Context(), inner{}, 1))
+			defer cancel()
+			if err := receive(s); err != nil {
+				return err
+			}
+			if l, locked := core.FromContext(ctx); !locked || l.Key() != serverStreamKey {
+				t.Errorf("the lock: %v", l)
+			}
+			if _, ok := idgen.FromContext(ctx); !ok {
+				t.Error("no request ID")
+			}
+			if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) != time.Hour {
+				t.Error("not the call's deadline")
+			}
+			fake.Lose(serverStreamKey)
+			<-ctx.Done()
+			if !errors.Is(context.Cause(ctx), core.ErrLost) || ctx.Err() != context.Canceled {
+				t.Errorf("ended by %v, %v", ctx.Err(), context.Cause(ctx))
+			}
+			return nil
+		})
+		wantAnswer(t, err, nil, codes.Internal, core.ReasonLost, "")
+	})
 }
 
 func TestAHandlerThatLeavesWhileItsLockIsWaitedForBreaksOffTheWait(t *testing.T) {

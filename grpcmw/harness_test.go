@@ -13,7 +13,6 @@ import (
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/grpcmw"
@@ -93,7 +92,7 @@ func mustNew(t testing.TB, l core.Locker, opts ...grpcmw.Option) *grpcmw.Middlew
 	return m
 }
 
-// serve serves h behind m, in memory, until the test is over.
+// serve serves h behind m, over TCP, until the test is over.
 func serve(t testing.TB, m *grpcmw.Middleware, h *handlers, opts ...grpc.DialOption) testpb.TestServiceClient {
 	t.Helper()
 	return serveWith(t, m.ServerOptions(), h, opts...)
@@ -101,15 +100,18 @@ func serve(t testing.TB, m *grpcmw.Middleware, h *handlers, opts ...grpc.DialOpt
 
 func serveWith(t testing.TB, server []grpc.ServerOption, h *handlers, opts ...grpc.DialOption) testpb.TestServiceClient {
 	t.Helper()
-	l := bufconn.Listen(1 << 16)
-	opts = append(opts, grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return l.DialContext(ctx) }))
-	return serveOn(t, l, "passthrough:///bufconn", server, h, opts...)
+	return testpb.NewTestServiceClient(serveAny(t, server, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, h) }, opts...))
 }
 
-func serveOn(t testing.TB, l net.Listener, target string, server []grpc.ServerOption, h *handlers, opts ...grpc.DialOption) testpb.TestServiceClient {
+// serveAny serves what register registers and returns a connection to it.
+func serveAny(t testing.TB, server []grpc.ServerOption, register func(*grpc.Server), opts ...grpc.DialOption) *grpc.ClientConn {
 	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	srv := grpc.NewServer(server...)
-	testpb.RegisterTestServiceServer(srv, h)
+	register(srv)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(l) }()
 	t.Cleanup(func() {
@@ -118,12 +120,12 @@ func serveOn(t testing.TB, l net.Listener, target string, server []grpc.ServerOp
 			t.Errorf("Serve: %v", err)
 		}
 	})
-	conn, err := grpc.NewClient(target, append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
+	conn, err := grpc.NewClient(l.Addr().String(), append(opts, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return testpb.NewTestServiceClient(conn)
+	return conn
 }
 
 // timeout bounds a test's calls, so that a fault is a failure and not a hang.

@@ -13,8 +13,8 @@ import (
 	"github.com/latchkey-go/latchkey/core/keys"
 )
 
-// Key says what the calls of a method are locked on: [KeyOf], [KeyFunc],
-// [Metadata] or [KeyTemplate].
+// Key says what the calls of a method are locked on: [KeyTemplate], [Field] and
+// [Metadata], or a function: [KeyOf], [KeyFunc] and [MessageKey].
 //
 // The full method is put before the key (see [Name] and [Unscoped]), and over
 // 200 bytes the tail is hashed. Whatever the parts of a key hold, calls with
@@ -23,7 +23,9 @@ import (
 // [Name] its result is one part, so that it cannot imitate others: then
 // keys.Join("order", "42") is not the key that the template
 // order:{metadata.x-order} makes of 42. With [Unscoped] it is.
-type Key interface{ compile() (compiledKey, error) }
+type Key interface {
+	compile(*options) (compiledKey, error)
+}
 
 // compiledKey is a Key that New has found to be in order.
 type compiledKey struct {
@@ -34,8 +36,9 @@ type compiledKey struct {
 	onMessage bool
 	// asIs is true if the value of an unscoped key is the key.
 	asIs bool
-	// message is the type of message that values takes, "" if it is not known.
-	message protoreflect.FullName
+	// fits lists why requests of a type have no such key, whatever is in them; nil
+	// if that depends on nothing.
+	fits func(input protoreflect.MessageDescriptor, p MissingPolicy) []error
 	// text names the key to people. It is configuration, never a call's data.
 	text string
 }
@@ -98,7 +101,7 @@ func KeyOf[T any](fn func(request T) string) Key { return keyOf[T](fn) }
 
 type keyOf[T any] func(T) string
 
-func (fn keyOf[T]) compile() (compiledKey, error) {
+func (fn keyOf[T]) compile(*options) (compiledKey, error) {
 	if fn == nil {
 		return compiledKey{}, errors.New("the function is nil")
 	}
@@ -109,7 +112,14 @@ func (fn keyOf[T]) compile() (compiledKey, error) {
 		}
 		return fn(r), nil
 	})
-	k.message = messageOf(reflect.TypeFor[T]())
+	if message := messageOf(reflect.TypeFor[T]()); message != "" {
+		k.fits = func(input protoreflect.MessageDescriptor, _ MissingPolicy) []error {
+			if input.FullName() == message {
+				return nil
+			}
+			return []error{fmt.Errorf("has requests of type %s, and its key is a %s", input.FullName(), k.text)}
+		}
+	}
 	return k, nil
 }
 
@@ -144,7 +154,7 @@ func KeyFunc(fn func(ctx context.Context, request any) (string, error)) Key { re
 
 type keyFunc func(context.Context, any) (string, error)
 
-func (fn keyFunc) compile() (compiledKey, error) {
+func (fn keyFunc) compile(*options) (compiledKey, error) {
 	if fn == nil {
 		return compiledKey{}, errors.New("the function is nil")
 	}

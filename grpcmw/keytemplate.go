@@ -7,40 +7,84 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/keys"
 )
 
-// metadataSource is the source of placeholders for the call's metadata.
-const metadataSource = "metadata"
+// The sources of placeholders. A field's path has one of its own, and does not
+// stand alone as in {order.id}, because a message may have a field of the name
+// metadata.
+const (
+	fieldSource    = "field"
+	metadataSource = "metadata"
+	peerSource     = "peer"
+	contextSource  = "context"
+)
 
-// KeyTemplate makes the key from a template such as order:{metadata.x-tenant}.
-// For its syntax see [keys.Parse]; it must have a placeholder, and the only
-// source is metadata. Anything else is an error of [New], never of a call.
+// KeyTemplate makes the key from a template such as
+// order:{metadata.x-tenant}:{field.order.id}. For its syntax see [keys.Parse]; it
+// must have a placeholder, out of these:
 //
-// A call that lacks one of the values, or has an empty one, has no key: see
-// [OnMissing]. One that has two values for a name is denied with
-// [core.ReasonKeyInvalid], because the lock and the handler might each go by
+//	{field.order.id}      a field of the request message, by its path
+//	{metadata.x-tenant}   the call's metadata; the name in any case
+//	{peer.ip}             the client's IP address
+//	{peer.common_name}    the name in the client's certificate, and
+//	{peer.spiffe_id}      its SPIFFE ID, as far as the server's TLS has verified it
+//	{context.tenant}      what a [ContextValue] of that name returns
+//
+// Anything else is an error of [New], never of a call. Whether a request has the
+// fields, [Middleware.Verify] tells.
+//
+// A field's path goes from field to field, by the names in the .proto file. After
+// a map stands one of its keys, in backticks if it is more than letters, digits,
+// - and _: {field.labels.`a.b`}. It ends in a field that is no message and not
+// repeated, in a wrapper such as google.protobuf.StringValue, or in a oneof:
+// {field.owner} is then the number of the field that is set and its value, 22=ada.
+// Numbers are decimal, bytes hexadecimal, an enum is its number, a bool true or
+// false; floating-point numbers are refused, and so is the index of a repeated
+// field, whose elements have no lasting place.
+//
+// A call that lacks one of the values has no key: see [OnMissing]. Metadata, a
+// peer's value or a ContextValue that is empty is missing. So is a field that is
+// not set, which for one without explicit presence means zero or empty; one that
+// is optional, in a oneof, in a map or in a wrapper is there when it is set, to
+// zero as well. A call that has two values for one name of metadata is denied
+// with [core.ReasonKeyInvalid], because the lock and the handler might each go by
 // another one.
 //
-// A stream of any kind is locked when it opens, before its handler runs.
+// With a field the key needs the request message: a server stream is locked when
+// its request has arrived, and client and bidi streams cannot have such a key.
+// Without, a stream of any kind is locked when it opens, before its handler runs.
 func KeyTemplate(template string) Key { return keyTemplate(template) }
 
 // Metadata makes the key from one value of the call's metadata: it is the
 // template {metadata.name}.
 func Metadata(name string) Key { return KeyTemplate("{" + metadataSource + "." + name + "}") }
 
+// Field makes the key from one field of the request: it is the template
+// {field.path}.
+func Field(path string) Key { return KeyTemplate("{" + fieldSource + "." + path + "}") }
+
 type keyTemplate string
 
-func (text keyTemplate) compile() (compiledKey, error) {
+// part is one placeholder.
+type part struct {
+	name string // source and name
+	// read returns its value, "" if it is missing; nil for a field.
+	read  func(context.Context) (string, error)
+	field int // its index in fields
+}
+
+func (text keyTemplate) compile(o *options) (compiledKey, error) {
 	template, err := keys.Parse(string(text))
 	if err != nil {
 		return compiledKey{}, err
 	}
 	refs := template.Refs()
-	names := make([]string, len(refs))
+	parts := make([]part, len(refs))
+	named := &fields{template: string(text)}
 	var errs []error
 	bad := func(offset int, reason string) {
 		errs = append(errs, &keys.SyntaxError{Template: string(text), Offset: offset, Reason: reason})
@@ -49,51 +93,79 @@ func (text keyTemplate) compile() (compiledKey, error) {
 		bad(0, "no placeholder: all calls would share one lock")
 	}
 	for i, r := range refs {
-		if r.Source != metadataSource {
-			bad(r.Offset, fmt.Sprintf("unknown source %q: there is %s", r.Source, metadataSource))
-			continue
+		p := part{name: r.Source + "." + r.Name}
+		var fault string
+		switch r.Source {
+		case fieldSource:
+			var path fieldPath
+			path, fault = parseFieldPath(r.Name)
+			p.field = len(named.paths)
+			named.refs, named.paths = append(named.refs, r), append(named.paths, path)
+		case metadataSource:
+			// Names of metadata are case-insensitive; grpc-go keeps them in lower case.
+			name := strings.ToLower(r.Name)
+			p.name, fault = metadataSource+"."+name, badMetadataName(name)
+			p.read = metadataValue(name)
+		case peerSource:
+			p.read, fault = peerValue(r.Name)
+		case contextSource:
+			if p.read = o.contextValues[r.Name]; p.read == nil {
+				fault = fmt.Sprintf("there is no ContextValue %q", r.Name)
+			}
+		default:
+			fault = fmt.Sprintf("unknown source %q: there are %s, %s, %s and %s", r.Source, fieldSource, metadataSource, peerSource, contextSource)
 		}
-		// Names of metadata are case-insensitive; grpc-go keeps them in lower case.
-		names[i] = strings.ToLower(r.Name)
-		if reason := badMetadataName(names[i]); reason != "" {
-			bad(r.Offset, reason)
+		if fault != "" {
+			bad(r.Offset, fault)
 		}
+		parts[i] = p
 	}
 	if err := errors.Join(errs...); err != nil {
 		return compiledKey{}, err
 	}
-	return compiledKey{
-		template: template, text: strconv.Quote(string(text)),
-		values: func(ctx context.Context, _ any) ([]string, error) { return metadataValues(ctx, names) },
-	}, nil
-}
-
-// badMetadataName says why no call can have metadata with this name, "" if one
-// can. See "Custom-Metadata" in
-// https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md.
-func badMetadataName(name string) string {
-	if strings.HasPrefix(name, "grpc-") {
-		return fmt.Sprintf("metadata name %q is reserved by gRPC", name)
+	key := compiledKey{template: template, text: strconv.Quote(string(text))}
+	if len(named.paths) == 0 {
+		key.values = func(ctx context.Context, _ any) ([]string, error) { return valuesOf(ctx, parts, nil, nil) }
+		return key, nil
 	}
-	for _, c := range []byte(name) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return fmt.Sprintf("metadata name %q holds %q", name, c)
+	key.onMessage = true
+	key.fits = func(input protoreflect.MessageDescriptor, _ MissingPolicy) []error {
+		return named.binding(input).faults
+	}
+	key.values = func(ctx context.Context, req any) ([]string, error) {
+		m, bound, err := named.in(req)
+		if err != nil {
+			return nil, err
 		}
+		return valuesOf(ctx, parts, m, bound)
 	}
-	return ""
+	return key, nil
 }
 
-func metadataValues(ctx context.Context, names []string) ([]string, error) {
-	values := make([]string, len(names))
-	for i, name := range names {
-		switch all := metadata.ValueFromIncomingContext(ctx, name); {
-		case len(all) > 1:
-			return nil, &keyFault{part: metadataSource + "." + name, text: "has more than one value", err: core.ErrKey}
-		case len(all) == 0 || all[0] == "":
-			return nil, missing(metadataSource + "." + name)
-		default:
-			values[i] = all[0]
+// valuesOf returns the values of all parts, or a fault of the first that has
+// none.
+func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *binding) ([]string, error) {
+	values := make([]string, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		var there bool
+		if p.read == nil {
+			values[i], there = bound.paths[p.field].value(m)
+		} else {
+			var err error
+			if values[i], err = p.read(ctx); err != nil {
+				return nil, err
+			}
+			there = values[i] != ""
+		}
+		if !there {
+			return nil, missing(p.name)
 		}
 	}
 	return values, nil
+}
+
+// errRepeated is for a value that is there more than once.
+func errRepeated(part string) error {
+	return &keyFault{part: part, text: "has more than one value", err: core.ErrKey}
 }

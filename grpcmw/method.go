@@ -1,8 +1,6 @@
 package grpcmw
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -54,16 +52,21 @@ type method struct {
 	scope string
 	guard *core.Guard
 	terms *terms
+	// named is the name in telemetry, where the guard has none.
+	named core.Setting
+	// declared: by an option in the .proto file.
+	declared bool
+	// faults is what is wrong with it, as far as New is not to tell.
+	faults []error
 }
 
-// compile returns the method, or everything that is wrong with it. Settings of
+// compile returns the method and everything that is wrong with it. Settings of
 // the middleware are judged elsewhere, once.
-func (f forMethod) compile(locker core.Locker, o *options) (*method, error) {
-	var errs []error
-	if !wellFormed(f.fullMethod) {
+func (f forMethod) compile(locker core.Locker, o *options) (m *method, errs []error) {
+	if f.fullMethod != allMethods && !wellFormed(f.fullMethod) {
 		errs = append(errs, faultf(f.fullMethod, "is not of the form /package.Service/Method"))
 	}
-	m := &method{scope: f.fullMethod, terms: o.terms(f.opts)}
+	m = &method{scope: f.fullMethod, terms: o.terms(f.opts)}
 	if m.terms.name != "" {
 		m.scope = m.terms.name
 	}
@@ -73,18 +76,36 @@ func (f forMethod) compile(locker core.Locker, o *options) (*method, error) {
 	}
 	if f.key == nil {
 		errs = append(errs, faultf(f.fullMethod, "has no key"))
-	} else if key, err := f.key.compile(); err != nil {
-		errs = append(errs, faultf(f.fullMethod, "has a bad key: %w", err))
+	} else if key, err := f.key.compile(o); err != nil {
+		for _, err := range flatten(err) {
+			errs = append(errs, faultf(f.fullMethod, "has a bad key: %w", err))
+		}
 	} else {
 		m.key = key
 	}
-	if err := new(options).terms(f.opts).validate(); err != nil {
+	for _, err := range new(options).terms(f.opts).validate() {
 		errs = append(errs, faultf(f.fullMethod, "has bad options: %w", err))
 	}
 	// Its error, if there is one, has been told: by the method's own options or
 	// by what New says of the Locker and the middleware's.
-	m.guard, _ = core.NewGuard(locker, append(m.terms.guard, name)...)
-	return m, errors.Join(errs...)
+	guard := append(m.terms.guard, name)
+	if m.terms.shadow {
+		guard = append(guard, core.Shadow(m.terms.tellShadow))
+	}
+	m.guard, _ = core.NewGuard(locker, guard...)
+	return m, errs
+}
+
+// flatten returns the errors that errors.Join has joined.
+func flatten(err error) (errs []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	for _, err := range joined.Unwrap() {
+		errs = append(errs, flatten(err)...)
+	}
+	return errs
 }
 
 // wellFormed tells whether name is /service/method.
@@ -106,27 +127,13 @@ func splitMethod(name string) (service, method string, ok bool) {
 type anyLocker struct{ core.Locker }
 
 // validate lists everything that is wrong with the terms.
-func (t *terms) validate() error {
+func (t *terms) validate() []error {
 	errs := t.errs
 	if t.unscoped && t.name != "" {
 		errs = append(errs, fmt.Errorf("%w: grpcmw: Unscoped leaves the name out of the key: give one of both", core.ErrOption))
 	}
 	if _, err := core.NewGuard(anyLocker{}, t.guard...); err != nil {
-		errs = append(errs, err)
+		errs = append(errs, flatten(err)...)
 	}
-	return errors.Join(errs...)
-}
-
-// lockKey returns the key for a call, or nothing if the call is to run without
-// a lock. req is nil where there is no message.
-func (m *method) lockKey(ctx context.Context, req any) (key string, locked bool, denial *core.Denial) {
-	key, err := m.key.of(ctx, m.scope, req)
-	switch {
-	case err == nil:
-		return key, true, nil
-	case m.terms.onMissing == Skip && errors.Is(err, core.ErrKeyMissing):
-		return "", false, nil
-	default:
-		return "", false, core.Denied(err)
-	}
+	return errs
 }

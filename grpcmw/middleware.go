@@ -12,12 +12,16 @@ import (
 // Middleware locks the calls of one gRPC server. It is immutable and safe for
 // concurrent use; it may serve several servers.
 type Middleware struct {
-	methods        map[string]*method
-	trustRequestID bool
+	identifier
+	methods   map[string]*method // named by For or by an option
+	rest      *rest              // nil without ForAll
+	selection selection
+	declared  bool
 }
 
-// New returns a Middleware that takes its locks from locker. Only methods named
-// by [For] are locked; every call gets a request ID.
+// New returns a Middleware that takes its locks from locker. The methods that
+// [For], [FromProtoOptions] or [ForAll] name are locked, and their calls get a
+// request ID; all others are left alone.
 //
 // Its error matches [core.ErrOption] and lists everything that is wrong with
 // the options: malformed methods and templates, settings out of range, a method
@@ -29,29 +33,57 @@ func New(locker core.Locker, opts ...Option) (*Middleware, error) {
 			opt.applyMiddleware(&o)
 		}
 	}
+	m := &Middleware{
+		methods: make(map[string]*method, len(o.methods)), selection: selection{o.only, o.except},
+		declared: o.declared, identifier: o.identifier,
+	}
+	m.selection.check(&o)
 
-	var errs []error
+	errs := o.errs
 	if _, err := core.NewGuard(locker); err != nil {
 		errs = append(errs, err)
 	}
-	if err := o.terms(nil).validate(); err != nil {
-		errs = append(errs, err)
-	}
-	m := &Middleware{methods: make(map[string]*method, len(o.methods)), trustRequestID: o.trustRequestID}
+	errs = append(errs, o.terms(nil).validate()...)
 	for _, f := range o.methods {
-		compiled, err := f.compile(locker, &o)
-		if err != nil {
-			errs = append(errs, err)
-		}
+		compiled, faults := f.compile(locker, &o)
+		errs = append(errs, faults...)
 		if _, twice := m.methods[f.fullMethod]; twice {
 			errs = append(errs, faultf(f.fullMethod, "is named twice"))
 		}
 		m.methods[f.fullMethod] = compiled
 	}
+	if o.rest != nil {
+		compiled, faults := o.rest.compile(locker, &o)
+		errs = append(errs, faults...)
+		m.rest = &rest{*compiled, m.selection}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
+	if o.declared {
+		m.declare(locker, &o)
+	}
 	return m, nil
+}
+
+// declare adds the methods that declare their locks.
+func (m *Middleware) declare(locker core.Locker, o *options) {
+	for name, lock := range declaredLocks() {
+		if _, named := m.methods[name]; named || !m.selection.takes(name) {
+			continue
+		}
+		compiled, faults := declaredMethod(name, lock).compile(locker, o)
+		compiled.declared, compiled.faults = true, faults
+		m.methods[name] = compiled
+	}
+}
+
+// find returns the method of that name, nil if it is left alone.
+func (m *Middleware) find(fullMethod string) *method {
+	if named := m.methods[fullMethod]; named != nil {
+		return named
+	}
+	return m.rest.of(fullMethod)
 }
 
 // ServerOptions returns the options for [grpc.NewServer] that install the unary

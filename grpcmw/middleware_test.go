@@ -83,7 +83,7 @@ core: invalid option: grpcmw: method "/a.B/Twice" is named twice`
 		t.Errorf("%d lines, want %d:\n%v", len(got), i, err)
 	}
 	for _, want := range []string{
-		`unknown source "header": there is metadata`, `metadata name "x y" holds ' '`, `metadata name "grpc-timeout" is reserved by gRPC`,
+		`unknown source "header": there are field, metadata, peer and context`, `metadata name "x y" holds ' '`, `metadata name "grpc-timeout" is reserved by gRPC`,
 		"no placeholder: all calls would share one lock", "TTL 100h0m0s", "MaxWaiters -1", "MaxHold -1ns",
 		"BackendErrorPolicy 9", "MissingPolicy 9", "LossPolicy 9", "Name is empty",
 	} {
@@ -263,33 +263,4 @@ func TestAnAnswerWaitsForTheReleaseOnlyWithoutWaitingOrWhenToldTo(t *testing.T) 
 			})
 		})
 	}
-}
-
-// noTransport takes trailers and forgets them.
-type noTransport struct{ grpc.ServerTransportStream }
-
-func (noTransport) SetTrailer(metadata.MD) error { return nil }
-
-func BenchmarkUnary(b *testing.B) {
-	ctx := grpc.NewContextWithServerTransportStream(b.Context(), noTransport{})
-	m := mustNew(b, locktest.New(), grpcmw.For(unary, grpcmw.KeyOf(orderOf)))
-	call := m.Unary()
-	handler := func(context.Context, any) (any, error) { return nil, nil }
-	req := order("7")
-	run := func(name, method string, call grpc.UnaryServerInterceptor) {
-		b.Run(name, func(b *testing.B) {
-			info := &grpc.UnaryServerInfo{FullMethod: method}
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := call(ctx, req, info, handler); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-	run("baseline=no interceptor", unary, func(ctx context.Context, req any, _ *grpc.UnaryServerInfo, h grpc.UnaryHandler) (any, error) {
-		return h(ctx, req)
-	})
-	run("unlocked", serverStream, call)
-	run("locked by a fake", unary, call)
 }

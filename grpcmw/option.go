@@ -45,9 +45,21 @@ func (s Setting) applyMethod(t *terms) {
 // options are what New was given. Settings are kept apart from methods, so that
 // it does not matter which come first.
 type options struct {
-	settings       []MethodOption
-	methods        []forMethod
-	trustRequestID bool
+	settings      []MethodOption
+	methods       []forMethod
+	rest          *forMethod // ForAll; without a method
+	declared      bool       // FromProtoOptions
+	only, except  []string
+	contextValues map[string]func(context.Context) (string, error)
+	identifier    identifier
+	faults
+}
+
+// faults is what is wrong with options.
+type faults struct{ errs []error }
+
+func (f *faults) bad(format string, args ...any) {
+	f.errs = append(f.errs, fmt.Errorf("%w: grpcmw: "+format, append([]any{core.ErrOption}, args...)...))
 }
 
 type option func(*options)
@@ -62,11 +74,9 @@ type terms struct {
 	onMissing MissingPolicy
 	onLoss    LossPolicy
 	onDeny    func(context.Context, *core.Denial) error
-	errs      []error
-}
+	faults
 
-func (t *terms) bad(format string, args ...any) {
-	t.errs = append(t.errs, fmt.Errorf("%w: grpcmw: "+format, append([]any{core.ErrOption}, args...)...))
+	shadow, transparent bool
 }
 
 // terms returns the defaults with the middleware's settings and then a method's

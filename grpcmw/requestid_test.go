@@ -14,7 +14,7 @@ import (
 	"github.com/latchkey-go/latchkey/idgen"
 )
 
-func TestEveryCallHasARequestIDAndItsTrailerTellsIt(t *testing.T) {
+func TestALockedCallAndWithRequestIDEveryCallHasAnIDAndItsTrailerTellsIt(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		sent  []string
@@ -31,12 +31,18 @@ func TestEveryCallHasARequestIDAndItsTrailerTellsIt(t *testing.T) {
 	} {
 		for _, locked := range []bool{false, true} {
 			t.Run(c.name, func(t *testing.T) {
+				var trust []grpcmw.RequestIDOption
 				var opts []grpcmw.Option
 				if c.trust {
+					trust = append(trust, grpcmw.TrustRequestID())
 					opts = append(opts, grpcmw.TrustRequestID())
 				}
 				if locked {
 					opts = append(opts, grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)))
+				}
+				server := mustNew(t, locktest.New(), opts...).ServerOptions()
+				if !locked {
+					server = append(grpcmw.RequestID(trust...), server...)
 				}
 				var seen string
 				h := &handlers{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -47,7 +53,7 @@ func TestEveryCallHasARequestIDAndItsTrailerTellsIt(t *testing.T) {
 					seen, _ = idgen.FromContext(s.Context())
 					return nil
 				})
-				client := serve(t, mustNew(t, locktest.New(), opts...), h)
+				client := serveWith(t, server, h)
 				ctx := timeout(t)
 				for _, id := range c.sent {
 					ctx = metadata.AppendToOutgoingContext(ctx, grpcmw.RequestIDKey, id)
@@ -75,6 +81,20 @@ func TestEveryCallHasARequestIDAndItsTrailerTellsIt(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+func TestACallThatIsNotLockedIsLeftAlone(t *testing.T) {
+	h := &handlers{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		if id, ok := idgen.FromContext(ctx); ok {
+			t.Errorf("it has the request ID %q", id)
+		}
+		return &testpb.SimpleResponse{}, nil
+	}}
+	var trailer metadata.MD
+	client := serve(t, mustNew(t, locktest.New(), grpcmw.TrustRequestID()), h)
+	if _, err := client.UnaryCall(timeout(t), order("7"), grpc.Trailer(&trailer)); err != nil || len(trailer) != 0 {
+		t.Errorf("trailer %v, %v", trailer, err)
 	}
 }
 

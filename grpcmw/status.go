@@ -1,6 +1,7 @@
 package grpcmw
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"strconv"
@@ -27,6 +28,27 @@ const ErrorDomain = "latchkey-go.github.io"
 const pushbackKey = "grpc-retry-pushback-ms"
 
 const noRetry = "-1"
+
+// deniedKey is in the trailer of a denial that makes sense to be tried again, for
+// our own client: that the handler of this very call did not run. The status alone
+// does not say it, since a handler may pass on the denial of another server.
+//
+// Its value is how often the client's retry policy had tried before, so that the
+// two do not multiply.
+const deniedKey = "latchkey-denied"
+
+// attemptsKey is in the metadata of a call that a retry policy has sent again.
+const attemptsKey = "grpc-previous-rpc-attempts"
+
+// previousAttempts is the call's own word for it, if that is a number.
+func previousAttempts(ctx context.Context) string {
+	if sent := metadata.ValueFromIncomingContext(ctx, attemptsKey); len(sent) == 1 {
+		if n, err := strconv.ParseUint(sent[0], 10, 16); err == nil {
+			return strconv.FormatUint(n, 10)
+		}
+	}
+	return "0"
+}
 
 // verdict is a row of the table of answers.
 type verdict struct {
@@ -97,24 +119,29 @@ func (e *deniedError) ErrorType() string { return e.denial.ErrorType() }
 // handler ran, trying again is never suggested: then the denial is a loss, a
 // stale token, or the outcome of a lock that the handler itself asked for after
 // it may have done half its work.
-func (m *method) answer(d *core.Denial, ran bool) (*deniedError, metadata.MD) {
+func (c *call) answer(d *core.Denial, ran bool) (*deniedError, metadata.MD) {
 	v := verdictOn(d.Reason)
 	if ran {
 		v.retryInfo, v.pushback = false, never
+	} else {
+		v.code = c.terms.code(d.Reason, v.code)
 	}
 	if d.Reason == core.ReasonSelfDeadlock && !ran {
-		v.text += " (key: " + m.key.text + ")"
+		v.text += " (key: " + c.key.text + ")"
 	}
 	var after time.Duration
 	if v.retryInfo {
 		after = retryAfter(d)
 	}
-	var trailer metadata.MD
+	trailer := metadata.MD{}
 	switch v.pushback {
 	case later:
-		trailer = metadata.MD{pushbackKey: {strconv.FormatInt(after.Milliseconds(), 10)}}
+		trailer[pushbackKey] = []string{strconv.FormatInt(after.Milliseconds(), 10)}
 	case never:
-		trailer = metadata.MD{pushbackKey: {noRetry}}
+		trailer[pushbackKey] = []string{noRetry}
+	}
+	if v.retryInfo {
+		trailer[deniedKey] = []string{previousAttempts(c.ctx)}
 	}
 	return &deniedError{statusOf(v, d, after), d}, trailer
 }

@@ -20,157 +20,18 @@ import (
 	"github.com/latchkey-go/latchkey/grpcmw"
 )
 
-// The table of the answers. The key, and what lies beneath a failure, must not
-// be in any of them.
+// The table of the answers, over TCP. The key, and what lies beneath a failure, must
+// not be in any of them.
 func TestEachDenialHasItsStatus(t *testing.T) {
-	const secret = "secret-order"
-	const key = unary + "%:" + secret
-	hold := func(t *testing.T, f *locktest.Fake) {
-		t.Cleanup(f.Hold(key, core.TTL(12300*time.Microsecond), core.WithMeta(core.Meta{Host: secret})))
-	}
-	never := func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-		return nil, errors.New("the handler ran")
-	}
-	for _, c := range []struct {
-		name     string
-		prepare  func(*testing.T, *locktest.Fake)
-		opts     []grpcmw.MethodOption
-		key      grpcmw.Key
-		body     string
-		handler  func(*locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
-		code     codes.Code
-		reason   core.Reason
-		delay    time.Duration // of RetryInfo; 0 none, -1 some
-		pushback []string
-		fields   []string
-	}{
-		{
-			name: "held, not waiting", prepare: hold, opts: []grpcmw.MethodOption{grpcmw.Wait(0)},
-			code: codes.Aborted, reason: core.ReasonHeld, delay: 13 * time.Millisecond, pushback: []string{"13"},
-		},
-		{
-			name: "wait over", prepare: hold, opts: []grpcmw.MethodOption{grpcmw.Wait(time.Millisecond)},
-			code: codes.Aborted, reason: core.ReasonWaitTimeout, delay: 13 * time.Millisecond, pushback: []string{"13"},
-		},
-		{
-			name: "queue full", prepare: hold, opts: []grpcmw.MethodOption{grpcmw.MaxWaiters(0)},
-			code: codes.ResourceExhausted, reason: core.ReasonQueueFull, delay: 13 * time.Millisecond,
-		},
-		{
-			name: "backend down", prepare: func(_ *testing.T, f *locktest.Fake) { f.FailBackend(errors.New("dial tcp " + secret)) },
-			code: codes.Unavailable, reason: core.ReasonBackend, delay: -1,
-		},
-		{
-			name: "shutting down", prepare: func(_ *testing.T, f *locktest.Fake) { _ = f.Close() },
-			code: codes.Unavailable, reason: core.ReasonShuttingDown,
-		},
-		{
-			name: "key missing", body: "-",
-			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"request is missing or empty"},
-		},
-		{
-			name: "metadata missing", key: grpcmw.KeyTemplate("{metadata.x-other}"),
-			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"metadata.x-other is missing or empty"},
-		},
-		{
-			name: "metadata empty", key: grpcmw.KeyTemplate("order:{metadata.x-empty}"),
-			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"metadata.x-empty is missing or empty"},
-		},
-		{
-			name: "metadata repeated", key: grpcmw.Metadata("x-twice"),
-			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"metadata.x-twice has more than one value"},
-		},
-		{
-			name: "key function says missing",
-			key: grpcmw.KeyFunc(func(context.Context, any) (string, error) {
-				return "", errors.Join(core.ErrKeyMissing, errors.New(secret))
-			}),
-			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"request is missing a part"},
-		},
-		{
-			name: "key function fails",
-			key:  grpcmw.KeyFunc(func(context.Context, any) (string, error) { return "", errors.New(secret) }),
-			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"request has no valid lock key"},
-		},
-		{
-			name: "key too long for the locker", opts: []grpcmw.MethodOption{grpcmw.Unscoped()},
-			key:  grpcmw.KeyFunc(func(context.Context, any) (string, error) { return strings.Repeat("x", core.MaxKeyLen+1), nil }),
-			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"request does not give a valid lock key"},
-		},
-		{
-			name: "key function of another type", key: grpcmw.KeyOf(func(*testpb.Empty) string { return "x" }),
-			code: codes.Internal, reason: core.ReasonInternal, pushback: []string{"-1"},
-		},
-		{
-			name: "lost while it ran", code: codes.Internal, reason: core.ReasonLost, pushback: []string{"-1"},
-			handler: func(f *locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				return func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-					f.Lose(key)
-					<-ctx.Done()
-					if !errors.Is(context.Cause(ctx), core.ErrLost) {
-						t.Errorf("cause %v", context.Cause(ctx))
-					}
-					return &testpb.SimpleResponse{}, nil
-				}
-			},
-		},
-		{
-			name: "broken by an operator", code: codes.Internal, reason: core.ReasonLost, pushback: []string{"-1"},
-			handler: func(f *locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				return func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-					f.Break(key)
-					return nil, status.Error(codes.NotFound, secret)
-				}
-			},
-		},
-		{
-			name: "held for too long", opts: []grpcmw.MethodOption{grpcmw.MaxHold(time.Millisecond)},
-			code: codes.Internal, reason: core.ReasonLost, pushback: []string{"-1"},
-			handler: func(f *locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				return func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-					<-ctx.Done()
-					return nil, ctx.Err()
-				}
-			},
-		},
-		{
-			name: "token refused", code: codes.Aborted, reason: core.ReasonStale, pushback: []string{"-1"},
-			handler: func(*locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				return func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-					return nil, errors.Join(core.ErrStale, errors.New(secret))
-				}
-			},
-		},
-		{
-			// The handler has run, so that a retry might do its work twice.
-			name: "denial of a lock of the handler's own", code: codes.Aborted, reason: core.ReasonHeld, pushback: []string{"-1"},
-			handler: func(*locktest.Fake) func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				return func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-					return nil, core.Denied(&core.AcquireError{Key: secret, Err: core.ErrHeld, Info: core.Info{RetryAfter: time.Second}})
-				}
-			},
-		},
-	} {
+	for _, c := range denialRows(t) {
 		t.Run(c.name, func(t *testing.T) {
 			fake := locktest.New()
-			if c.prepare != nil {
-				c.prepare(t, fake)
-			}
-			if c.key == nil {
-				c.key = grpcmw.KeyOf(func(r *testpb.SimpleRequest) string { return strings.TrimPrefix(orderOf(r), "-") })
-			}
-			if c.body == "" {
-				c.body = secret
-			}
-			h := &handlers{unary: never}
-			if c.handler != nil {
-				h.unary = c.handler(fake)
-			}
-			client := serve(t, mustNew(t, fake, grpcmw.For(unary, c.key, c.opts...)), h)
-
-			ctx := metadata.AppendToOutgoingContext(timeout(t), "x-twice", "a", "x-twice", "b", "x-empty", "")
+			client, request := c.serve(t, fake, func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+				return nil, errors.New("the handler ran")
+			})
+			ctx := denialMetadata(timeout(t))
 			var header, trailer metadata.MD
-			_, err := client.UnaryCall(ctx, order(c.body), grpc.Header(&header), grpc.Trailer(&trailer))
+			_, err := client.UnaryCall(ctx, request, grpc.Header(&header), grpc.Trailer(&trailer))
 			a := answerOf(t, err, trailer)
 			if a.code != c.code || a.reason != c.reason {
 				t.Errorf("got %v %s, want %v %s (%v)", a.code, a.reason, c.code, c.reason, err)
@@ -196,10 +57,13 @@ func TestEachDenialHasItsStatus(t *testing.T) {
 			if len(trailer[grpcmw.RequestIDKey]) != 1 {
 				t.Errorf("trailer %v has no request ID", trailer)
 			}
+			if retriable := len(trailer["latchkey-denied"]) == 1; retriable != (c.delay != 0) {
+				t.Errorf("trailer %v", trailer)
+			}
 			if c.handler != nil {
 				return
 			}
-			if fake.Held(key) != (c.prepare != nil && c.delay > 0) {
+			if fake.Held(secretKey) != (c.prepare != nil && c.delay > 0) {
 				t.Error("the denied call holds a lock, or has taken away another's")
 			}
 		})
@@ -243,30 +107,49 @@ func TestTheCallersOwnDeadlineAndCancellation(t *testing.T) {
 	}
 }
 
-func TestAClientThatGoesAwayLeavesTheLine(t *testing.T) {
-	fake := locktest.New()
-	defer fake.Hold(unaryKey)()
-	denials := make(chan *core.Denial, 1)
-	m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf)),
-		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error { denials <- d; return nil }))
-	client := serve(t, m, &handlers{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-		t.Error("ran")
-		return nil, nil
-	}})
-	ctx, cancel := context.WithCancel(timeout(t))
-	waiting := make(chan error, 1)
-	go func() {
-		waiting <- fake.AwaitWaiting(timeout(t), unaryKey, 1)
-		cancel()
-	}()
-	if _, err := client.UnaryCall(ctx, order("7")); status.Code(err) != codes.Canceled {
-		t.Errorf("the client sees %v", err)
-	}
-	if err := <-waiting; err != nil {
-		t.Fatal(err)
-	}
-	if d := <-denials; d.Reason != core.ReasonCanceled || fake.Waiting(unaryKey) != 0 {
-		t.Errorf("%v, %d in line", d, fake.Waiting(unaryKey))
+func TestAClientThatGivesUpLeavesTheLine(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		code   codes.Code
+		reason core.Reason
+		bound  time.Duration // of the call; 0 for one that is cancelled
+	}{
+		{"cancellation", codes.Canceled, core.ReasonCanceled, 0},
+		{"deadline", codes.DeadlineExceeded, core.ReasonDeadline, 50 * time.Millisecond},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			fake := locktest.New()
+			defer fake.Hold(unaryKey)()
+			denials := make(chan *core.Denial, 1)
+			m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf)),
+				grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error { denials <- d; return nil }))
+			client := serve(t, m, &handlers{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+				t.Error("ran")
+				return nil, nil
+			}})
+			ctx, cancel := context.WithCancel(timeout(t))
+			defer cancel()
+			if c.bound > 0 {
+				var end context.CancelFunc
+				ctx, end = context.WithTimeout(ctx, c.bound)
+				defer end()
+			} else {
+				go func() {
+					if err := fake.AwaitWaiting(timeout(t), unaryKey, 1); err != nil {
+						t.Error(err)
+					}
+					cancel()
+				}()
+			}
+			if _, err := client.UnaryCall(ctx, order("7")); status.Code(err) != c.code {
+				t.Errorf("the client sees %v", err)
+			}
+			// A client that gives up at its deadline also resets the stream; which
+			// of both the server hears of first is chance.
+			if d := <-denials; d.Reason != c.reason && d.Reason != core.ReasonCanceled || fake.Waiting(unaryKey) != 0 {
+				t.Errorf("%v, %d in line", d, fake.Waiting(unaryKey))
+			}
+		})
 	}
 }
 

@@ -21,18 +21,21 @@ import (
 // handler panics, its lock is released and the panic goes on.
 func (m *Middleware) Stream() grpc.StreamServerInterceptor {
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		ctx, id := m.identify(ss.Context(), ss.SetTrailer)
-		method := m.methods[info.FullMethod]
+		method := m.find(info.FullMethod)
 		if method == nil {
-			return handler(srv, &identifiedStream{ss, ctx})
+			return handler(srv, ss)
 		}
-		c := &call{method: method, ctx: ctx, requestID: id, setTrailer: ss.SetTrailer}
+		c := &call{method: method, setTrailer: ss.SetTrailer}
+		c.ctx, c.requestID = m.identify(ss.Context(), ss.SetTrailer)
 		switch {
 		case !method.key.onMessage:
 			return c.lockAtOpen(srv, ss, handler)
 		case info.IsClientStream:
 			// Verify says so at start-up; this is for those who did not ask.
-			return c.deny(core.Denied(errNoRequest), false)
+			if d := c.enforced(core.Denied(errNoRequest)); d != nil {
+				return c.deny(d, false)
+			}
+			return handler(srv, &identifiedStream{ss, unlocked(c.ctx)})
 		default:
 			return c.lockAtRequest(srv, ss, handler)
 		}

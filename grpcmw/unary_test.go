@@ -3,7 +3,6 @@ package grpcmw_test
 import (
 	"context"
 	"errors"
-	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,56 +19,42 @@ import (
 )
 
 func TestUnaryCallsWithOneKeyNeverOverlapAndOthersDo(t *testing.T) {
-	listenTCP := func(t *testing.T, m *grpcmw.Middleware, h *handlers) testpb.TestServiceClient {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
+	ctx := timeout(t)
+	fake := locktest.New()
+	m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf)))
+	var inside, overlaps, calls atomic.Int32
+	met := make(chan struct{})
+	c := serve(t, m, &handlers{unary: func(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		switch orderOf(r) {
+		case "a":
+			met <- struct{}{} // only if b is inside as well
+		case "b":
+			<-met
+		default:
+			if inside.Add(1) > 1 {
+				overlaps.Add(1)
+			}
+			calls.Add(1)
+			inside.Add(-1)
 		}
-		return serveOn(t, l, l.Addr().String(), m.ServerOptions(), h)
-	}
-	inMemory := func(t *testing.T, m *grpcmw.Middleware, h *handlers) testpb.TestServiceClient { return serve(t, m, h) }
-	for name, start := range map[string]func(*testing.T, *grpcmw.Middleware, *handlers) testpb.TestServiceClient{
-		"over TCP": listenTCP, "in memory": inMemory,
-	} {
-		t.Run(name, func(t *testing.T) {
-			ctx := timeout(t)
-			fake := locktest.New()
-			m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf)))
-			var inside, overlaps, calls atomic.Int32
-			met := make(chan struct{})
-			c := start(t, m, &handlers{unary: func(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-				switch orderOf(r) {
-				case "a":
-					met <- struct{}{} // only if b is inside as well
-				case "b":
-					<-met
-				default:
-					if inside.Add(1) > 1 {
-						overlaps.Add(1)
-					}
-					calls.Add(1)
-					inside.Add(-1)
-				}
-				return &testpb.SimpleResponse{}, nil
-			}})
-			var wg sync.WaitGroup
-			call := func(id string) {
-				wg.Go(func() {
-					if _, err := c.UnaryCall(ctx, order(id)); err != nil {
-						t.Errorf("order %s: %v", id, err)
-					}
-				})
-			}
-			for range 50 {
-				call("7")
-			}
-			call("a")
-			call("b")
-			wg.Wait()
-			if overlaps.Load() != 0 || calls.Load() != 50 {
-				t.Errorf("%d overlaps in %d calls", overlaps.Load(), calls.Load())
+		return &testpb.SimpleResponse{}, nil
+	}})
+	var wg sync.WaitGroup
+	call := func(id string) {
+		wg.Go(func() {
+			if _, err := c.UnaryCall(ctx, order(id)); err != nil {
+				t.Errorf("order %s: %v", id, err)
 			}
 		})
+	}
+	for range 50 {
+		call("7")
+	}
+	call("a")
+	call("b")
+	wg.Wait()
+	if overlaps.Load() != 0 || calls.Load() != 50 {
+		t.Errorf("%d overlaps in %d calls", overlaps.Load(), calls.Load())
 	}
 }
 

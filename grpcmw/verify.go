@@ -2,12 +2,15 @@ package grpcmw
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/latchkey-go/latchkey/core"
 )
 
 // Verify compares the locked methods with those that a server has registered:
@@ -17,10 +20,18 @@ import (
 // Call it after the last service is registered and before the server serves. A
 // method with a wrong name would otherwise run without a lock, and nobody would
 // notice. Its error matches [core.ErrOption] and lists, in the order of the
-// methods' names, every one that is not registered, that is a client or bidi
-// stream with a key that needs its request, or whose key is a function of
-// another type of request than the method has (as far as the service is in the
-// program's registry of protobuf files, where generated code puts it).
+// methods' names, every one that
+//
+//   - [For] names and that is not registered;
+//   - is a client or bidi stream with a key that needs its request;
+//   - has requests that lack a field of its key's template, or are of another type
+//     than its key is a function of (as far as the service is in the program's
+//     registry of protobuf files, where generated code puts it);
+//   - declares a lock in its .proto file with a malformed key or a setting that is
+//     out of range, or declares one without [FromProtoOptions] being given and
+//     without being named by For or [Except];
+//
+// and then every name of [Only] and Except that is not registered.
 func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
 	registered := make(map[string]grpc.MethodInfo)
 	for service, info := range services {
@@ -29,21 +40,62 @@ func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
 		}
 	}
 	var errs []error
-	for _, name := range slices.Sorted(maps.Keys(m.methods)) {
-		key := &m.methods[name].key
+	known := slices.Concat(slices.Collect(maps.Keys(m.methods)), slices.Collect(maps.Keys(registered)))
+	slices.Sort(known)
+	for _, name := range slices.Compact(known) {
 		info, ok := registered[name]
-		switch {
-		case !ok:
+		if m.methods[name] == nil {
+			errs = append(errs, m.overlooked(name)...)
+		}
+		switch method := m.find(name); {
+		case method == nil:
+		case ok:
+			errs = append(errs, method.verify(name, info)...)
+		case !method.declared: // a declared one is another server's
 			errs = append(errs, faultf(name, "is not registered"))
-		case key.onMessage && info.IsClientStream:
-			errs = append(errs, faultf(name, "is a %s stream, and its key (%s) needs a request message: use metadata", streamKind(info), key.text))
-		case key.onMessage && key.message != "":
-			if input, ok := inputOf(name); ok && input != key.message {
-				errs = append(errs, faultf(name, "has requests of type %s, and its key is a %s", input, key.text))
-			}
+		}
+	}
+	for _, name := range slices.Concat(m.selection.only, m.selection.except) {
+		_, method := registered[name]
+		if _, service := services[name]; !method && !service {
+			errs = append(errs, fmt.Errorf("%w: grpcmw: Only or Except: %q is not registered", core.ErrOption, name))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// verify lists what is wrong with a method that is registered.
+func (m *method) verify(name string, info grpc.MethodInfo) []error {
+	switch {
+	case len(m.faults) > 0:
+		return m.faults
+	case !m.key.onMessage:
+		return nil
+	case info.IsClientStream:
+		return []error{faultf(name, "is a %s stream, and its key (%s) needs a request message: use metadata", streamKind(info), m.key.text)}
+	case m.key.fits == nil:
+		return nil
+	}
+	d := descriptorOf(name)
+	if d == nil {
+		return nil
+	}
+	var errs []error
+	for _, err := range m.key.fits(d.Input(), m.terms.onMissing) {
+		errs = append(errs, faultf(name, "%w", err))
+	}
+	return errs
+}
+
+// overlooked reports a method that declares a lock, which is not the one in force.
+func (m *Middleware) overlooked(name string) []error {
+	if m.declared || names(m.selection.except, name) {
+		return nil
+	}
+	if d := descriptorOf(name); d == nil || lockOf(d) == nil {
+		return nil
+	}
+	return []error{faultf(name, "declares a lock in its .proto file, and FromProtoOptions is not given (name it in Except if that is meant)")}
 }
 
 func streamKind(info grpc.MethodInfo) string {
@@ -53,21 +105,16 @@ func streamKind(info grpc.MethodInfo) string {
 	return "client"
 }
 
-// inputOf returns the request type of a method whose service's descriptor is
-// registered.
-func inputOf(fullMethod string) (protoreflect.FullName, bool) {
+// descriptorOf returns a method's descriptor, nil if it is not registered.
+func descriptorOf(fullMethod string) protoreflect.MethodDescriptor {
 	service, method, _ := splitMethod(fullMethod)
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(service))
 	if err != nil {
-		return "", false
+		return nil
 	}
 	sd, ok := d.(protoreflect.ServiceDescriptor)
 	if !ok {
-		return "", false
+		return nil
 	}
-	md := sd.Methods().ByName(protoreflect.Name(method))
-	if md == nil {
-		return "", false
-	}
-	return md.Input().FullName(), true
+	return sd.Methods().ByName(protoreflect.Name(method))
 }

@@ -1,16 +1,12 @@
 package httpmw_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
-	"slices"
 	"strconv"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
+	"github.com/latchkey-go/latchkey/internal/lonetrip"
 )
 
 // overhead compares a locked route with its bare handler and Redis by itself: one
@@ -30,57 +27,15 @@ type overhead struct {
 	rdb     *redis.Client
 	url     string
 	client  *http.Client
-	acquire command
-	release command
+	acquire lonetrip.Command
+	release lonetrip.Command
 	next    int
-}
-
-// command is one that Latchkey has sent for the key of the first request.
-type command struct{ args []any }
-
-// do sends the same command for the key of request id, to Redis by itself.
-func (c command) do(ctx context.Context, rdb *redis.Client, id string) error {
-	args := make([]any, len(c.args))
-	for i, arg := range c.args {
-		if text, ok := arg.(string); ok {
-			arg = strings.Replace(text, firstID, id, 1)
-		}
-		args[i] = arg
-	}
-	return rdb.Do(ctx, args...).Err()
-}
-
-// firstID is what no hash and no number of a command holds.
-const firstID = "the-first-request"
-
-// recorder keeps the scripts that are called for the first request.
-type recorder struct {
-	mu   sync.Mutex
-	seen []command
-}
-
-func (r *recorder) DialHook(next redis.DialHook) redis.DialHook { return next }
-
-func (r *recorder) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
-}
-
-func (r *recorder) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
-	return func(ctx context.Context, cmd redis.Cmder) error {
-		err := next(ctx, cmd)
-		if cmd.Name() == "evalsha" && strings.Contains(cmd.String(), firstID) {
-			r.mu.Lock()
-			r.seen = append(r.seen, command{cmd.Args()})
-			r.mu.Unlock()
-		}
-		return err
-	}
 }
 
 func newOverhead(tb testing.TB, opts ...httpmw.Option) *overhead {
 	server := locktest.StartRedis(tb)
 	o := &overhead{tb: tb, rdb: server.Client(&redis.Options{ContextTimeoutEnabled: true})}
-	o.acquire, o.release = record(tb, server)
+	o.acquire, o.release = lonetrip.Record(tb, server, "/locked/{id}%:")
 	var err error
 	if o.locker, err = core.New(o.rdb); err != nil {
 		tb.Fatal(err)
@@ -90,7 +45,7 @@ func newOverhead(tb testing.TB, opts ...httpmw.Option) *overhead {
 	mux.Handle("/locked/{id}", mustNew(tb, o.locker, httpmw.Key("{path.id}"), opts...)(http.HandlerFunc(ok)))
 	mux.HandleFunc("/bare/{id}", ok)
 	mux.HandleFunc("/trip/{id}", func(w http.ResponseWriter, r *http.Request) {
-		if err := o.acquire.do(r.Context(), o.rdb, r.PathValue("id")); err != nil {
+		if err := o.acquire.Do(r.Context(), o.rdb, r.PathValue("id")); err != nil {
 			tb.Error(err)
 		}
 		ok(w, r)
@@ -103,28 +58,6 @@ func newOverhead(tb testing.TB, opts ...httpmw.Option) *overhead {
 		o.get("/trip/")
 	}
 	return o
-}
-
-// record returns the commands of a lock that nobody contends for.
-func record(tb testing.TB, server *locktest.Redis) (acquire, release command) {
-	rdb := server.Client(nil)
-	recorded := &recorder{}
-	rdb.AddHook(recorded)
-	locker, err := core.New(rdb)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	lock, err := locker.Acquire(tb.Context(), "/locked/{id}%:"+firstID)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := errors.Join(lock.Release(tb.Context()), locker.Close()); err != nil {
-		tb.Fatal(err)
-	}
-	if len(recorded.seen) != 2 {
-		tb.Fatalf("an acquire and a release took %d commands", len(recorded.seen))
-	}
-	return recorded.seen[0], recorded.seen[1]
 }
 
 func (o *overhead) id() string {
@@ -166,27 +99,18 @@ func BenchmarkOverhead(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o := newOverhead(b, opts...)
-			routes := []string{"/locked/", "/trip/", "/bare/"}
-			took := map[string][]time.Duration{}
+			took := lonetrip.Medians{}
 			for b.Loop() {
-				for _, route := range routes {
+				for _, kind := range []string{"locked", "trip", "bare"} {
 					start := time.Now()
-					o.get(route)
-					took[route] = append(took[route], time.Since(start))
-					if route == "/locked/" {
+					o.get("/" + kind + "/")
+					took.Took(kind, time.Since(start))
+					if kind == "locked" {
 						o.settle()
 					}
 				}
 			}
-			median := func(route string) float64 {
-				slices.Sort(took[route])
-				return float64(took[route][len(took[route])/2].Nanoseconds()) / 1e3
-			}
-			b.ReportMetric(0, "ns/op") // of all together: says nothing
-			b.ReportMetric(median("/locked/"), "locked-µs")
-			b.ReportMetric(median("/trip/"), "trip-µs")
-			b.ReportMetric(median("/bare/"), "bare-µs")
-			b.ReportMetric(median("/locked/")/median("/trip/"), "ratio")
+			took.Report(b)
 		})
 	}
 }
@@ -220,7 +144,7 @@ func TestALockedRequestAllocatesLittleMoreThanItsTwoCommands(t *testing.T) {
 			bare := each(func() { o.get("/bare/") })
 			commands := each(func() {
 				id := o.id()
-				if err := errors.Join(o.acquire.do(t.Context(), o.rdb, id), o.release.do(t.Context(), o.rdb, id)); err != nil {
+				if err := errors.Join(o.acquire.Do(t.Context(), o.rdb, id), o.release.Do(t.Context(), o.rdb, id)); err != nil {
 					t.Error(err)
 				}
 			})

@@ -6,13 +6,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,11 +17,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
+	"github.com/latchkey-go/latchkey/internal/stresstest"
 )
 
 var (
@@ -49,32 +44,13 @@ func TestNothingIsHeldWhateverClientsAndHandlersDo(t *testing.T) {
 		seed = rand.Uint64()
 	}
 	t.Logf("-stress.seed %d -stress.requests %d", seed, *stressRequests)
-	server := locktest.StartRedis(t)
-	goroutines := runtime.NumGoroutine()
-
-	rdb := redis.NewClient(&redis.Options{Addr: server.Addr(), ContextTimeoutEnabled: true})
-	locker, err := core.New(rdb)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newStress(t, locker)
+	ground := stresstest.Start(t)
+	s := newStress(t, ground.Locker)
 	s.run(seed)
 	s.server.Close()
 	s.http1.CloseIdleConnections()
 	s.http2.CloseIdleConnections()
-	if err := locker.Shutdown(soon(t)); err != nil {
-		t.Errorf("Shutdown: %v", err)
-	}
-	if left := locker.Snapshot(); len(left.Holding) > 0 || len(left.Waiting) > 0 || left.Requests > 0 {
-		t.Errorf("left in the process: %+v", left)
-	}
-	for _, name := range must(rdb.Keys(t.Context(), "*").Result()) {
-		if !strings.HasSuffix(name, ":fence") {
-			t.Errorf("left in Redis: %s", name)
-		}
-	}
-	_ = rdb.Close()
-	s.awaitGoroutines(goroutines)
+	ground.WantNothingLeft()
 	s.report()
 }
 
@@ -84,9 +60,7 @@ type stress struct {
 	http1, http2 *http.Client
 	inside       [stressKeys]atomic.Int32
 	ran          atomic.Int64
-
-	mu   sync.Mutex
-	seen map[string]int // answers, and what else became of requests
+	seen         stresstest.Tally // answers, and what else became of requests
 }
 
 // stressRoutes are as different as routes are in what they let a request wait.
@@ -97,7 +71,7 @@ var stressRoutes = map[string][]httpmw.Option{
 }
 
 func newStress(t *testing.T, locker core.Locker) *stress {
-	s := &stress{t: t, seen: map[string]int{}}
+	s := &stress{t: t}
 	mux := http.NewServeMux()
 	for name, opts := range stressRoutes {
 		opts = append(opts, httpmw.MaxHold(stressHold), httpmw.OnHijack(httpmw.Detach), httpmw.Name("stress"))
@@ -189,13 +163,13 @@ func (s *stress) request(random *rand.Rand) {
 	switch random.IntN(10) {
 	case 0:
 		s.breakOff(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(body)+10, body), pause)
-		s.count("half a body")
+		s.seen.Count("half a body")
 	case 1:
 		s.breakOff(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n20\r\nhalf of it", path), pause)
-		s.count("half a chunk")
+		s.seen.Count("half a chunk")
 	case 2:
 		s.breakOff(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body), pause)
-		s.count("disconnected")
+		s.seen.Count("disconnected")
 	case 3:
 		ctx, cancel := context.WithTimeout(s.t.Context(), pause)
 		defer cancel()
@@ -249,9 +223,9 @@ func (s *stress) send(ctx context.Context, random *rand.Rand, path, body, name, 
 	}
 	switch {
 	case ctx.Err() != nil:
-		s.count("given up by the client")
+		s.seen.Count("given up by the client")
 	case name != "": // a deadline or a panic
-		s.count("no answer: " + name)
+		s.seen.Count("no answer: " + name)
 	default:
 		s.t.Errorf("no answer to an ordinary request: %v", err)
 	}
@@ -268,7 +242,7 @@ var stressAnswers = map[string]bool{
 // judge tells whether an answer is one that may come.
 func (s *stress) judge(resp *http.Response, text string) {
 	if resp.StatusCode == http.StatusOK && text == "ok" {
-		s.count("200")
+		s.seen.Count("200")
 		return
 	}
 	var d details
@@ -279,42 +253,13 @@ func (s *stress) judge(resp *http.Response, text string) {
 		(resp.Header.Get("Retry-After") != "") != retry || d.Instance == "" {
 		s.t.Errorf("not in the table: %d %v %q", resp.StatusCode, resp.Header, text)
 	}
-	s.count(answer)
+	s.seen.Count(answer)
 }
 
-func (s *stress) count(what string) {
-	s.mu.Lock()
-	s.seen[what]++
-	s.mu.Unlock()
-}
-
-// awaitGoroutines waits until there are no more than before.
-func (s *stress) awaitGoroutines(before int) {
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	late := soon(s.t)
-	for runtime.NumGoroutine() > before {
-		select {
-		case <-tick.C:
-		case <-late.Done():
-			stacks := make([]byte, 1<<20)
-			s.t.Fatalf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
-		}
-	}
-}
-
-// report tells what was seen, and fails if there was nothing to be seen.
+// report tells what was seen.
 func (s *stress) report() {
 	s.t.Logf("%d handlers ran", s.ran.Load())
-	for _, what := range slices.Sorted(maps.Keys(s.seen)) {
-		s.t.Logf("%6d %s", s.seen[what], what)
-	}
-	for _, what := range []string{
+	s.seen.Report(s.t,
 		"200", "409 LOCK_HELD", "409 LOCK_WAIT_TIMEOUT", "429 LOCK_QUEUE_FULL", "504 LOCK_DEADLINE_EXCEEDED", "500 LOCK_LOST",
-		"disconnected", "half a body", "half a chunk", "given up by the client", "no answer: X-Do",
-	} {
-		if s.seen[what] == 0 {
-			s.t.Errorf("the test never saw: %s", what)
-		}
-	}
+		"disconnected", "half a body", "half a chunk", "given up by the client", "no answer: X-Do")
 }

@@ -1,4 +1,5 @@
-// Grpcserver is a shop over gRPC that sells each item to one buyer at a time.
+// Grpcserver is a shop over gRPC that sells each item to one buyer at a time. What
+// is locked stands in its .proto file alone, examples/internal/shoppb/shop.proto.
 //
 //	go run ./examples/grpcserver
 //
@@ -29,10 +30,9 @@ const grpcurl = `Two purchases at once; the second one waits for the first:
   for buyer in ada bob; do grpcurl -plaintext -d '{"item":"umbrella","buyer":"'$buyer'","quantity":1}' %v latchkey.examples.shop.v1.Shop/Buy & done; wait
 `
 
-// newServer is all that a service needs: one lock for the purchases of an item.
+// newServer is all that a service needs.
 func newServer(locker core.Locker, s pb.ShopServer) (*grpc.Server, error) {
-	gm, err := grpcmw.New(locker,
-		grpcmw.For(pb.Shop_Buy_FullMethodName, grpcmw.KeyOf(func(r *pb.BuyRequest) string { return r.GetItem() })))
+	gm, err := grpcmw.New(locker, grpcmw.FromProtoOptions())
 	if err != nil {
 		return nil, err
 	}

@@ -7,6 +7,7 @@
 package shoppb
 
 import (
+	_ "github.com/latchkey-go/latchkey/grpcmw/lockpb"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -252,7 +253,7 @@ var File_latchkey_examples_shop_v1_shop_proto protoreflect.FileDescriptor
 
 const file_latchkey_examples_shop_v1_shop_proto_rawDesc = "" +
 	"\n" +
-	"$latchkey/examples/shop/v1/shop.proto\x12\x19latchkey.examples.shop.v1\"R\n" +
+	"$latchkey/examples/shop/v1/shop.proto\x12\x19latchkey.examples.shop.v1\x1a\x16latchkey/v1/lock.proto\"R\n" +
 	"\n" +
 	"BuyRequest\x12\x12\n" +
 	"\x04item\x18\x01 \x01(\tR\x04item\x12\x14\n" +
@@ -269,9 +270,11 @@ const file_latchkey_examples_shop_v1_shop_proto_rawDesc = "" +
 	"\x04item\x18\x01 \x01(\tR\x04item\" \n" +
 	"\n" +
 	"StockReply\x12\x12\n" +
-	"\x04left\x18\x01 \x01(\x05R\x04left2\xb4\x01\n" +
-	"\x04Shop\x12Q\n" +
-	"\x03Buy\x12%.latchkey.examples.shop.v1.BuyRequest\x1a#.latchkey.examples.shop.v1.BuyReply\x12Y\n" +
+	"\x04left\x18\x01 \x01(\x05R\x04left2\xd4\x01\n" +
+	"\x04Shop\x12q\n" +
+	"\x03Buy\x12%.latchkey.examples.shop.v1.BuyRequest\x1a#.latchkey.examples.shop.v1.BuyReply\"\x1e\x82\x92\x1e\x1a\n" +
+	"\x11item:{field.item}\x12\x02\b\n" +
+	" \xe8\a\x12Y\n" +
 	"\x05Watch\x12'.latchkey.examples.shop.v1.WatchRequest\x1a%.latchkey.examples.shop.v1.StockReply0\x01B:Z8github.com/latchkey-go/latchkey/examples/internal/shoppbb\x06proto3"
 
 var (

@@ -1,0 +1,316 @@
+package grpcmw_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
+	"github.com/latchkey-go/latchkey/grpcmw"
+	"github.com/latchkey-go/latchkey/idgen"
+)
+
+// clientWith installs both of a client's interceptors.
+func clientWith(opts ...grpcmw.ClientOption) []grpc.DialOption {
+	return []grpc.DialOption{
+		grpc.WithChainUnaryInterceptor(grpcmw.ClientUnary(opts...)),
+		grpc.WithChainStreamInterceptor(grpcmw.ClientStream(opts...)),
+	}
+}
+
+// contended is a method that denies its first calls.
+type contended struct {
+	denials, runs atomic.Int32
+	mu            sync.Mutex
+	ids           []string
+}
+
+// serveContended denies as many calls as that with LOCK_HELD and a hint of about
+// 10 ms, unary ones and server streams.
+func serveContended(t *testing.T, denials int32, opts []grpcmw.Option, dial ...grpc.DialOption) (*contended, testpb.TestServiceClient) {
+	t.Helper()
+	fake := locktest.New()
+	release := sync.OnceFunc(fake.Hold("7", core.TTL(core.MinTTL)))
+	t.Cleanup(release)
+	c := &contended{}
+	opts = append(opts, grpcmw.TrustRequestID(), grpcmw.Wait(0),
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Unscoped()), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf), grpcmw.Unscoped()),
+		grpcmw.For(clientStream, grpcmw.Metadata("x-order"), grpcmw.Unscoped()), grpcmw.For(bidiStream, grpcmw.Metadata("x-order"), grpcmw.Unscoped()),
+		grpcmw.OnDeny(func(ctx context.Context, _ *core.Denial) error {
+			c.seen(ctx)
+			if c.denials.Add(1) == denials {
+				release()
+			}
+			return nil
+		}))
+	h := &handlers{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		c.seen(ctx)
+		c.runs.Add(1)
+		return &testpb.SimpleResponse{Username: "done"}, nil
+	}}
+	for _, s := range []openStream{ofServer, ofClient, ofBidi} {
+		s.handle(h, func(ss grpc.ServerStream) error {
+			c.seen(ss.Context())
+			c.runs.Add(1)
+			return ss.SendMsg(&testpb.StreamingOutputCallResponse{})
+		})
+	}
+	return c, serve(t, mustNew(t, fake, opts...), h, dial...)
+}
+
+func (c *contended) seen(ctx context.Context) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id, _ := idgen.FromContext(ctx)
+	c.ids = append(c.ids, id)
+}
+
+func callUnary(ctx context.Context, c testpb.TestServiceClient) error {
+	r, err := c.UnaryCall(ctx, order("7"))
+	if err == nil && r.GetUsername() != "done" {
+		return fmt.Errorf("reply %v", r)
+	}
+	return err
+}
+
+func callServer(ctx context.Context, c testpb.TestServiceClient) error {
+	n, _, err := ofServer.call(ctx, c)
+	if err == nil && n != 1 {
+		return fmt.Errorf("%d messages", n)
+	}
+	return err
+}
+
+// retriedCalls are the calls that RetryHeld repeats.
+var retriedCalls = map[string]func(context.Context, testpb.TestServiceClient) error{"unary": callUnary, "server stream": callServer}
+
+func TestADeniedCallIsTriedAgainWithTheSameRequestIDUntilItRuns(t *testing.T) {
+	for name, call := range retriedCalls {
+		t.Run(name, func(t *testing.T) {
+			c, client := serveContended(t, 3, nil, clientWith(grpcmw.RetryHeld(3))...)
+			if err := call(idgen.NewContext(timeout(t), "the-call"), client); err != nil {
+				t.Error(err)
+			}
+			if c.runs.Load() != 1 || fmt.Sprint(c.ids) != "[the-call the-call the-call the-call]" {
+				t.Errorf("%d runs, request IDs %q", c.runs.Load(), c.ids)
+			}
+		})
+	}
+}
+
+func TestNoMoreThanSoManyRetries(t *testing.T) {
+	for _, n := range []int{-1, 0, 1, 2} {
+		for name, call := range retriedCalls {
+			c, client := serveContended(t, 100, nil, clientWith(grpcmw.RetryHeld(n))...)
+			err := call(timeout(t), client)
+			if a := answerOf(t, err, nil); a.code != codes.Aborted || a.reason != core.ReasonHeld || int(c.denials.Load()) != 1+max(n, 0) {
+				t.Errorf("%s, RetryHeld(%d): %v after %d attempts", name, n, err, c.denials.Load())
+			}
+		}
+	}
+}
+
+func TestClientAndBidiStreamsCarryTheIDAndAreLeftToTheServiceConfig(t *testing.T) {
+	for _, s := range []openStream{ofClient, ofBidi} {
+		_, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
+		ctx := withOrder(idgen.NewContext(timeout(t), "the-call"), "7")
+		if _, _, err := s.call(ctx, client); status.Code(err) != codes.Aborted {
+			t.Errorf("%s: %v", s.name, err)
+		}
+		c, client := serveContended(t, 1, nil, append(clientWith(grpcmw.RetryHeld(3)), retrying(time.Hour, "ABORTED"))...)
+		if n, _, err := s.call(ctx, client); n != 1 || err != nil || fmt.Sprint(c.ids) != "[the-call the-call]" {
+			t.Errorf("%s: %d messages, %v, request IDs %q", s.name, n, err, c.ids)
+		}
+	}
+}
+
+func TestTheRequestIDIsTheCallersOwnOrANewOne(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		ctx  func(context.Context) context.Context
+		want string
+	}{
+		{"of the context", func(ctx context.Context) context.Context { return idgen.NewContext(ctx, "a") }, "a"},
+		{"of the metadata", func(ctx context.Context) context.Context {
+			return metadata.AppendToOutgoingContext(idgen.NewContext(ctx, "a"), grpcmw.RequestIDKey, "b")
+		}, "b"},
+		{"not valid", func(ctx context.Context) context.Context { return idgen.NewContext(ctx, "a b") }, ""},
+		{"none", func(ctx context.Context) context.Context { return ctx }, ""},
+	} {
+		seen, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(1))...)
+		if err := callUnary(c.ctx(timeout(t)), client); err != nil {
+			t.Error(err)
+		}
+		if ids := seen.ids; len(ids) != 2 || ids[0] != ids[1] || c.want != "" && ids[0] != c.want || !idgen.ValidRequestID(ids[0]) {
+			t.Errorf("%s: request IDs %q", c.name, ids)
+		}
+	}
+}
+
+// A policy that covers the denial goes first; together they are not more than the
+// one or the other.
+func TestRetriesAndAServiceConfigDoNotMultiply(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		n        int
+		code     string // that the policy covers, with five attempts
+		attempts int32
+	}{
+		{"the policy makes more", 3, "ABORTED", 5},
+		{"the policy makes fewer", 8, "ABORTED", 9},
+		{"the policy covers others", 3, "UNAVAILABLE", 4},
+	} {
+		for name, call := range retriedCalls {
+			t.Run(c.name+", "+name, func(t *testing.T) {
+				seen, client := serveContended(t, 100, nil, append(clientWith(grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
+				err := call(timeout(t), client)
+				if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || seen.denials.Load() != c.attempts {
+					t.Errorf("%v after %d attempts, want %d", err, seen.denials.Load(), c.attempts)
+				}
+				seen, client = serveContended(t, c.attempts-1, nil, append(clientWith(grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
+				if err := call(timeout(t), client); err != nil || seen.runs.Load() != 1 {
+					t.Errorf("the last attempt: %v, %d runs", err, seen.runs.Load())
+				}
+			})
+		}
+	}
+}
+
+// denied is an invoker that answers as a server would.
+func denied(delay time.Duration, trailer metadata.MD, domain string) (grpc.UnaryInvoker, *int) {
+	attempts := 0
+	return func(_ context.Context, _ string, _, _ any, _ *grpc.ClientConn, opts ...grpc.CallOption) error {
+		attempts++
+		for _, o := range opts {
+			if o, ok := o.(grpc.TrailerCallOption); ok {
+				*o.TrailerAddr = trailer
+			}
+		}
+		st := status.New(codes.Aborted, "held")
+		if delay >= 0 {
+			st, _ = st.WithDetails(&errdetails.ErrorInfo{Domain: domain, Reason: "LOCK_HELD"}, &errdetails.RetryInfo{RetryDelay: durationpb.New(delay)})
+		} else {
+			st, _ = st.WithDetails(&errdetails.ErrorInfo{Domain: domain, Reason: "LOCK_HELD"})
+		}
+		return st.Err()
+	}, &attempts
+}
+
+func TestARetryWaitsAsLongAsItIsToldAndHeedsTheDeadline(t *testing.T) {
+	ours := metadata.Pairs("latchkey-denied", "0")
+	for _, c := range []struct {
+		name            string
+		delay, deadline time.Duration
+		cancel          time.Duration
+		attempts        int
+		took            time.Duration
+		code            codes.Code
+	}{
+		{"no deadline", time.Minute, 0, 0, 3, 2 * time.Minute, codes.Aborted},
+		{"a deadline in time for one", time.Minute, 90 * time.Second, 0, 2, time.Minute, codes.Aborted},
+		{"a deadline too soon", time.Minute, time.Minute, 0, 1, 0, codes.Aborted},
+		{"cancelled while it waits", time.Minute, 0, time.Second, 1, time.Second, codes.Canceled},
+		{"told to come at once", 0, time.Minute, 0, 3, 0, codes.Aborted},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.deadline > 0 {
+					var end context.CancelFunc
+					ctx, end = context.WithTimeout(ctx, c.deadline)
+					defer end()
+				}
+				if c.cancel > 0 {
+					time.AfterFunc(c.cancel, cancel)
+				}
+				invoke, attempts := denied(c.delay, ours, grpcmw.ErrorDomain)
+				start := time.Now()
+				err := grpcmw.ClientUnary(grpcmw.RetryHeld(2))(ctx, unary, nil, nil, nil, invoke)
+				if *attempts != c.attempts || time.Since(start) != c.took || status.Code(err) != c.code {
+					t.Errorf("%v after %d attempts and %v", err, *attempts, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
+func TestWhatIsNotADenialOfTheServerThatWasCalledIsNotTriedAgain(t *testing.T) {
+	pairs := metadata.Pairs
+	for name, c := range map[string]struct {
+		delay   time.Duration
+		trailer metadata.MD
+		domain  string
+	}{
+		"a denial that the handler has passed on": {0, nil, grpcmw.ErrorDomain},
+		"another domain":      {0, pairs("latchkey-denied", "0"), "example.org"},
+		"no RetryInfo":        {-1, pairs("latchkey-denied", "0"), grpcmw.ErrorDomain},
+		"a pushback of never": {0, pairs("latchkey-denied", "0", "grpc-retry-pushback-ms", "-1"), grpcmw.ErrorDomain},
+		"no number":           {0, pairs("latchkey-denied", "x"), grpcmw.ErrorDomain},
+		"a negative number":   {0, pairs("latchkey-denied", "-5"), grpcmw.ErrorDomain},
+		"two numbers":         {0, pairs("latchkey-denied", "0", "latchkey-denied", "0"), grpcmw.ErrorDomain},
+	} {
+		invoke, attempts := denied(c.delay, c.trailer, c.domain)
+		err := grpcmw.ClientUnary(grpcmw.RetryHeld(3), nil)(t.Context(), unary, nil, nil, nil, invoke)
+		if status.Code(err) != codes.Aborted || *attempts != 1 {
+			t.Errorf("%s: %v after %d attempts", name, err, *attempts)
+		}
+	}
+}
+
+func TestAHandlerThatPassesOnADenialIsNotRunAgain(t *testing.T) {
+	_, behind := serveContended(t, 100, nil)
+	var runs atomic.Int32
+	client := serve(t, mustNew(t, locktest.New(), grpcmw.For(unary, grpcmw.KeyOf(orderOf))), &handlers{
+		unary: func(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			runs.Add(1)
+			return behind.UnaryCall(ctx, r)
+		}}, clientWith(grpcmw.RetryHeld(3))...)
+	err := callUnary(timeout(t), client)
+	if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || !a.info || runs.Load() != 1 {
+		t.Errorf("%v, %d runs", err, runs.Load())
+	}
+}
+
+func TestAStreamThatCannotBeOpenedAgainEndsWithThatError(t *testing.T) {
+	_, client := serveContended(t, 100, nil, append(clientWith(grpcmw.RetryHeld(3)), grpc.WithChainStreamInterceptor(func() grpc.StreamClientInterceptor {
+		opened := 0
+		return func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+			if opened++; opened > 1 {
+				return nil, errors.New("no more")
+			}
+			return open(ctx, d, cc, method, opts...)
+		}
+	}()))...)
+	if _, _, err := ofServer.call(timeout(t), client); err == nil || err.Error() != "no more" {
+		t.Error(err)
+	}
+}
+
+func TestAskingForAStreamsHeadersGivesUpItsRetries(t *testing.T) {
+	c, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
+	s, err := client.StreamingOutputCall(timeout(t), streamOrder("7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if md, err := s.Header(); md.Len() > 1 || err != nil {
+		t.Errorf("%v, %v", md, err)
+	}
+	if _, err := s.Recv(); status.Code(err) != codes.Aborted || c.denials.Load() != 1 {
+		t.Errorf("%v after %d denials", err, c.denials.Load())
+	}
+}

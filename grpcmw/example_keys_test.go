@@ -1,0 +1,168 @@
+package grpcmw_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/status"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
+	"github.com/latchkey-go/latchkey/grpcmw"
+	orderspb "github.com/latchkey-go/latchkey/grpcmw/internal/testpb"
+)
+
+// orderShop's Update declares its lock in its .proto file:
+//
+//	rpc Update(UpdateRequest) returns (Reply) {
+//	  option (latchkey.v1.lock) = {key: "order:{field.order.id}" wait: {seconds: 2} …};
+//	}
+type orderShop struct {
+	orderspb.UnimplementedOrdersServer
+}
+
+func (orderShop) Update(ctx context.Context, r *orderspb.UpdateRequest) (*orderspb.Reply, error) {
+	lock, _ := core.FromContext(ctx)
+	fmt.Println("runs under", lock.Key())
+	return &orderspb.Reply{Token: lock.Token()}, nil
+}
+
+// What is locked, and for how long a call waits, stands beside the method in its
+// .proto file.
+func ExampleFromProtoOptions() {
+	m, err := grpcmw.New(locktest.New(), grpcmw.FromProtoOptions())
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, stop := dial(m, func(s *grpc.Server) { orderspb.RegisterOrdersServer(s, orderShop{}) })
+	defer stop()
+	reply, err := orderspb.NewOrdersClient(conn).Update(context.Background(), &orderspb.UpdateRequest{Order: &orderspb.Order{Id: "42"}})
+	fmt.Println("token", reply.GetToken(), err)
+	// Output:
+	// runs under /latchkey.test.v1.Orders/Update%:order:42
+	// token 1 <nil>
+}
+
+// Every row of the table of denials, as a client gets to see it.
+func Example_denials() {
+	const method = testpb.TestService_UnaryCall_FullMethodName
+	locker := locktest.New()
+	wait := func(d time.Duration) grpcmw.Setting { return grpcmw.Wait(d) }
+	call := func(id string, handle func(context.Context) error, opts ...grpcmw.MethodOption) {
+		m, err := grpcmw.New(locker, grpcmw.For(method, grpcmw.Field("payload.body"), append(opts, grpcmw.Name("order"))...))
+		if err != nil {
+			log.Fatal(err)
+		}
+		conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, &asked{handle: handle}) })
+		defer stop()
+		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+		defer cancel()
+		_, err = testpb.NewTestServiceClient(conn).UnaryCall(ctx, order(id))
+		fmt.Println(describe(status.Convert(err)))
+	}
+	nothing := func(context.Context) error { return nil }
+
+	release := locker.Hold("order%:3432") // 42, in hexadecimal: it is of type bytes
+	call("42", nothing, wait(0))
+	call("42", nothing, wait(time.Millisecond))
+	call("42", nothing, grpcmw.MaxWaiters(0))
+	call("42", nothing) // until the client's deadline
+	release()
+	call("", nothing)
+	locker.FailBackend(context.DeadlineExceeded)
+	call("42", nothing)
+	locker.FailBackend(nil)
+	call("42", func(ctx context.Context) error { locker.Lose("order%:3432"); return nil })
+	call("42", func(ctx context.Context) error { return core.ErrStale })
+	_ = locker.Close()
+	call("42", nothing)
+	// Output:
+	// Aborted LOCK_HELD RetryInfo
+	// Aborted LOCK_WAIT_TIMEOUT RetryInfo
+	// ResourceExhausted LOCK_QUEUE_FULL RetryInfo
+	// DeadlineExceeded
+	// InvalidArgument LOCK_KEY_MISSING BadRequest
+	// Unavailable LOCK_BACKEND_UNAVAILABLE RetryInfo
+	// Internal LOCK_LOST
+	// Aborted LOCK_STALE
+	// Unavailable LOCK_SHUTTING_DOWN
+}
+
+// asked is a service that does what it is asked for.
+type asked struct {
+	testpb.UnimplementedTestServiceServer
+	handle func(context.Context) error
+}
+
+func (a *asked) UnaryCall(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+	return &testpb.SimpleResponse{}, a.handle(ctx)
+}
+
+// describe names a status' code, reason and other details.
+func describe(st *status.Status) string {
+	words := []string{st.Code().String()}
+	for _, d := range st.Details() {
+		if r, ok := d.(interface{ GetReason() string }); ok {
+			words = append(words, r.GetReason())
+			continue
+		}
+		name := fmt.Sprintf("%T", d)
+		words = append(words, name[strings.LastIndexByte(name, '.')+1:])
+	}
+	return strings.Join(words, " ")
+}
+
+// A client tries again when it is told to, and only then.
+func ExampleClientUnary() {
+	locker := locktest.New()
+	release := locker.Hold("order:42", core.TTL(core.MinTTL)) // by another replica
+	m, err := grpcmw.New(locker, grpcmw.Wait(0),
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Unscoped()),
+		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
+			fmt.Println("denied:", d.Reason)
+			release()
+			return nil
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, shop{}) },
+		grpc.WithChainUnaryInterceptor(grpcmw.ClientUnary(grpcmw.RetryHeld(3))))
+	defer stop()
+	reply, err := testpb.NewTestServiceClient(conn).UnaryCall(withOrder(context.Background(), "42"), order("42"))
+	fmt.Println(reply.GetUsername(), status.Code(err) == codes.OK)
+	// Output:
+	// denied: LOCK_HELD
+	// order 42, fencing token 2 true
+}
+
+// Before a lock is in force, a trial shows whom it would deny.
+func ExampleShadow() {
+	locker := locktest.New()
+	defer locker.Hold("order:42")()
+	m, err := grpcmw.New(locker, grpcmw.Shadow(),
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Unscoped()),
+		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
+			fmt.Println("would be denied:", d.Reason)
+			return nil
+		}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, stop := dial(m, func(s *grpc.Server) {
+		testpb.RegisterTestServiceServer(s, &asked{handle: func(context.Context) error { fmt.Println("runs"); return nil }})
+	})
+	defer stop()
+	_, err = testpb.NewTestServiceClient(conn).UnaryCall(withOrder(context.Background(), "42"), order("42"))
+	fmt.Println(status.Code(err))
+	// Output:
+	// would be denied: LOCK_HELD
+	// runs
+	// OK
+}

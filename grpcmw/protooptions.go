@@ -1,0 +1,101 @@
+package grpcmw
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/latchkey-go/latchkey/grpcmw/lockpb"
+)
+
+// FromProtoOptions locks the methods that say so in their .proto files, by the
+// option (latchkey.v1.lock):
+//
+//	import "latchkey/v1/lock.proto";
+//
+//	rpc Update(UpdateRequest) returns (UpdateReply) {
+//	  option (latchkey.v1.lock) = {key: "order:{field.order.id}" wait: {seconds: 2}};
+//	}
+//
+// See package lockpb for how to import it, and [KeyTemplate] for keys. What the
+// option does not say is as the options of [New] say; where [For] names a method,
+// the method's option does not count.
+//
+// The program's registry of protobuf files, where generated code puts them, is
+// read once, by New. It may know services that this server does not have, so what
+// is wrong with an option is no fault of New's: [Middleware.Verify] reports it,
+// for methods that are registered, and their calls are denied.
+func FromProtoOptions() Option { return option(func(o *options) { o.declared = true }) }
+
+// declaredLocks returns the locks that methods declare, by full method.
+func declaredLocks() map[string]*lockpb.Lock {
+	locks := map[string]*lockpb.Lock{}
+	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for j := range methods.Len() {
+				if lock := lockOf(methods.Get(j)); lock != nil {
+					locks["/"+string(methods.Get(j).Parent().FullName())+"/"+string(methods.Get(j).Name())] = lock
+				}
+			}
+		}
+		return true
+	})
+	return locks
+}
+
+// lockOf returns the lock that a method declares, nil if it declares none.
+func lockOf(method protoreflect.MethodDescriptor) *lockpb.Lock {
+	opts, ok := method.Options().(*descriptorpb.MethodOptions)
+	if !ok || opts == nil {
+		return nil
+	}
+	if !proto.HasExtension(opts, lockpb.E_Lock) && len(opts.ProtoReflect().GetUnknown()) > 0 {
+		// Read before this package was initialized, or by somebody's own
+		// descriptors: an option that is not seen would be a lock that is not there.
+		b, err := proto.Marshal(opts)
+		if opts = new(descriptorpb.MethodOptions); err != nil || proto.Unmarshal(b, opts) != nil {
+			return nil
+		}
+	}
+	lock, _ := proto.GetExtension(opts, lockpb.E_Lock).(*lockpb.Lock)
+	return lock
+}
+
+// declaredMethod is the For that an option stands for.
+func declaredMethod(fullMethod string, lock *lockpb.Lock) forMethod {
+	var opts []MethodOption
+	duration := func(d *durationpb.Duration, name string, set func(*durationpb.Duration) MethodOption) {
+		switch {
+		case d == nil:
+		case d.CheckValid() != nil:
+			opts = append(opts, methodOption(func(t *terms) { t.bad("%s is no valid duration: %w", name, d.CheckValid()) }))
+		default:
+			opts = append(opts, set(d))
+		}
+	}
+	duration(lock.Wait, "wait", func(d *durationpb.Duration) MethodOption { return Wait(d.AsDuration()) })
+	duration(lock.Ttl, "ttl", func(d *durationpb.Duration) MethodOption { return TTL(d.AsDuration()) })
+	duration(lock.MaxHold, "max_hold", func(d *durationpb.Duration) MethodOption { return MaxHold(d.AsDuration()) })
+	if lock.MaxWaiters != nil {
+		opts = append(opts, MaxWaiters(int(lock.GetMaxWaiters())))
+	}
+	switch p := lock.GetOnMissing(); p {
+	case lockpb.Lock_ON_MISSING_UNSPECIFIED:
+	case lockpb.Lock_REJECT:
+		opts = append(opts, OnMissing(Reject))
+	case lockpb.Lock_SKIP:
+		opts = append(opts, OnMissing(Skip))
+	default:
+		opts = append(opts, methodOption(func(t *terms) { t.bad("unknown on_missing %d", p) }))
+	}
+	if lock.GetName() != "" {
+		opts = append(opts, Name(lock.GetName()))
+	}
+	if lock.GetUnscoped() {
+		opts = append(opts, Unscoped())
+	}
+	return forMethod{fullMethod: fullMethod, key: KeyTemplate(lock.GetKey()), opts: opts}
+}
