@@ -2,6 +2,7 @@ package lockotel
 
 import (
 	"context"
+	rtrace "runtime/trace"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ type acquireKey struct{ observer *Observer }
 
 // Acquiring begins the acquire span, unless ctx's span is not recording.
 func (o *Observer) Acquiring(ctx context.Context, a core.Attempt) context.Context {
+	if o.runtimeTrace && rtrace.IsEnabled() {
+		ctx = o.beginRegion(ctx, o.site(a))
+	}
 	if o.tracer == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return ctx
 	}
@@ -49,16 +53,34 @@ func (o *Observer) TraceParent(ctx context.Context) string {
 	return sampledTraceParent(sc)
 }
 
-// Acquired ends the acquire span and records dlock.acquire.duration.
+// Waiting counts the request among those in line.
+func (o *Observer) Waiting(ctx context.Context, a core.Attempt) { o.countWaiter(ctx, a, 1) }
+
+func (o *Observer) countWaiter(ctx context.Context, a core.Attempt, n int64) {
+	if o.metrics.waiters.Enabled(ctx) {
+		o.metrics.waiters.Add(ctx, n, o.site(a).here...)
+	}
+}
+
+// Acquired ends the acquire span and records what the acquisition came to.
 func (o *Observer) Acquired(ctx context.Context, a core.Attempt, r core.AcquireResult) {
+	if o.runtimeTrace && rtrace.IsEnabled() {
+		o.endRegion(ctx)
+	}
+	if r.Queued {
+		o.countWaiter(ctx, a, -1)
+	}
+	if r.Info.Handoff != core.HandoffNone && o.metrics.handoffs.Enabled(ctx) {
+		o.metrics.handoffs.Add(ctx, 1, o.site(a).addHandoff(r.Info.Handoff)...)
+	}
 	span := o.acquireSpan(ctx)
-	measured := o.acquireDuration.Enabled(ctx)
+	measured := o.metrics.acquireDuration.Enabled(ctx)
 	if span == nil && !measured {
 		return
 	}
 	out, errorType := acquireOutcome(r.Err), core.ErrorType(r.Err)
 	if measured {
-		o.acquireDuration.Record(ctx, time.Since(a.Start).Seconds(),
+		o.metrics.acquireDuration.Record(ctx, time.Since(a.Start).Seconds(),
 			o.site(a).recordAcquire(out, r.Info.Contended, errorType)...)
 	}
 	if span != nil {
@@ -77,7 +99,7 @@ func (o *Observer) endAcquire(span trace.Span, r core.AcquireResult, out outcome
 	if errorType != "" {
 		kvs = append(kvs, errorTypeKey.String(errorType))
 	}
-	if r.Err == nil {
+	if r.Err == nil && o.fencingToken {
 		kvs = append(kvs, fencingToken(r.Token))
 	}
 	if r.Info.LeaseTTL > 0 {

@@ -2,6 +2,7 @@ package lockotel
 
 import (
 	"context"
+	rtrace "runtime/trace"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
@@ -12,57 +13,111 @@ import (
 // holdKey finds the hold in a context.
 type holdKey struct{ observer *Observer }
 
-// hold is a hold span and whose it is.
+// hold is what has to end with a lock, and whose it is.
 type hold struct {
 	attempt core.Attempt
-	span    trace.Span
+	span    trace.Span   // nil if there is none
+	task    *rtrace.Task // nil if no execution trace was taken
+	stack   *heldStack   // nil if it is not in the profile
 }
 
 // Holding begins the hold span, unless ctx's span is not recording. The active
 // span stays what it is, except with [WithHoldAsParent].
 func (o *Observer) Holding(ctx context.Context, a core.Attempt, l core.Lock) context.Context {
-	if o.tracer == nil || !trace.SpanFromContext(ctx).IsRecording() {
-		return ctx
+	mctx := ctx // for exemplars
+	var h hold
+	if o.tracer != nil && trace.SpanFromContext(ctx).IsRecording() {
+		s := o.site(a)
+		sctx, span := o.tracer.Start(ctx, s.holdSpan, o.startOptions(s, a)...)
+		if span.IsRecording() {
+			o.describeHold(span, l)
+			h.span, mctx = span, sctx
+			if o.holdAsParent {
+				ctx = sctx
+			}
+		}
 	}
-	s := o.site(a)
-	sctx, span := o.tracer.Start(ctx, s.holdSpan, o.startOptions(s, a)...)
-	if !span.IsRecording() {
+	if o.metrics.held.Enabled(mctx) {
+		o.metrics.held.Add(mctx, 1, o.site(a).here...)
+	}
+	if o.profile != nil {
+		ctx, h.stack = o.addStack(ctx, a, l)
+	}
+	if o.runtimeTrace && rtrace.IsEnabled() {
+		ctx, h.task = rtrace.NewTask(ctx, o.site(a).holdSpan)
+	}
+	if h.span == nil && h.stack == nil && h.task == nil {
 		return ctx
 	}
 	o.holds.Add(1)
-	kvs := make([]attribute.KeyValue, 1, 2)
-	kvs[0] = fencingToken(l.Token())
+	h.attempt = a
+	return context.WithValue(ctx, holdKey{o}, new(h))
+}
+
+func (o *Observer) describeHold(span trace.Span, l core.Lock) {
+	kvs := make([]attribute.KeyValue, 0, 2)
+	if o.fencingToken {
+		kvs = append(kvs, fencingToken(l.Token()))
+	}
 	if ttl := l.Info().LeaseTTL; ttl > 0 {
 		kvs = append(kvs, leaseDurationKey.Float64(ttl.Seconds()))
 	}
-	span.SetAttributes(kvs...)
-	if o.holdAsParent {
-		ctx = sctx
+	if len(kvs) > 0 {
+		span.SetAttributes(kvs...)
 	}
-	return context.WithValue(ctx, holdKey{o}, &hold{attempt: a, span: span})
 }
 
-// Released ends the hold span and records dlock.hold.duration.
+// Released ends what Holding began, records how long the lock was held, and
+// reports one that was lost.
 func (o *Observer) Released(ctx context.Context, a core.Attempt, r core.HoldResult) {
 	h := o.hold(ctx, a)
 	out := holdOutcome(r.Err)
-	if o.holdDuration.Enabled(ctx) {
-		mctx := ctx
-		if h != nil && !o.holdAsParent {
-			mctx = trace.ContextWithSpan(ctx, h.span) // for exemplars
-		}
-		o.holdDuration.Record(mctx, r.Held.Seconds(), o.site(a).recordHold(out)...)
+	mctx := o.within(ctx, h)
+	if o.metrics.held.Enabled(mctx) {
+		o.metrics.held.Add(mctx, -1, o.site(a).here...)
+	}
+	if o.metrics.holdDuration.Enabled(mctx) {
+		o.metrics.holdDuration.Record(mctx, r.Held.Seconds(), o.site(a).recordHold(out)...)
+	}
+	if r.Err != nil && o.logger != nil {
+		o.logLoss(mctx, a, r)
 	}
 	if h == nil {
 		return
 	}
-	if errorType := core.ErrorType(r.Err); errorType != "" {
-		h.span.SetAttributes(outcomeKey.String(string(out)), errorTypeKey.String(errorType))
-	} else {
-		h.span.SetAttributes(outcomeKey.String(string(out)))
+	if h.stack != nil {
+		o.profile.Remove(h.stack)
 	}
-	end(h.span, out)
+	if h.task != nil {
+		h.task.End()
+	}
+	if h.span != nil {
+		if errorType := core.ErrorType(r.Err); errorType != "" {
+			h.span.SetAttributes(outcomeKey.String(string(out)), errorTypeKey.String(errorType))
+		} else {
+			h.span.SetAttributes(outcomeKey.String(string(out)))
+		}
+		end(h.span, out)
+	}
 	o.holds.Add(-1)
+}
+
+// Renewed counts a renewal.
+func (o *Observer) Renewed(ctx context.Context, a core.Attempt, err error) {
+	if !o.metrics.renewals.Enabled(ctx) {
+		return
+	}
+	mctx := o.within(ctx, o.hold(ctx, a))
+	o.metrics.renewals.Add(mctx, 1, o.site(a).addRenewal(renewalOutcome(err))...)
+}
+
+// within returns ctx with the hold span as its active one, for exemplars and log
+// records.
+func (o *Observer) within(ctx context.Context, h *hold) context.Context {
+	if h == nil || h.span == nil || o.holdAsParent {
+		return ctx
+	}
+	return trace.ContextWithSpan(ctx, h.span)
 }
 
 // hold returns what Holding began for a, nil if it began nothing.

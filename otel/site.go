@@ -1,6 +1,7 @@
 package lockotel
 
 import (
+	"slices"
 	"strings"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -19,7 +20,10 @@ const (
 )
 
 // siteKey is where a lock is taken.
-type siteKey struct{ namespace, name string }
+type siteKey struct {
+	namespace, name string
+	shadow          bool
+}
 
 // site is all that the spans and metrics of one place have in common,
 // prepared: span names, and options with attribute sets in them.
@@ -33,6 +37,10 @@ type site struct {
 	lost     []metric.RecordOption
 	failed   prepared[failure, []metric.RecordOption]
 
+	here     []metric.AddOption // the namespace alone
+	handoffs [2][]metric.AddOption
+	renewals [len(renewals)][]metric.AddOption
+
 	common []attribute.KeyValue
 }
 
@@ -44,7 +52,7 @@ type failure struct {
 }
 
 func (o *Observer) site(a core.Attempt) *site {
-	k := siteKey{a.Namespace, a.Name}
+	k := siteKey{a.Namespace, a.Name, a.Shadow}
 	if s, ok := o.sites.load(k); ok {
 		return s
 	}
@@ -56,7 +64,13 @@ func newSite(k siteKey) *site {
 	k.namespace = strings.ToValidUTF8(k.namespace, "\uFFFD")
 	k.name = strings.ToValidUTF8(k.name, "\uFFFD")
 
-	common := []attribute.KeyValue{namespaceKey.String(k.namespace), nameKey.String(k.name)}
+	namespace := namespaceKey.String(k.namespace)
+	common := []attribute.KeyValue{namespace, nameKey.String(k.name)}
+	if k.shadow {
+		// Its outcomes are not those of requests: see core.Shadow.
+		common = append(common, shadowKey.Bool(true))
+	}
+	common = slices.Clip(common)
 	s := &site{
 		acquireSpan: spanName("acquire", k.name),
 		holdSpan:    spanName("hold", k.name),
@@ -72,7 +86,19 @@ func newSite(k siteKey) *site {
 	}
 	s.released = s.record(outcomeReleased)
 	s.lost = s.record(outcomeLost)
+	s.here = add(namespace)
+	for i, h := range []core.Handoff{core.HandoffLocal, core.HandoffRemote} {
+		s.handoffs[i] = add(namespace, handoffKey.String(h.String()))
+	}
+	for i, out := range renewals {
+		s.renewals[i] = add(namespace, outcomeKey.String(string(out)))
+	}
 	return s
+}
+
+// add prepares the options of one series of a counter.
+func add(kvs ...attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(kvs...))}
 }
 
 // spanName is for Lockers without a namespace, too.
@@ -116,4 +142,16 @@ func (s *site) recordHold(out outcome) []metric.RecordOption {
 		return s.released
 	}
 	return s.lost
+}
+
+// addHandoff is for a lock that was passed on.
+func (s *site) addHandoff(h core.Handoff) []metric.AddOption {
+	if h == core.HandoffLocal {
+		return s.handoffs[0]
+	}
+	return s.handoffs[1]
+}
+
+func (s *site) addRenewal(out outcome) []metric.AddOption {
+	return s.renewals[slices.Index(renewals[:], out)]
 }
