@@ -42,12 +42,16 @@ func newRig(t testing.TB, opts ...lockotel.Option) *rig {
 
 func newRigSampling(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Option) *rig {
 	t.Helper()
-	r := &rig{
-		t:      t,
-		fake:   locktest.New(),
-		spans:  tracetest.NewSpanRecorder(),
-		reader: sdkmetric.NewManualReader(),
-	}
+	r := newRecording(t, sampler, opts...)
+	r.fake = locktest.New()
+	r.locker = named{core.Observe(r.fake, r.observer)}
+	return r
+}
+
+// newRecording returns a rig without a Locker.
+func newRecording(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Option) *rig {
+	t.Helper()
+	r := &rig{t: t, spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(r.spans))
 	r.tracer = tracers.Tracer("test")
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
@@ -58,7 +62,6 @@ func newRigSampling(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Opt
 		t.Fatal(err)
 	}
 	r.observer = observer
-	r.locker = named{core.Observe(r.fake, observer)}
 	return r
 }
 
@@ -157,6 +160,38 @@ func pointWith(t testing.TB, points []metricdata.HistogramDataPoint[float64], wa
 	}
 	t.Fatalf("no series with the attributes %v among %v", want, have)
 	panic("unreachable")
+}
+
+// sum returns a counter's metric and its points, none if there is no such metric.
+func (r *rig) sum(name string) (metricdata.Metrics, metricdata.Sum[int64]) {
+	r.t.Helper()
+	for _, m := range r.metrics() {
+		if m.Name != name {
+			continue
+		}
+		s, ok := m.Data.(metricdata.Sum[int64])
+		if !ok {
+			r.t.Fatalf("%s is a %T", name, m.Data)
+		}
+		return m, s
+	}
+	return metricdata.Metrics{}, metricdata.Sum[int64]{}
+}
+
+// expectSum wants the series of a counter with exactly these attributes to have the
+// value want; a series that is not there has 0.
+func (r *rig) expectSum(name string, with attributes, want int64) {
+	r.t.Helper()
+	_, s := r.sum(name)
+	var got int64
+	for _, p := range s.DataPoints {
+		if maps.Equal(attributesOf(p.Attributes.ToSlice()), with) {
+			got = p.Value
+		}
+	}
+	if got != want {
+		r.t.Errorf("%s %v = %d, want %d", name, with, got, want)
+	}
 }
 
 // metrics returns what is recorded under the observer's scope.
