@@ -10,15 +10,14 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 )
 
-// holdKey finds the hold in a context.
-type holdKey struct{ observer *Observer }
-
-// hold is what has to end with a lock, and whose it is.
+// hold is what Holding returns if anything has to end with the lock; it is
+// recognized as an acquireContext is.
 type hold struct {
-	attempt core.Attempt
-	span    trace.Span   // nil if there is none
-	task    *rtrace.Task // nil if no execution trace was taken
-	stack   *heldStack   // nil if it is not in the profile
+	context.Context
+	observer *Observer
+	span     trace.Span   // nil if there is none
+	task     *rtrace.Task // nil if no execution trace was taken
+	stack    *heldStack   // nil if it is not in the profile
 }
 
 // Holding begins the hold span, unless ctx's span is not recording. The active
@@ -43,15 +42,12 @@ func (o *Observer) Holding(ctx context.Context, a core.Attempt, l core.Lock) con
 	if o.profile != nil {
 		ctx, h.stack = o.addStack(ctx, a, l)
 	}
-	if o.runtimeTrace && rtrace.IsEnabled() {
-		ctx, h.task = rtrace.NewTask(ctx, o.site(a).holdSpan)
-	}
+	ctx, h.task = o.beginTask(ctx, a)
 	if h.span == nil && h.stack == nil && h.task == nil {
 		return ctx
 	}
-	o.holds.Add(1)
-	h.attempt = a
-	return context.WithValue(ctx, holdKey{o}, new(h))
+	h.Context, h.observer = ctx, o
+	return new(h)
 }
 
 func (o *Observer) describeHold(span trace.Span, l core.Lock) {
@@ -70,14 +66,17 @@ func (o *Observer) describeHold(span trace.Span, l core.Lock) {
 // Released ends what Holding began, records how long the lock was held, and
 // reports one that was lost.
 func (o *Observer) Released(ctx context.Context, a core.Attempt, r core.HoldResult) {
-	h := o.hold(ctx, a)
+	h := o.hold(ctx)
 	out := holdOutcome(r.Err)
 	mctx := o.within(ctx, h)
-	if o.metrics.held.Enabled(mctx) {
-		o.metrics.held.Add(mctx, -1, o.site(a).here...)
-	}
-	if o.metrics.holdDuration.Enabled(mctx) {
-		o.metrics.holdDuration.Record(mctx, r.Held.Seconds(), o.site(a).recordHold(out)...)
+	if counted, measured := o.metrics.held.Enabled(mctx), o.metrics.holdDuration.Enabled(mctx); counted || measured {
+		s := o.site(a)
+		if counted {
+			o.metrics.held.Add(mctx, -1, s.here...)
+		}
+		if measured {
+			o.metrics.holdDuration.Record(mctx, r.Held.Seconds(), s.recordHold(out)...)
+		}
 	}
 	if r.Err != nil && o.logger != nil {
 		o.logLoss(mctx, a, r)
@@ -99,7 +98,6 @@ func (o *Observer) Released(ctx context.Context, a core.Attempt, r core.HoldResu
 		}
 		end(h.span, out)
 	}
-	o.holds.Add(-1)
 }
 
 // Renewed counts a renewal.
@@ -107,7 +105,7 @@ func (o *Observer) Renewed(ctx context.Context, a core.Attempt, err error) {
 	if !o.metrics.renewals.Enabled(ctx) {
 		return
 	}
-	mctx := o.within(ctx, o.hold(ctx, a))
+	mctx := o.within(ctx, o.hold(ctx))
 	o.metrics.renewals.Add(mctx, 1, o.site(a).addRenewal(renewalOutcome(err))...)
 }
 
@@ -120,18 +118,10 @@ func (o *Observer) within(ctx context.Context, h *hold) context.Context {
 	return trace.ContextWithSpan(ctx, h.span)
 }
 
-// hold returns what Holding began for a, nil if it began nothing.
-func (o *Observer) hold(ctx context.Context, a core.Attempt) *hold {
-	if o.holds.Load() == 0 {
-		return nil
+// hold returns what Holding began, nil if it began nothing.
+func (o *Observer) hold(ctx context.Context) *hold {
+	if h, ok := ctx.(*hold); ok && h.observer == o {
+		return h
 	}
-	h, _ := ctx.Value(holdKey{o}).(*hold)
-	// A lock that is taken under another one, but whose own hold is not
-	// recorded, sees the outer one's hold. Start tells the two apart, and
-	// equal instants do not matter: nobody takes one key twice in a chain of
-	// calls.
-	if h == nil || h.attempt != a {
-		return nil
-	}
-	return h
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"runtime/pprof"
-	"sync/atomic"
 
 	"go.opentelemetry.io/otel/trace"
 
@@ -34,13 +33,8 @@ type Observer struct {
 	fencingToken bool
 	holdAsParent bool
 
-	sites prepared[siteKey, *site]
-
-	// How many acquire spans and holds have not ended. With none, no context
-	// can hold one of ours, and looking for what is not there is a walk to the
-	// root of the context, 5 to 30 ns each: where nothing or little is sampled
-	// that would be most of the cost.
-	acquires, holds atomic.Int64
+	sites  prepared[siteKey, *site]
+	atHand atHand
 }
 
 var _ core.Observer = (*Observer)(nil)

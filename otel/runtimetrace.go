@@ -3,20 +3,24 @@ package lockotel
 import (
 	"context"
 	rtrace "runtime/trace"
+
+	"github.com/latchkey-go/latchkey/core"
 )
 
-// regionKey finds this observer's region in a context.
-type regionKey struct{ observer *Observer }
-
-// beginRegion begins the region of a wait in an execution trace. Acquired is
-// called in the goroutine of Acquiring, where a region has to end; a hold may end
-// anywhere, and is a task.
-func (o *Observer) beginRegion(ctx context.Context, s *site) context.Context {
-	return context.WithValue(ctx, regionKey{o}, rtrace.StartRegion(ctx, s.acquireSpan))
+// beginRegion begins the region of a wait, if an execution trace is being taken.
+// Acquired is called in the goroutine of Acquiring, where a region has to end.
+func (o *Observer) beginRegion(ctx context.Context, a core.Attempt) *rtrace.Region {
+	if !o.runtimeTrace || !rtrace.IsEnabled() {
+		return nil
+	}
+	return rtrace.StartRegion(ctx, o.site(a).acquireSpan)
 }
 
-func (o *Observer) endRegion(ctx context.Context) {
-	if r, _ := ctx.Value(regionKey{o}).(*rtrace.Region); r != nil {
-		r.End()
+// beginTask begins the task of a hold, likewise. It is a task because that may end
+// in any goroutine; the holder's own regions are shown under it.
+func (o *Observer) beginTask(ctx context.Context, a core.Attempt) (context.Context, *rtrace.Task) {
+	if !o.runtimeTrace || !rtrace.IsEnabled() {
+		return ctx, nil
 	}
+	return rtrace.NewTask(ctx, o.site(a).holdSpan)
 }

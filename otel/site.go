@@ -3,6 +3,7 @@ package lockotel
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -28,6 +29,7 @@ type siteKey struct {
 // site is all that the spans and metrics of one place have in common,
 // prepared: span names, and options with attribute sets in them.
 type site struct {
+	key         siteKey
 	acquireSpan string
 	holdSpan    string
 	start       []trace.SpanStartOption
@@ -53,13 +55,33 @@ type failure struct {
 
 func (o *Observer) site(a core.Attempt) *site {
 	k := siteKey{a.Namespace, a.Name, a.Shadow}
-	if s, ok := o.sites.load(k); ok {
+	slot := &o.atHand[slotOf(a.Name)]
+	if s := slot.Load(); s != nil && s.key == k {
 		return s
 	}
-	return o.sites.store(k, newSite(k))
+	s, ok := o.sites.load(k)
+	if !ok {
+		s = o.sites.store(k, newSite(k))
+	}
+	slot.CompareAndSwap(nil, s)
+	return s
+}
+
+// atHand has sites that are found without hashing their names, which would be a
+// tenth of all that metrics cost. Names and namespaces are mostly the very same
+// strings each time, so that to compare them is to compare two pointers. Whoever
+// finds another's site in its slot takes the longer way.
+type atHand [64]atomic.Pointer[site]
+
+func slotOf(name string) int {
+	if name == "" {
+		return 0
+	}
+	return (len(name) + 7*int(name[len(name)/2]) + 31*int(name[len(name)-1])) % len(atHand{})
 }
 
 func newSite(k siteKey) *site {
+	key := k
 	// One attribute that is not UTF-8 and a whole batch cannot be marshaled.
 	k.namespace = strings.ToValidUTF8(k.namespace, "\uFFFD")
 	k.name = strings.ToValidUTF8(k.name, "\uFFFD")
@@ -72,6 +94,7 @@ func newSite(k siteKey) *site {
 	}
 	common = slices.Clip(common)
 	s := &site{
+		key:         key,
 		acquireSpan: spanName("acquire", k.name),
 		holdSpan:    spanName("hold", k.name),
 		start: []trace.SpanStartOption{
