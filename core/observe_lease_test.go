@@ -121,7 +121,7 @@ func TestRenewalsAreToldToTheHoldersObserver(t *testing.T) {
 		{"prolonged", nil, nil},
 		{"gone", gone, ErrLost},
 		{"broken", broken, ErrBroken},
-		{"Redis away", away, remoteFault},
+		{"Redis away", away, errOfTheWay},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
@@ -145,9 +145,9 @@ func TestRenewalsAreToldToTheHoldersObserver(t *testing.T) {
 						t.Fatalf("renewals %v, want two or more, the first of them good", got)
 					}
 					switch second := got[1]; {
-					case c.want == remoteFault && (second == nil || stopError(second) != nil):
+					case c.want == errOfTheWay && (second == nil || stopError(second) != nil):
 						t.Errorf("the second: %v, want Redis's fault", second)
-					case c.want != remoteFault && second != c.want:
+					case c.want != errOfTheWay && second != c.want:
 						t.Errorf("the second: %v, want %v", second, c.want)
 					}
 				}
@@ -164,7 +164,7 @@ func TestRenewalsAreToldToTheHoldersObserver(t *testing.T) {
 	}
 }
 
-var remoteFault = errors.New("any error of the way to Redis")
+var errOfTheWay = errors.New("any error of the way to Redis")
 
 func TestAnOutageAndItsEndAreToldOnceEach(t *testing.T) {
 	for name, outage := range outages {
