@@ -131,20 +131,28 @@ func (r *rig) only(name string) sdktrace.ReadOnlySpan {
 	return found[0]
 }
 
-// histogram returns the points of a histogram, nil if there is no such metric.
-func (r *rig) histogram(name string) (metricdata.Metrics, []metricdata.HistogramDataPoint[float64]) {
+// dataOf returns a metric and its data, none if there is no such metric.
+func dataOf[D metricdata.Aggregation](r *rig, name string) (metricdata.Metrics, D) {
 	r.t.Helper()
+	var none D
 	for _, m := range r.metrics() {
 		if m.Name != name {
 			continue
 		}
-		h, ok := m.Data.(metricdata.Histogram[float64])
+		d, ok := m.Data.(D)
 		if !ok {
 			r.t.Fatalf("%s is a %T", name, m.Data)
 		}
-		return m, h.DataPoints
+		return m, d
 	}
-	return metricdata.Metrics{}, nil
+	return metricdata.Metrics{}, none
+}
+
+// histogram returns the points of a histogram, nil if there is no such metric.
+func (r *rig) histogram(name string) (metricdata.Metrics, []metricdata.HistogramDataPoint[float64]) {
+	r.t.Helper()
+	m, h := dataOf[metricdata.Histogram[float64]](r, name)
+	return m, h.DataPoints
 }
 
 // pointWith returns the point whose attributes are want, no more and no less.
@@ -162,20 +170,10 @@ func pointWith(t testing.TB, points []metricdata.HistogramDataPoint[float64], wa
 	panic("unreachable")
 }
 
-// sum returns a counter's metric and its points, none if there is no such metric.
+// sum returns a counter, with no points if there is no such metric.
 func (r *rig) sum(name string) (metricdata.Metrics, metricdata.Sum[int64]) {
 	r.t.Helper()
-	for _, m := range r.metrics() {
-		if m.Name != name {
-			continue
-		}
-		s, ok := m.Data.(metricdata.Sum[int64])
-		if !ok {
-			r.t.Fatalf("%s is a %T", name, m.Data)
-		}
-		return m, s
-	}
-	return metricdata.Metrics{}, metricdata.Sum[int64]{}
+	return dataOf[metricdata.Sum[int64]](r, name)
 }
 
 // expectSum wants the series of a counter with exactly these attributes to have the
