@@ -79,10 +79,10 @@ func startJaeger(ctx context.Context, binary string) (*jaeger, error) {
 		case <-time.After(100 * time.Millisecond):
 		case <-j.ended:
 			_ = os.RemoveAll(j.dir)
-			return nil, fmt.Errorf("Jaeger ended: %s", &log)
+			return nil, fmt.Errorf("the Jaeger ended: %s", &log)
 		case <-ctx.Done():
 			j.stop()
-			return nil, fmt.Errorf("Jaeger does not answer: %s", &log)
+			return nil, fmt.Errorf("the Jaeger does not answer: %s", &log)
 		}
 	}
 }
