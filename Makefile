@@ -86,6 +86,14 @@ HUNT ?= -each 5000000 -faults 20
 ids: redis ## Hunt for IDs that come twice: 40 million IDs, 20 faults of each kind, in about 6 minutes
 	go test -count 1 -v -parallel 4 -timeout 30m ./idgen/internal/hunt -args $(HUNT)
 
+# Jaeger is built from its Go module when it is missing: about 7 minutes and 2.3 GB
+# of build cache, once. Flags go in JAEGER: make jaeger JAEGER="-json answers.json".
+JAEGER ?=
+.PHONY: jaeger
+jaeger: ## Read a wait for a lock in a real Jaeger, by its query API (builds Jaeger, once)
+	cd examples && go build -o "$(BIN)/tracing" ./tracing
+	cd examples && go run ./tracing/jaegercheck -example "$(BIN)/tracing" $(JAEGER)
+
 # The quick form is a part of make test. STRESS="-stress.seed 7 …" sends the same
 # requests again, but for their timing.
 STRESS ?= -stress.requests 10000

@@ -274,13 +274,13 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 		e.life = waiting
 		w := e.known()
 		w.ticket, w.ticketSent, w.parked, w.lapsed = r.Ticket, sent, time.Time{}, time.Time{}
+		l.blocked(e, r)
+		q.head().stand()
 		if w.again {
 			w.again = false
-			l.blocked(e, r)
 			l.send(e)
 			return
 		}
-		l.blocked(e, r)
 		l.pollLater(e, r)
 	case remote.Held:
 		l.blocked(e, r)
@@ -293,6 +293,7 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 			l.advance(q)
 			return
 		}
+		q.head().stand()
 		l.listen(q.ear)
 		if q.ear.hears {
 			l.send(e) // since asking, the subscription was confirmed

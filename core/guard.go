@@ -149,16 +149,12 @@ func (g *Guard) release(ctx context.Context, lock Lock, opts []AcquireOption) {
 	_ = releaseWithin(ctx, lock, releaseAwait)
 }
 
-// ownLock is a lock of this package.
-type ownLock interface {
-	// brief tells whether it was asked for with Wait(0), if that is known.
-	brief() (is, known bool)
-	// releaseWithin is Release with a context that ends within d.
-	releaseWithin(ctx context.Context, d time.Duration) error
-}
-
+// releaseWithin is Release with a context that ends within d, for which the locks
+// of this package need none.
 func releaseWithin(ctx context.Context, lock Lock, d time.Duration) error {
-	if own, ok := lock.(ownLock); ok {
+	if own, ok := lock.(interface {
+		releaseWithin(context.Context, time.Duration) error
+	}); ok {
 		return own.releaseWithin(ctx, d)
 	}
 	ctx, cancel := context.WithTimeout(ctx, d)
@@ -180,10 +176,8 @@ func (g *Guard) awaits(lock Lock, opts []AcquireOption) bool {
 	if g.options.awaitRelease != nil {
 		return *g.options.awaitRelease
 	}
-	if own, ok := lock.(ownLock); ok {
-		if brief, known := own.brief(); known {
-			return brief
-		}
+	if own := ownLock(lock); own != nil {
+		return own.asked == 0
 	}
 	inForce := Settings{Wait: -1} // of another's Locker the default is not known
 	for _, o := range opts {

@@ -117,10 +117,15 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 		l.mu.Unlock()
 		return
 	}
+	holder := e.lock
 	var stop *lock
 	var cause error
+	failed := a.Err
+	if failed == nil {
+		failed = unacked(a.Reply, a.Unacked)
+	}
 	switch {
-	case a.Err != nil, unacked(a.Reply, a.Unacked) != nil:
+	case failed != nil:
 		if !e.ending() {
 			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
 		}
@@ -141,7 +146,9 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	l.mu.Unlock()
 	if stop != nil {
 		stop.stop(cause)
+		failed = stopError(cause)
 	}
+	holder.renewed(failed)
 }
 
 // checkDeadline ends the lease if its validity has lapsed. It has a schedule of

@@ -86,14 +86,38 @@ func (k *lock) stop(cause error) {
 	}
 }
 
-// watcher hears why a holder must stop, when it must.
-type watcher interface{ stopped(cause error) }
+// renewed tells whoever watches what a renewal came to.
+func (k *lock) renewed(err error) {
+	k.mu.Lock()
+	watcher := k.watcher
+	k.mu.Unlock()
+	if watcher != nil {
+		go watcher.renewed(err) // as in stop
+	}
+}
 
-// watch has w told when the holder must stop, or is released; at once if that is
-// so.
+// watcher hears of a lease while it is held: what its renewals come to, and why
+// the holder must stop, when it must.
+type watcher interface {
+	renewed(err error)
+	stopped(cause error)
+}
+
+// watchers is two of them.
+type watchers [2]watcher
+
+func (w *watchers) renewed(err error)   { w[0].renewed(err); w[1].renewed(err) }
+func (w *watchers) stopped(cause error) { w[0].stopped(cause); w[1].stopped(cause) }
+
+// watch has w told, too, when the holder must stop, or is released; at once if that
+// is so.
 func (k *lock) watch(w watcher) {
 	k.mu.Lock()
-	k.watcher = w
+	if k.watcher == nil {
+		k.watcher = w
+	} else {
+		k.watcher = &watchers{k.watcher, w}
+	}
 	cause := k.cause
 	k.mu.Unlock()
 	if cause != nil {

@@ -103,6 +103,8 @@ func (e *ends) stopped(cause error) {
 	e.cause.Store(cause)
 }
 
+func (e *ends) renewed(error) {}
+
 func TestTheEndOfAHoldIsToldOnceWhicheverComesFirst(t *testing.T) {
 	for range 500 {
 		synctest.Test(t, func(t *testing.T) {

@@ -22,8 +22,14 @@ func Observe(l Locker, o Observer) Locker {
 	if d, ok := l.(interface{ defaults() Settings }); ok {
 		ol.settings = d.defaults()
 	}
+	if h, ok := l.(healthTeller); ok {
+		h.watchHealth(o.HealthChanged)
+	}
 	return ol
 }
+
+// healthTeller is a Locker that knows whether its backend answers.
+type healthTeller interface{ watchHealth(func(Health)) }
 
 type observedLocker struct {
 	inner     Locker
@@ -38,6 +44,12 @@ var _ Locker = (*observedLocker)(nil)
 func (o *observedLocker) Namespace() string { return o.namespace }
 
 func (o *observedLocker) defaults() Settings { return o.settings }
+
+func (o *observedLocker) watchHealth(f func(Health)) {
+	if h, ok := o.inner.(healthTeller); ok {
+		h.watchHealth(f)
+	}
+}
 
 // attempt describes an acquisition; the inner Locker judges its settings.
 func (o *observedLocker) attempt(key string, opts []AcquireOption) Attempt {
@@ -58,12 +70,10 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	// context derived from it, all that the holder does would hang under a
 	// span that ended before the work began.
 	actx := o.observer.Acquiring(ctx, a)
-	if tp := o.observer.TraceParent(actx); tp != "" {
-		opts = append(slices.Clip(opts), WithMeta(Meta{TraceParent: tp}))
-	}
-	inner, err := o.inner.Acquire(ctx, key, opts...)
+	l := &observedLock{observer: o.observer, attempt: a, acquiring: actx, traceParent: o.observer.TraceParent(actx)}
+	inner, err := o.inner.Acquire(ctx, key, l.terms(opts)...)
 	if err != nil {
-		r := AcquireResult{Err: err}
+		r := AcquireResult{Err: err, Queued: l.queued}
 		if ae, ok := errors.AsType[*AcquireError](err); ok {
 			r.Info = ae.Info
 		}
@@ -76,12 +86,12 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 			_ = inner.Release(ended)
 		}
 	}()
-	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Token: inner.Token()})
+	o.observer.Acquired(actx, a, AcquireResult{Info: inner.Info(), Queued: l.queued, Token: inner.Token()})
 
-	l := &observedLock{Lock: inner, observer: o.observer, attempt: a, since: time.Now()}
+	l.Lock, l.since, l.acquiring = inner, time.Now(), nil
 	l.context = observedContext{o.observer.Holding(inner.Context(), a, inner), l}
 	// A loss is told when it happens: a hung holder may never release.
-	if k, ok := inner.(*lock); ok {
+	if k := ownLock(inner); k != nil {
 		k.watch(l)
 	} else {
 		l.stop = context.AfterFunc(inner.Context(), func() { l.stopped(context.Cause(inner.Context())) })
@@ -90,15 +100,77 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	return l, nil
 }
 
-// observedLock is a lock whose end is told to an observer, once.
+// ownLock returns the lock of a RedisLocker beneath any observers, nil if there
+// is none.
+func ownLock(l Lock) *lock {
+	for {
+		switch k := l.(type) {
+		case *lock:
+			return k
+		case *observedLock:
+			l = k.Lock
+		default:
+			return nil
+		}
+	}
+}
+
+// observedLock is an acquisition, and then a lock, that is told to an observer;
+// its end once.
 type observedLock struct {
-	Lock
 	observer Observer
 	attempt  Attempt
-	context  observedContext
-	since    time.Time
-	stop     func() bool // nil if the lock itself tells of its end
-	told     atomic.Bool
+
+	// Of the acquisition.
+	acquiring   context.Context // what Acquiring returned
+	traceParent string
+	queued      bool             // Waiting was called
+	outer       *observedLock    // another observer's
+	option      [1]AcquireOption // saves an allocation
+
+	// Of the lock.
+	Lock
+	context observedContext
+	since   time.Time
+	stop    func() bool // nil if the lock itself tells of its end
+	told    atomic.Bool
+}
+
+// terms returns opts with what an observer adds.
+func (l *observedLock) terms(opts []AcquireOption) []AcquireOption {
+	l.option[0] = (*observedTerms)(l)
+	if len(opts) == 0 {
+		return l.option[:]
+	}
+	return append(slices.Clip(opts), l.option[0])
+}
+
+// observedTerms is an observedLock as an option of its own acquisition.
+type observedTerms observedLock
+
+func (t *observedTerms) applyAcquire(s *Settings) {
+	if s.inLine != (*observedLock)(t) {
+		t.outer, s.inLine = s.inLine, (*observedLock)(t)
+	}
+	if t.traceParent != "" {
+		s.Meta.TraceParent = t.traceParent
+	}
+}
+
+// waiting hears that the request is in line.
+func (l *observedLock) waiting() {
+	if !l.queued {
+		l.queued = true
+		l.observer.Waiting(l.acquiring, l.attempt)
+	}
+	if l.outer != nil {
+		l.outer.waiting()
+	}
+}
+
+// renewed hears what a renewal of the lease came to.
+func (l *observedLock) renewed(err error) {
+	l.observer.Renewed(l.context.Context, l.attempt, err)
 }
 
 // observedContext is what Holding returned, with the lock in it.
@@ -125,13 +197,6 @@ func (l *observedLock) stopped(cause error) {
 
 func (l *observedLock) Release(ctx context.Context) error {
 	return l.released(func() error { return l.Lock.Release(ctx) })
-}
-
-func (l *observedLock) brief() (is, known bool) {
-	if own, ok := l.Lock.(ownLock); ok {
-		return own.brief()
-	}
-	return false, false
 }
 
 func (l *observedLock) releaseWithin(ctx context.Context, d time.Duration) error {

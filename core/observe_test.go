@@ -23,6 +23,8 @@ type recorder struct {
 	attempts []Attempt
 	outcomes []AcquireResult
 	ends     []HoldResult
+	renewals []error
+	healths  []Health
 }
 
 var _ Observer = (*recorder)(nil)
@@ -52,6 +54,8 @@ func (r *recorder) TraceParent(ctx context.Context) string {
 	return r.trace
 }
 
+func (r *recorder) Waiting(ctx context.Context, a Attempt) { r.note(ctx, "Waiting", a) }
+
 func (r *recorder) Acquired(ctx context.Context, a Attempt, res AcquireResult) {
 	r.note(ctx, "Acquired", a)
 	r.outcomes = append(r.outcomes, res)
@@ -67,6 +71,22 @@ func (r *recorder) Released(ctx context.Context, a Attempt, res HoldResult) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ends = append(r.ends, res)
+}
+
+// Renewed is not among the calls: it may come in between at any time.
+func (r *recorder) Renewed(ctx context.Context, _ Attempt, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ctx.Value(step{"Holding"}) != r {
+		err = errors.New("not in the context from Holding")
+	}
+	r.renewals = append(r.renewals, err)
+}
+
+func (r *recorder) HealthChanged(h Health) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.healths = append(r.healths, h)
 }
 
 // released returns the ends that were told so far.
@@ -151,11 +171,11 @@ func TestAnObserverHearsHowAnAcquisitionFailed(t *testing.T) {
 		if k != nil || !errors.Is(err, ErrWaitTimeout) {
 			t.Fatalf("%v, %v", k, err)
 		}
-		if !slices.Equal(r.calls, heldAndReleased[:3]) {
+		if want := []string{"Acquiring", "TraceParent in Acquiring", "Waiting in Acquiring", "Acquired in Acquiring"}; !slices.Equal(r.calls, want) {
 			t.Errorf("calls %q", r.calls)
 		}
 		o := r.outcomes
-		if len(o) != 1 || o[0].Err != err || o[0].Token != 0 || o[0].Info.Waited != time.Second ||
+		if len(o) != 1 || o[0].Err != err || !o[0].Queued || o[0].Token != 0 || o[0].Info.Waited != time.Second ||
 			o[0].Info.Blocker == nil || o[0].Info.Blocker.Service != "other" {
 			t.Errorf("outcomes %+v", o)
 		}

@@ -83,9 +83,13 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		// Whoever is behind another here will be queued by its release, and
 		// must then be able to hear of the grant.
 		l.listen(q.ear)
+		r.behind = true
 	} else if down := l.room.Down(q.names); down != nil {
 		r.info.RetryAfter = jitter(downRetryHint)
 		return ErrBackend, down
+	}
+	if r.settings.inLine != nil && r.stands == nil {
+		r.stands = make(chan struct{}, 1)
 	}
 	l.queues[r.key] = q
 	r.queue = q

@@ -176,6 +176,10 @@ func checkPrefix(p string) error {
 // Namespace is the prefix.
 func (l *RedisLocker) Namespace() string { return l.prefix }
 
+func (l *RedisLocker) watchHealth(f func(Health)) {
+	l.room.WatchHealth(func(node string, down error) { f(Health{l.prefix, node, down}) })
+}
+
 // Acquire returns the lock on key: see [Locker]. If the key is free it costs
 // one round trip to Redis; so does its release.
 func (l *RedisLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {

@@ -33,8 +33,6 @@ func (l *RedisLocker) keepAnswer(a *answer) {
 // the answer.
 func (k *lock) Release(ctx context.Context) error { return k.releaseWithin(ctx, backendTimeout) }
 
-func (k *lock) brief() (is, known bool) { return k.asked == 0, true }
-
 func (k *lock) releaseWithin(ctx context.Context, d time.Duration) error {
 	l := k.locker
 	if ctx.Err() != nil {

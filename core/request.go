@@ -27,6 +27,10 @@ type request struct {
 	patience   clockwork.Alarm // on RedisLocker.deadlines
 	info       Info
 	outcome    outcome
+	stood      bool // see stand
+
+	behind bool          // got in line behind another request of this process
+	stands chan struct{} // capacity 1, see stand; nil if nobody ever asked
 }
 
 // outcome is a lock, or why there is none.
@@ -57,8 +61,41 @@ func (l *RedisLocker) recycle(r *request) {
 	if !r.patience.Rests() {
 		return
 	}
+	select {
+	case <-r.stands:
+	default:
+	}
 	r.key, r.settings.Meta, r.info, r.outcome, r.limited = "", Meta{}, Info{}, outcome{}, false
+	r.settings.inLine, r.stood, r.behind = nil, false, false
 	l.requests.Put(r)
+}
+
+// stand wakes r, the head of its line, to tell its observer that it has to wait for
+// another process. The caller holds RedisLocker.mu.
+func (r *request) stand() {
+	if r.settings.inLine != nil && !r.behind && !r.stood {
+		r.stood = true
+		r.stands <- struct{}{}
+	}
+}
+
+// tellWaiting tells r's observer that it is in line.
+func (l *RedisLocker) tellWaiting(r *request) {
+	told := false
+	defer func() {
+		if told {
+			return
+		}
+		// The observer panicked. What nobody waits for must not be granted.
+		l.mu.Lock()
+		l.leave(r)
+		l.mu.Unlock()
+		if <-r.ready; r.outcome.lock != nil {
+			r.outcome.lock.giveBack()
+		}
+	}()
+	r.settings.TellWaiting()
+	told = true
 }
 
 // tell gives r its outcome. The caller holds RedisLocker.mu, and has taken r
@@ -98,6 +135,9 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 		r.lone.Travel()
 		r.lone = nil
 	}
+	if r.behind && r.settings.inLine != nil {
+		l.tellWaiting(r)
+	}
 	lock, err := l.await(ctx, r)
 	l.recycle(r) // not deferred: should ctx panic, r may be in line yet
 	return lock, err
@@ -105,13 +145,19 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 
 // await returns when r has its outcome, or leaves when ctx ends.
 func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
-	select {
-	case <-r.ready:
-	case <-ctx.Done():
-		l.mu.Lock()
-		l.leave(r)
-		l.mu.Unlock()
-		<-r.ready
+	for settled := false; !settled; {
+		select {
+		case <-r.ready:
+			settled = true
+		case <-r.stands:
+			l.tellWaiting(r)
+		case <-ctx.Done():
+			l.mu.Lock()
+			l.leave(r)
+			l.mu.Unlock()
+			<-r.ready
+			settled = true
+		}
 	}
 	if r.limited {
 		l.deadlines.Clear(&r.patience)

@@ -37,7 +37,18 @@ type Settings struct {
 	// Meta is what others see of this holder.
 	Meta Meta
 
-	shadow bool // what observers are told, see Attempt
+	shadow bool          // what observers are told, see Attempt
+	inLine *observedLock // whose observer hears when the wait begins; nil for none
+}
+
+// TellWaiting tells the observer of this acquisition, if it has one, that it is in
+// line and about to wait: see [Observer]. It is for other implementations of
+// [Locker], which call it in the goroutine of Acquire, at most once, and without a
+// lock that an observer might want.
+func (s *Settings) TellWaiting() {
+	if s.inLine != nil {
+		s.inLine.waiting()
+	}
 }
 
 // DefaultSettings are what [New] starts from.

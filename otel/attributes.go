@@ -19,6 +19,7 @@ const (
 	blockedByCountKey   = attribute.Key("dlock.blocked_by.count")
 	blockedByRolesKey   = attribute.Key("dlock.blocked_by.roles")
 	lockKeyKey          = attribute.Key("dlock.key")
+	shadowKey           = attribute.Key("dlock.shadow")
 	errorTypeKey        = attribute.Key("error.type")
 )
 

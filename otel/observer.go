@@ -2,10 +2,9 @@ package lockotel
 
 import (
 	"errors"
-	"fmt"
-	"sync/atomic"
+	"log/slog"
+	"runtime/pprof"
 
-	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -18,26 +17,24 @@ const (
 	Version = "0.1.0"
 )
 
-// Observer makes spans and metrics of what happens to locks: see the package
-// documentation for which. It is safe for concurrent use and can serve any
-// number of Lockers.
+// Observer makes spans and metrics of what happens to locks, and what else it
+// was asked for: see the package documentation. It is safe for concurrent use
+// and can serve any number of Lockers.
 type Observer struct {
 	core.NopObserver // methods that are added to core.Observer
 
-	tracer          trace.Tracer // nil: no spans
-	acquireDuration metric.Float64Histogram
-	holdDuration    metric.Float64Histogram
-	links           bool
-	key             bool
-	holdAsParent    bool
+	tracer       trace.Tracer // nil: no spans
+	metrics      instruments
+	logger       *slog.Logger   // nil: no records
+	profile      *pprof.Profile // nil: no profile
+	runtimeTrace bool
+	links        bool
+	key          bool
+	fencingToken bool
+	holdAsParent bool
 
-	sites prepared[siteKey, *site]
-
-	// How many acquire and hold spans have not ended. With none, no context
-	// can hold one of ours, and looking for what is not there is a walk to the
-	// root of the context, 5 to 30 ns each: where nothing or little is sampled
-	// that would be most of the cost.
-	acquires, holds atomic.Int64
+	sites  prepared[siteKey, *site]
+	atHand atHand
 }
 
 var _ core.Observer = (*Observer)(nil)
@@ -48,33 +45,25 @@ var _ core.Observer = (*Observer)(nil)
 // refused an instrument.
 func NewObserver(opts ...Option) (*Observer, error) {
 	c, err := newConfig(opts)
-	errs := []error{err}
-
-	o := &Observer{links: !c.withoutLinks, key: c.withKey, holdAsParent: c.holdAsParent}
+	metrics, refused := newInstruments(c.meters, c.withoutMetrics)
+	if err := errors.Join(err, refused); err != nil {
+		return nil, err
+	}
+	o := &Observer{
+		metrics:      metrics,
+		logger:       c.logger,
+		runtimeTrace: !c.withoutRuntimeTrace,
+		links:        !c.withoutLinks,
+		key:          c.withKey,
+		fencingToken: c.withFencingToken,
+		holdAsParent: c.holdAsParent,
+	}
 	o.sites.limit = maxSites
 	if !c.withoutTraces {
 		o.tracer = c.tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(Version))
 	}
-	meter := c.meters.Meter(ScopeName, metric.WithInstrumentationVersion(Version))
-	histogram := func(name, description string, boundaries []float64) metric.Float64Histogram {
-		h, err := meter.Float64Histogram(name,
-			metric.WithUnit("s"),
-			metric.WithDescription(description),
-			metric.WithExplicitBucketBoundaries(boundaries...))
-		if err != nil {
-			errs = append(errs, fmt.Errorf("lockotel: %s: %w", name, err))
-		}
-		return h
-	}
-	acquireBoundaries := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}
-	o.acquireDuration = histogram("dlock.acquire.duration",
-		"Time from asking for a lock to the outcome.", acquireBoundaries)
-	// A holder works for longer than it is willing to wait.
-	o.holdDuration = histogram("dlock.hold.duration",
-		"Time from the grant of a lock until it was released or lost.", append(acquireBoundaries, 120, 300))
-
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if c.withProfile {
+		o.profile = heldProfile()
 	}
 	return o, nil
 }

@@ -3,10 +3,11 @@ package lockotel
 import (
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -20,13 +21,17 @@ type optionFunc func(*config) error
 func (f optionFunc) apply(c *config) error { return f(c) }
 
 type config struct {
-	tracers        trace.TracerProvider
-	meters         metric.MeterProvider
-	withoutTraces  bool
-	withoutMetrics bool
-	withoutLinks   bool
-	withKey        bool
-	holdAsParent   bool
+	tracers             trace.TracerProvider
+	meters              metric.MeterProvider
+	logger              *slog.Logger
+	withoutTraces       bool
+	withoutMetrics      []string
+	withoutLinks        bool
+	withoutRuntimeTrace bool
+	withKey             bool
+	withFencingToken    bool
+	withProfile         bool
+	holdAsParent        bool
 }
 
 // newConfig returns opts' configuration, or an error that matches
@@ -44,9 +49,6 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if c.tracers == nil {
 		c.tracers = otel.GetTracerProvider()
-	}
-	if c.withoutMetrics {
-		c.meters = metricnoop.NewMeterProvider()
 	}
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
@@ -86,9 +88,23 @@ func WithoutTraces() Option {
 	return optionFunc(func(c *config) error { c.withoutTraces = true; return nil })
 }
 
-// WithoutMetrics makes no metrics. It wins over [WithMeterProvider].
-func WithoutMetrics() Option {
-	return optionFunc(func(c *config) error { c.withoutMetrics = true; return nil })
+// WithoutMetrics makes none of the metrics with these names (see
+// [MetricAcquireDuration] and those beside it), or none at all if no name is
+// given. A name that is not ours is an error.
+func WithoutMetrics(names ...string) Option {
+	return optionFunc(func(c *config) error {
+		if len(names) == 0 {
+			names = metricNames
+		}
+		var errs []error
+		for _, name := range names {
+			if !slices.Contains(metricNames, name) {
+				errs = append(errs, fmt.Errorf("%w: there is no metric %q", core.ErrOption, name))
+			}
+		}
+		c.withoutMetrics = append(c.withoutMetrics, names...)
+		return errors.Join(errs...)
+	})
 }
 
 // WithoutLinks keeps traces apart: no trace ID is stored with a lease for
@@ -106,6 +122,39 @@ func WithoutLinks() Option {
 // U+FFFD, since exporters can send nothing else.
 func WithKey() Option {
 	return optionFunc(func(c *config) error { c.withKey = true; return nil })
+}
+
+// WithFencingToken adds the fencing token to spans, as dlock.fencing_token. It
+// ties a span to the rows that were written under the lock; who can guess at
+// tokens and write to the store could also use it to get in front.
+func WithFencingToken() Option {
+	return optionFunc(func(c *config) error { c.withFencingToken = true; return nil })
+}
+
+// WithLogger has l told, once each, of a lock that its holder lost, and of Redis
+// that counts as down or has answered again: see "Log records" in the package
+// documentation. nil is an error.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) error {
+		if l == nil {
+			return fmt.Errorf("%w: the Logger is nil", core.ErrOption)
+		}
+		c.logger = l
+		return nil
+	})
+}
+
+// WithHeldProfile keeps the profile [ProfileName] of package runtime/pprof: the
+// stacks, at their Acquire, of all locks that are held. net/http/pprof serves it
+// at /debug/pprof/dlock.held. Each lock then costs about a microsecond more.
+func WithHeldProfile() Option {
+	return optionFunc(func(c *config) error { c.withProfile = true; return nil })
+}
+
+// WithoutRuntimeTrace makes no regions and tasks in execution traces of package
+// runtime/trace. They cost nothing while no such trace is taken.
+func WithoutRuntimeTrace() Option {
+	return optionFunc(func(c *config) error { c.withoutRuntimeTrace = true; return nil })
 }
 
 // WithHoldAsParent nests the spans that the holder makes under the hold span.

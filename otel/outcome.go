@@ -20,7 +20,13 @@ const (
 
 	outcomeReleased outcome = "released"
 	outcomeLost     outcome = "lost"
+
+	outcomeRenewed outcome = "renewed"
+	outcomeBroken  outcome = "broken"
 )
+
+// renewals are the outcomes of one, of which lost and error are those above.
+var renewals = [...]outcome{outcomeRenewed, outcomeLost, outcomeBroken, outcomeError}
 
 // verdicts is in order of precedence. Errors of the lock come before the
 // context's: a backend that did not answer in time may well wrap
@@ -64,6 +70,19 @@ func holdOutcome(err error) outcome {
 		return outcomeReleased
 	}
 	return outcomeLost
+}
+
+func renewalOutcome(err error) outcome {
+	switch {
+	case err == nil:
+		return outcomeRenewed
+	case errors.Is(err, core.ErrLost):
+		return outcomeLost
+	case errors.Is(err, core.ErrBroken):
+		return outcomeBroken
+	default:
+		return outcomeError
+	}
 }
 
 // fault returns the description of an outcome that is an Error, and "" of one

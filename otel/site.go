@@ -1,7 +1,9 @@
 package lockotel
 
 import (
+	"slices"
 	"strings"
+	"sync/atomic"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -19,11 +21,15 @@ const (
 )
 
 // siteKey is where a lock is taken.
-type siteKey struct{ namespace, name string }
+type siteKey struct {
+	namespace, name string
+	shadow          bool
+}
 
 // site is all that the spans and metrics of one place have in common,
 // prepared: span names, and options with attribute sets in them.
 type site struct {
+	key         siteKey
 	acquireSpan string
 	holdSpan    string
 	start       []trace.SpanStartOption
@@ -32,6 +38,10 @@ type site struct {
 	released []metric.RecordOption
 	lost     []metric.RecordOption
 	failed   prepared[failure, []metric.RecordOption]
+
+	here     []metric.AddOption // the namespace alone
+	handoffs [2][]metric.AddOption
+	renewals [len(renewals)][]metric.AddOption
 
 	common []attribute.KeyValue
 }
@@ -44,20 +54,47 @@ type failure struct {
 }
 
 func (o *Observer) site(a core.Attempt) *site {
-	k := siteKey{a.Namespace, a.Name}
-	if s, ok := o.sites.load(k); ok {
+	k := siteKey{a.Namespace, a.Name, a.Shadow}
+	slot := &o.atHand[slotOf(a.Name)]
+	if s := slot.Load(); s != nil && s.key == k {
 		return s
 	}
-	return o.sites.store(k, newSite(k))
+	s, ok := o.sites.load(k)
+	if !ok {
+		s = o.sites.store(k, newSite(k))
+	}
+	slot.CompareAndSwap(nil, s)
+	return s
+}
+
+// atHand has sites that are found without hashing their names, which would be a
+// tenth of all that metrics cost. Names and namespaces are mostly the very same
+// strings each time, so that to compare them is to compare two pointers. Whoever
+// finds another's site in its slot takes the longer way.
+type atHand [64]atomic.Pointer[site]
+
+func slotOf(name string) int {
+	if name == "" {
+		return 0
+	}
+	return (len(name) + 7*int(name[len(name)/2]) + 31*int(name[len(name)-1])) % len(atHand{})
 }
 
 func newSite(k siteKey) *site {
+	key := k
 	// One attribute that is not UTF-8 and a whole batch cannot be marshaled.
 	k.namespace = strings.ToValidUTF8(k.namespace, "\uFFFD")
 	k.name = strings.ToValidUTF8(k.name, "\uFFFD")
 
-	common := []attribute.KeyValue{namespaceKey.String(k.namespace), nameKey.String(k.name)}
+	namespace := namespaceKey.String(k.namespace)
+	common := []attribute.KeyValue{namespace, nameKey.String(k.name)}
+	if k.shadow {
+		// Its outcomes are not those of requests: see core.Shadow.
+		common = append(common, shadowKey.Bool(true))
+	}
+	common = slices.Clip(common)
 	s := &site{
+		key:         key,
 		acquireSpan: spanName("acquire", k.name),
 		holdSpan:    spanName("hold", k.name),
 		start: []trace.SpanStartOption{
@@ -72,7 +109,19 @@ func newSite(k siteKey) *site {
 	}
 	s.released = s.record(outcomeReleased)
 	s.lost = s.record(outcomeLost)
+	s.here = add(namespace)
+	for i, h := range []core.Handoff{core.HandoffLocal, core.HandoffRemote} {
+		s.handoffs[i] = add(namespace, handoffKey.String(h.String()))
+	}
+	for i, out := range renewals {
+		s.renewals[i] = add(namespace, outcomeKey.String(string(out)))
+	}
 	return s
+}
+
+// add prepares the options of one series of a counter.
+func add(kvs ...attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(kvs...))}
 }
 
 // spanName is for Lockers without a namespace, too.
@@ -116,4 +165,16 @@ func (s *site) recordHold(out outcome) []metric.RecordOption {
 		return s.released
 	}
 	return s.lost
+}
+
+// addHandoff is for a lock that was passed on.
+func (s *site) addHandoff(h core.Handoff) []metric.AddOption {
+	if h == core.HandoffLocal {
+		return s.handoffs[0]
+	}
+	return s.handoffs[1]
+}
+
+func (s *site) addRenewal(out outcome) []metric.AddOption {
+	return s.renewals[slices.Index(renewals[:], out)]
 }

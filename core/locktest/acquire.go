@@ -39,6 +39,7 @@ func (f *Fake) Acquire(ctx context.Context, key string, opts ...core.AcquireOpti
 	}
 	w.info.LeaseTTL = w.settings.TTL
 	if !f.enter(w) {
+		w.settings.TellWaiting()
 		f.wait(w)
 	}
 	if w.err != nil {

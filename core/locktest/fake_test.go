@@ -177,3 +177,41 @@ func sameHolder(t *testing.T, what string, got, want *core.Holder) {
 		t.Errorf("%s = %+v; want %+v", what, got, want)
 	}
 }
+
+// inLineObserver counts the waits that it is told of.
+type inLineObserver struct {
+	core.NopObserver
+	waits atomic.Int32
+}
+
+func (o *inLineObserver) Waiting(context.Context, core.Attempt) { o.waits.Add(1) }
+
+func TestAnObserverHearsOfWaitsAndOfNothingElseInLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := locktest.New()
+		var o inLineObserver
+		l := core.Observe(f, &o)
+		free := f.Hold(key)
+		if _, err := l.Acquire(t.Context(), key, core.Wait(0)); err == nil {
+			t.Fatal("two holders")
+		}
+		if n := o.waits.Load(); n != 0 {
+			t.Errorf("one that is refused at once is told to wait, %d times", n)
+		}
+		granted := make(chan core.Lock, 1)
+		go func() {
+			lock, _ := l.Acquire(t.Context(), key)
+			granted <- lock
+		}()
+		synctest.Wait()
+		if n := o.waits.Load(); n != 1 {
+			t.Errorf("told of %d waits, want 1", n)
+		}
+		free()
+		release(t, <-granted)
+		release(t, acquire(t, l, t.Context()))
+		if n := o.waits.Load(); n != 1 {
+			t.Errorf("told of %d waits in the end, want 1", n)
+		}
+	})
+}

@@ -33,6 +33,7 @@ func BenchmarkLock(b *testing.B) {
 		opts    []lockotel.Option
 	}{
 		{"metrics only", free, false, nil},
+		{"metrics only, contended", contended, false, nil},
 		{"spans only", free, true, []lockotel.Option{lockotel.WithoutMetrics()}},
 		{"spans and metrics", free, true, nil},
 		{"spans, metrics and a link", contended, true, nil},
@@ -91,7 +92,11 @@ func observe(ctx context.Context, o core.Observer, l core.Lock) {
 	a := core.Attempt{Namespace: namespace, Name: route, Key: key, Start: time.Now()}
 	actx := o.Acquiring(ctx, a)
 	o.TraceParent(actx)
-	o.Acquired(actx, a, core.AcquireResult{Info: l.Info(), Token: l.Token()})
+	info := l.Info()
+	if info.Contended {
+		o.Waiting(actx, a)
+	}
+	o.Acquired(actx, a, core.AcquireResult{Info: info, Token: l.Token(), Queued: info.Contended})
 	hctx := o.Holding(ctx, a, l)
 	o.Released(hctx, a, core.HoldResult{Held: time.Millisecond})
 }
@@ -130,7 +135,10 @@ func (discard) ForceFlush(context.Context) error                { return nil }
 type rawSDK struct {
 	tracer            trace.Tracer
 	acquire, hold     metric.Float64Histogram
+	waiters, held     metric.Int64UpDownCounter
+	handoffs          metric.Int64Counter
 	acquired, release []metric.RecordOption
+	here, remote      []metric.AddOption
 	start             []trace.SpanStartOption
 	roles             []attribute.KeyValue
 	measure           bool
@@ -145,10 +153,28 @@ func newRaw(b *testing.B, p providers) *rawSDK {
 		}
 		return h
 	}
+	upDown := func(name string) metric.Int64UpDownCounter {
+		c, err := meter.Int64UpDownCounter(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		return c
+	}
+	handoffs, err := meter.Int64Counter("raw.handoffs")
+	if err != nil {
+		b.Fatal(err)
+	}
+	space := attribute.String("dlock.namespace", namespace)
 	return &rawSDK{
-		tracer:  p.tracers.Tracer("raw"),
-		acquire: histogram("raw.acquire.duration"),
-		hold:    histogram("raw.hold.duration"),
+		tracer:   p.tracers.Tracer("raw"),
+		acquire:  histogram("raw.acquire.duration"),
+		hold:     histogram("raw.hold.duration"),
+		waiters:  upDown("raw.waiter.count"),
+		held:     upDown("raw.held.count"),
+		handoffs: handoffs,
+		here:     []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(space))},
+		remote: []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
+			space, attribute.String("dlock.handoff", "remote")))},
 		acquired: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(
 			attribute.String("dlock.namespace", namespace), attribute.String("dlock.name", route),
 			attribute.String("dlock.outcome", "acquired"), attribute.Bool("dlock.contended", false)))},
@@ -172,6 +198,11 @@ func (r *rawSDK) lock(ctx context.Context, l *obtained) {
 		_ = "00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"
 	}
 	if r.measure {
+		if l.info.Contended {
+			r.waiters.Add(actx, 1, r.here...)
+			r.waiters.Add(actx, -1, r.here...)
+			r.handoffs.Add(actx, 1, r.remote...)
+		}
 		r.acquire.Record(actx, time.Since(start).Seconds(), r.acquired...)
 	}
 	if sampled {
@@ -184,23 +215,24 @@ func (r *rawSDK) lock(ctx context.Context, l *obtained) {
 			span.AddLink(trace.Link{SpanContext: sc, Attributes: r.roles})
 			span.SetAttributes(
 				attribute.String("dlock.outcome", "acquired"), attribute.Bool("dlock.contended", true),
-				attribute.Int64("dlock.fencing_token", int64(l.token)), attribute.Float64("dlock.lease.duration", 10),
+				attribute.Float64("dlock.lease.duration", 10),
 				attribute.Int("dlock.queue.position", 1), attribute.Int("dlock.blocked_by.count", 1),
 				attribute.String("dlock.handoff", "remote"), attribute.String("dlock.blocked_by.trace_id", sc.TraceID().String()))
 		} else {
 			span.SetAttributes(
 				attribute.String("dlock.outcome", "acquired"), attribute.Bool("dlock.contended", false),
-				attribute.Int64("dlock.fencing_token", int64(l.token)), attribute.Float64("dlock.lease.duration", 10))
+				attribute.Float64("dlock.lease.duration", 10))
 		}
 		span.End()
 	}
 	hctx := ctx
 	if sampled {
 		hctx, span = r.tracer.Start(ctx, "hold "+route, r.start...)
-		span.SetAttributes(
-			attribute.Int64("dlock.fencing_token", int64(l.token)), attribute.Float64("dlock.lease.duration", 10))
+		span.SetAttributes(attribute.Float64("dlock.lease.duration", 10))
 	}
 	if r.measure {
+		r.held.Add(hctx, 1, r.here...)
+		r.held.Add(hctx, -1, r.here...)
 		r.hold.Record(hctx, time.Millisecond.Seconds(), r.release...)
 	}
 	if sampled {

@@ -7,11 +7,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
 	lockotel "github.com/latchkey-go/latchkey/otel"
 )
 
@@ -177,4 +180,100 @@ func TestManyGoroutinesAreAllCounted(t *testing.T) {
 		}
 	}
 	t.Logf("%d links", waited)
+}
+
+func TestCountersHaveTheirUnitsAndKinds(t *testing.T) {
+	replicas(t, 2, func(t *testing.T, r *rig, _ *locktest.Mini, replica []*core.RedisLocker) {
+		first, next := r.on(replica[0]), r.queued(replica[1])
+		time.Sleep(5 * time.Second) // renewed
+		r.release(first)
+		r.release(<-next)
+		for name, want := range map[string]struct {
+			unit      string
+			monotonic bool
+		}{
+			"dlock.waiter.count": {"{waiter}", false},
+			"dlock.held.count":   {"{lock}", false},
+			"dlock.handoffs":     {"{handoff}", true},
+			"dlock.renewals":     {"{renewal}", true},
+		} {
+			m, s := r.sum(name)
+			if m.Unit != want.unit || m.Description == "" || s.IsMonotonic != want.monotonic {
+				t.Errorf("%s: unit %q, description %q, monotonic %v", name, m.Unit, m.Description, s.IsMonotonic)
+			}
+			if len(s.DataPoints) != 1 || len(s.DataPoints[0].Exemplars) == 0 {
+				t.Errorf("%s: %+v, want one series with exemplars", name, s.DataPoints)
+			}
+		}
+	})
+}
+
+func TestEachMetricCanBeTurnedOffAlone(t *testing.T) {
+	all := []string{
+		lockotel.MetricAcquireDuration, lockotel.MetricHoldDuration, lockotel.MetricWaiterCount,
+		lockotel.MetricHeldCount, lockotel.MetricHandoffs, lockotel.MetricRenewals,
+	}
+	for _, off := range all {
+		replicas(t, 2, func(t *testing.T, r *rig, _ *locktest.Mini, replica []*core.RedisLocker) {
+			first, next := r.on(replica[0]), r.queued(replica[1])
+			time.Sleep(5 * time.Second)
+			r.release(first)
+			r.release(<-next)
+			var got []string
+			for _, m := range r.metrics() {
+				got = append(got, m.Name)
+			}
+			want := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return name == off })
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("without %s: metrics %v", off, got)
+			}
+		}, lockotel.WithoutMetrics(off))
+	}
+}
+
+// A million keys, straight through the observer: each takes its turn in one of the
+// calls that core makes.
+func TestAMillionKeysMakeNoSeries(t *testing.T) {
+	r := newRigSampling(t, sdktrace.NeverSample())
+	series := func() (n int) {
+		for _, m := range r.metrics() {
+			switch d := m.Data.(type) {
+			case metricdata.Histogram[float64]:
+				n += len(d.DataPoints)
+			case metricdata.Sum[int64]:
+				n += len(d.DataPoints)
+			}
+		}
+		return n
+	}
+	ctx := t.Context()
+	busy := core.AcquireResult{Err: core.ErrHeld, Info: core.Info{Contended: true}}
+	waited := core.AcquireResult{Queued: true, Info: core.Info{Contended: true, Handoff: core.HandoffRemote}}
+	lock := &obtained{token: 7}
+	calls := []func(core.Attempt){
+		func(a core.Attempt) { r.observer.Acquired(ctx, a, busy) },
+		func(a core.Attempt) { r.observer.Waiting(ctx, a) },
+		func(a core.Attempt) { r.observer.Acquired(ctx, a, waited) },
+		func(a core.Attempt) { r.observer.Released(r.observer.Holding(ctx, a, lock), a, core.HoldResult{}) },
+		func(a core.Attempt) { r.observer.Renewed(ctx, a, nil) },
+	}
+	pass := func(i int) {
+		a := core.Attempt{Namespace: namespace, Name: route, Key: "order/" + strconv.Itoa(i)}
+		calls[i%len(calls)](a)
+	}
+	for i := range calls {
+		pass(i)
+	}
+	before := series()
+	if before != 7 { // busy, acquired; released; waiters, held, handoffs, renewals
+		t.Fatalf("%d series after a key each, want 7", before)
+	}
+	for i := range 1_000_000 {
+		pass(i)
+	}
+	if after := series(); after != before {
+		t.Errorf("%d series after a million keys, want %d as before", after, before)
+	}
 }

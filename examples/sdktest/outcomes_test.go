@@ -59,7 +59,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 		{
 			name: "acquired, free",
 			do:   func(r *rig, ctx context.Context) { r.acquire(ctx, key) },
-			want: free.with(attributes{"dlock.outcome": "acquired", "dlock.fencing_token": int64(1)}),
+			want: free.with(attributes{"dlock.outcome": "acquired"}),
 		},
 		{
 			name: "acquired, handed over from another process",
@@ -71,7 +71,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 				<-granted
 			},
 			want: contended.with(attributes{
-				"dlock.outcome": "acquired", "dlock.fencing_token": int64(2), "dlock.handoff": "remote",
+				"dlock.outcome": "acquired", "dlock.handoff": "remote",
 			}),
 			links: 1,
 			took:  3 * time.Second,
@@ -86,7 +86,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 			},
 			want: attributes{
 				"dlock.contended": true, "dlock.queue.position": int64(1), "dlock.blocked_by.count": int64(1),
-				"dlock.outcome": "acquired", "dlock.fencing_token": int64(2), "dlock.handoff": "local",
+				"dlock.outcome": "acquired", "dlock.handoff": "local",
 			},
 		},
 		{
@@ -97,7 +97,7 @@ func TestAcquireSpanAndMetricOfEachOutcome(t *testing.T) {
 				r.fake.Lose(key)
 				<-granted
 			},
-			want:  contended.with(attributes{"dlock.outcome": "acquired", "dlock.fencing_token": int64(2)}),
+			want:  contended.with(attributes{"dlock.outcome": "acquired"}),
 			links: 1,
 		},
 		{
@@ -282,7 +282,6 @@ func TestHoldSpanAndMetricOfEachOutcome(t *testing.T) {
 				r := newRig(t)
 				ctx, request := r.request("request")
 				l := r.acquire(ctx, key, core.TTL(ttl), core.MaxHold(held+time.Minute))
-				token := int64(l.Token())
 				started := time.Now()
 				time.Sleep(held)
 				if n := len(r.ended("hold " + route)); n != 0 {
@@ -294,9 +293,8 @@ func TestHoldSpanAndMetricOfEachOutcome(t *testing.T) {
 				_ = l.Release(context.Background()) // a holder that was told to stop releases, too
 
 				span := r.only("hold " + route)
-				expectAttributes(t, "hold", span.Attributes(), place.with(c.want).with(attributes{
-					"dlock.fencing_token": token, "dlock.lease.duration": ttl.Seconds(),
-				}))
+				expectAttributes(t, "hold", span.Attributes(),
+					place.with(c.want).with(attributes{"dlock.lease.duration": ttl.Seconds()}))
 				expectShape(t, span, request)
 				if s := span.Status(); s.Code != c.status || s.Description != c.description {
 					t.Errorf("status = %v %q, want %v %q", s.Code, s.Description, c.status, c.description)

@@ -42,12 +42,16 @@ func newRig(t testing.TB, opts ...lockotel.Option) *rig {
 
 func newRigSampling(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Option) *rig {
 	t.Helper()
-	r := &rig{
-		t:      t,
-		fake:   locktest.New(),
-		spans:  tracetest.NewSpanRecorder(),
-		reader: sdkmetric.NewManualReader(),
-	}
+	r := newRecording(t, sampler, opts...)
+	r.fake = locktest.New()
+	r.locker = named{core.Observe(r.fake, r.observer)}
+	return r
+}
+
+// newRecording returns a rig without a Locker.
+func newRecording(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Option) *rig {
+	t.Helper()
+	r := &rig{t: t, spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSampler(sampler), sdktrace.WithSpanProcessor(r.spans))
 	r.tracer = tracers.Tracer("test")
 	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
@@ -58,7 +62,6 @@ func newRigSampling(t testing.TB, sampler sdktrace.Sampler, opts ...lockotel.Opt
 		t.Fatal(err)
 	}
 	r.observer = observer
-	r.locker = named{core.Observe(r.fake, observer)}
 	return r
 }
 
@@ -128,20 +131,28 @@ func (r *rig) only(name string) sdktrace.ReadOnlySpan {
 	return found[0]
 }
 
-// histogram returns the points of a histogram, nil if there is no such metric.
-func (r *rig) histogram(name string) (metricdata.Metrics, []metricdata.HistogramDataPoint[float64]) {
+// dataOf returns a metric and its data, none if there is no such metric.
+func dataOf[D metricdata.Aggregation](r *rig, name string) (metricdata.Metrics, D) {
 	r.t.Helper()
+	var none D
 	for _, m := range r.metrics() {
 		if m.Name != name {
 			continue
 		}
-		h, ok := m.Data.(metricdata.Histogram[float64])
+		d, ok := m.Data.(D)
 		if !ok {
 			r.t.Fatalf("%s is a %T", name, m.Data)
 		}
-		return m, h.DataPoints
+		return m, d
 	}
-	return metricdata.Metrics{}, nil
+	return metricdata.Metrics{}, none
+}
+
+// histogram returns the points of a histogram, nil if there is no such metric.
+func (r *rig) histogram(name string) (metricdata.Metrics, []metricdata.HistogramDataPoint[float64]) {
+	r.t.Helper()
+	m, h := dataOf[metricdata.Histogram[float64]](r, name)
+	return m, h.DataPoints
 }
 
 // pointWith returns the point whose attributes are want, no more and no less.
@@ -157,6 +168,28 @@ func pointWith(t testing.TB, points []metricdata.HistogramDataPoint[float64], wa
 	}
 	t.Fatalf("no series with the attributes %v among %v", want, have)
 	panic("unreachable")
+}
+
+// sum returns a counter, with no points if there is no such metric.
+func (r *rig) sum(name string) (metricdata.Metrics, metricdata.Sum[int64]) {
+	r.t.Helper()
+	return dataOf[metricdata.Sum[int64]](r, name)
+}
+
+// expectSum wants the series of a counter with exactly these attributes to have the
+// value want; a series that is not there has 0.
+func (r *rig) expectSum(name string, with attributes, want int64) {
+	r.t.Helper()
+	_, s := r.sum(name)
+	var got int64
+	for _, p := range s.DataPoints {
+		if maps.Equal(attributesOf(p.Attributes.ToSlice()), with) {
+			got = p.Value
+		}
+	}
+	if got != want {
+		r.t.Errorf("%s %v = %d, want %d", name, with, got, want)
+	}
 }
 
 // metrics returns what is recorded under the observer's scope.

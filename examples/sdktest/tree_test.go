@@ -8,6 +8,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/latchkey-go/latchkey/core"
 	lockotel "github.com/latchkey-go/latchkey/otel"
 )
 
@@ -94,6 +95,42 @@ func TestWithoutANameSpansAreNamedForTheNamespace(t *testing.T) {
 	}
 }
 
+func TestFencingTokensAreOnSpansOnlyWhenAskedFor(t *testing.T) {
+	// Without WithFencingToken: the outcome tests compare all attributes.
+	r := newRig(t, lockotel.WithFencingToken())
+	ctx, _ := r.request("request")
+	l := r.acquire(ctx, key)
+	r.release(l)
+	for _, name := range []string{"acquire " + route, "hold " + route} {
+		if got := attributesOf(r.only(name).Attributes())["dlock.fencing_token"]; got != int64(l.Token()) {
+			t.Errorf("%s: dlock.fencing_token = %v, want %d", name, got, l.Token())
+		}
+	}
+}
+
+// A shadow's outcomes are of a trial, and must not be taken for those of requests.
+func TestAGuardInShadowIsTellableApart(t *testing.T) {
+	r := newRig(t)
+	guard, err := core.NewGuard(r.locker, core.Shadow(nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, _ := r.request("request")
+	if err := guard.Run(ctx, key, func(context.Context) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"acquire " + route, "hold " + route} {
+		if got := attributesOf(r.only(name).Attributes())["dlock.shadow"]; got != true {
+			t.Errorf("%s: dlock.shadow = %v, want true", name, got)
+		}
+	}
+	_, points := r.histogram("dlock.acquire.duration")
+	pointWith(t, points, attributes{
+		"dlock.namespace": namespace, "dlock.name": route, "dlock.shadow": true,
+		"dlock.outcome": "acquired", "dlock.contended": false,
+	})
+}
+
 func TestKeysAreOnSpansOnlyWhenAskedFor(t *testing.T) {
 	// Without WithKey: the outcome tests compare all attributes.
 	for in, want := range map[string]string{
@@ -178,8 +215,8 @@ func TestWithoutTracesThereAreOnlyMetrics(t *testing.T) {
 	if n := len(r.spans.Ended()); n != 1 {
 		t.Errorf("%d spans, want the request's alone", n)
 	}
-	if n := len(r.metrics()); n != 2 {
-		t.Errorf("%d metrics, want 2", n)
+	if n := len(r.metrics()); n != 3 { // two durations, and how many are held
+		t.Errorf("%d metrics, want 3", n)
 	}
 }
 

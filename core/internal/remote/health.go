@@ -29,6 +29,7 @@ type health struct {
 	failures int       // trips in a row
 	fault    error     // of the last of them
 	since    time.Time // since when it counts as down; zero if it does not
+	told     bool      // that it is down
 	probe    *time.Timer
 	probing  int           // probes under way
 	probed   time.Time     // when the last one was sent
@@ -66,7 +67,9 @@ func (l *lane) down() error {
 		// It may be that connection alone. A probe, on another, will tell those
 		// who come next.
 		l.sendProbe()
-		return &DownError{Since: t.sent}
+		down := &DownError{Since: t.sent}
+		l.healthChanged(down)
+		return down
 	}
 	return nil
 }
@@ -79,6 +82,7 @@ func (l *lane) heard(sent time.Time, err error) {
 		h.answered = time.Now()
 		l.took = h.answered.Sub(sent)
 		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
+		l.healthChanged(nil)
 		return
 	}
 	if l.room.ctx.Err() != nil || h.answered.After(sent) {
@@ -88,6 +92,7 @@ func (l *lane) heard(sent time.Time, err error) {
 	h.fault = err
 	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence) {
 		h.since = time.Now()
+		l.healthChanged(&DownError{h.since, err})
 	}
 	if !h.since.IsZero() && h.pause == 0 {
 		h.pause = minProbePause

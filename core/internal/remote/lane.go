@@ -37,7 +37,8 @@ const (
 type lane struct {
 	room    *Room
 	rdb     redis.UniversalClient
-	heeds   bool // rdb ends a call at its context's deadline
+	node    string // its address
+	heeds   bool   // rdb ends a call at its context's deadline
 	send    sender
 	group   int // operations in one trip, at the most
 	repeats repeats
@@ -88,6 +89,7 @@ func newLane(room *Room, rdb redis.UniversalClient, send sender) *lane {
 	}
 	if c, ok := rdb.(interface{ Options() *redis.Options }); ok {
 		o := c.Options()
+		l.node = o.Addr
 		l.heeds = o.ContextTimeoutEnabled && room.ack.Replicas == 0 // a lone trip has no time for replicas
 		if o.PoolSize > 0 {
 			l.limit = min(l.limit, o.PoolSize)

@@ -29,6 +29,8 @@ type Room struct {
 	ctx    context.Context // every call's: it ends when the room closes
 	cancel context.CancelFunc
 
+	bulletin bulletin
+
 	closed atomic.Bool
 	open   atomic.Int64                  // operations that are not answered
 	idle   atomic.Pointer[chan struct{}] // closed when there are none, if someone waits
