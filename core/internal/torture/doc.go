@@ -1,0 +1,2 @@
+// Package torture tries to make two holders of one lock.
+package torture
