@@ -29,13 +29,16 @@ func TestS1SimulatedTime(t *testing.T) {
 		t.Run(fmt.Sprint("worker ", i), func(t *testing.T) {
 			t.Parallel()
 			for k := next.Add(1) - 1; k < int64(n); k = next.Add(1) - 1 {
-				inWorld(t, s, first+uint64(k))
+				if found := inWorld(t, s, first+uint64(k)); found && *stop {
+					next.Store(int64(n))
+				}
 			}
 		})
 	}
 }
 
-func inWorld(t *testing.T, s *tally.Tally, seed uint64) {
+// inWorld runs the world of a seed, and tells whether a violation was found.
+func inWorld(t *testing.T, s *tally.Tally, seed uint64) bool {
 	r := sim.Run(t, seed)
 	found := append(r.Found, judge(s, r.Attempts, r.Writes, r.Terms)...)
 	s.Count(func(t *tally.Totals) {
@@ -46,4 +49,5 @@ func inWorld(t *testing.T, s *tally.Tally, seed uint64) {
 			t.Violations = append(t.Violations, fmt.Sprintf("seed %d (make torture SEED=%d replays it): %v", seed, seed, v))
 		}
 	})
+	return len(found) > 0
 }

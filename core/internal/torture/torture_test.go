@@ -15,6 +15,7 @@ import (
 var (
 	share  = flag.Float64("share", 0, "how much of each full scenario; 0 is the quick form, 1 the full one")
 	seed   = flag.Uint64("seed", 0, "the one seed of simulated time to replay, and what else is random; 0 for others")
+	stop   = flag.Bool("stop", false, "end simulated time at the first violation")
 	totals = flag.String("totals", "", "the folder to write totals to")
 )
 

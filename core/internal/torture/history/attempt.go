@@ -10,8 +10,10 @@
 //	O3  tokens are unique and rise, and a store that checks them takes no stale
 //	    write: Tokens, Stale
 //
-// The oracles about time (O4, O5, O7) and about what is left behind (O6) go by
-// what the scenarios measure themselves.
+//	O5  the next waiter is in soon after a release: Wakeups
+//
+// The other oracles about time (O4, O7), and that about what is left behind (O6),
+// go by what the scenarios measure themselves.
 package history
 
 import (
@@ -45,6 +47,7 @@ const (
 // are since an epoch that all callers share.
 type Attempt struct {
 	Key          string
+	Process      int // in which a process's callers stand in one line
 	Caller       int // who called: for people
 	Call, Return time.Duration
 	Outcome      Outcome

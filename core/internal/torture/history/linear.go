@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -70,13 +71,14 @@ var (
 // be gone. Without it refusals and open attempts say nothing: a lease that nobody
 // knows of, of a message that was lost or repeated, may be the reason.
 //
+// A refusal beside another attempt of its process says nothing either: it may have
+// stood in line behind that, which was refused itself.
+//
 // Attempts are in the order of their return.
 func Linearizable(attempts []*Attempt, exact time.Duration) error {
 	var open []*Attempt
-	for _, a := range attempts {
-		if exact > 0 && !a.claims() && a.Outcome != Held && a.Outcome != Refused {
-			open = append(open, a)
-		}
+	if exact > 0 {
+		attempts, open = telling(attempts)
 	}
 	for _, p := range stretches(attempts) {
 		switch porcupine.CheckOperationsTimeout(lock, p.steps(attempts, open, exact), patience) {
@@ -87,6 +89,34 @@ func Linearizable(attempts []*Attempt, exact time.Duration) error {
 		}
 	}
 	return nil
+}
+
+// telling returns the attempts without those refusals that say nothing, and those
+// whose outcome is open.
+func telling(attempts []*Attempt) (tell, open []*Attempt) {
+	calls, returns := map[int][]time.Duration{}, map[int][]time.Duration{}
+	for _, a := range attempts {
+		calls[a.Process] = append(calls[a.Process], a.Call)
+		returns[a.Process] = append(returns[a.Process], a.Return)
+	}
+	for p := range calls {
+		slices.Sort(calls[p])
+		slices.Sort(returns[p])
+	}
+	for _, a := range attempts {
+		if a.Outcome == Held {
+			begun, _ := slices.BinarySearch(calls[a.Process], a.Return+1)
+			over, _ := slices.BinarySearch(returns[a.Process], a.Call)
+			if begun-over > 1 { // itself is one
+				continue
+			}
+		}
+		if !a.claims() && a.Outcome != Held && a.Outcome != Refused {
+			open = append(open, a)
+		}
+		tell = append(tell, a)
+	}
+	return tell, open
 }
 
 // part is a stretch of a history. It begins and ends at a moment at which it is

@@ -24,7 +24,7 @@ func grant(token uint64, call, ret, proven, freed, back int) Attempt {
 
 func other(o Outcome, call, ret int) Attempt {
 	a := grant(0, call, ret, 0, 0, 0)
-	a.Outcome = o
+	a.Outcome, a.Process = o, 1
 	return a
 }
 
@@ -101,6 +101,10 @@ func TestOraclesTellALockFromWhatIsNone(t *testing.T) {
 		},
 		"a refusal while one had it whose proof was over when it came": {
 			attempts: []Attempt{grant(1, 0, 60, 50, 70, never), other(Held, 61, 62)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+		"a refusal while nobody has it, behind another of its process": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 7, 8), other(Held, 4, 9)},
 			terms:    Terms{Exact: 100 * time.Millisecond},
 		},
 		"a refusal after another, on the way back": {

@@ -47,7 +47,7 @@ func (c *caller) percent(n int) bool { return c.random.IntN(100) < n }
 // call is one attempt and, if it is granted, one tenure.
 func (c *caller) call() {
 	a := history.Attempt{
-		Key: keyName(c.random.IntN(c.plan.keys)), Caller: c.id, Call: c.now(),
+		Key: keyName(c.random.IntN(c.plan.keys)), Process: c.id / 10, Caller: c.id, Call: c.now(),
 		Proven: history.Never, Freed: history.Never, Back: history.Never,
 	}
 	wait := patience
@@ -100,12 +100,21 @@ func (c *caller) outcome(err error, wait, deadline time.Duration) history.Outcom
 // than its lease lasts, writes again, and releases the lock.
 func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 	look := func() {
-		if left := lock.Remaining(); left > 0 {
-			a.Proven = max(a.Proven, c.now()+left)
+		left := lock.Remaining()
+		if left == 0 {
+			return
+		}
+		a.Proven = max(a.Proven, c.now()+left)
+		// What proves a lease was sent while Redis knew of it.
+		if forgot := time.Duration(c.forgot.Load()); a.Return < forgot && a.Proven > forgot+c.plan.ttl {
+			c.note("O4", "token %d is proven until %v, though Redis forgot it at %v", a.Token, a.Proven, forgot)
 		}
 	}
 	a.Proven = 0
 	look()
+	if a.Proven == 0 { // no time passes between the grant and its return
+		c.note("O2", "caller %d has token %d without proof", c.id, a.Token)
+	}
 	n := c.add(*a) // what follows is added to it
 	c.write(n, a)
 	watched := make(chan struct{})

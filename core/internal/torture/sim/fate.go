@@ -44,6 +44,7 @@ func (w *world) restart() {
 		if w.plan.forgets {
 			kind = "redis restarted, empty"
 			w.redis.FlushAll()
+			w.forgot.Store(int64(w.now()))
 		}
 		w.wrong(kind)
 		for _, y := range w.ways {

@@ -42,7 +42,7 @@ func makePlan(r *rand.Rand) plan {
 	}
 	// A quarter has an orderly network: more can be told there.
 	if r.IntN(4) > 0 {
-		p.wire, p.ears = r.IntN(20), r.IntN(30)
+		p.wire, p.ears = r.IntN(20), []int{0, 5, 20, 60}[r.IntN(4)]
 		if r.IntN(2) == 0 {
 			p.restarts, p.restart = 1+r.IntN(3), 2*p.ttl
 			p.forgets = r.IntN(4) == 0

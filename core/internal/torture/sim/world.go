@@ -75,6 +75,8 @@ type world struct {
 	calm  atomic.Bool    // nothing goes wrong any more
 	over  chan struct{}  // closed with that
 
+	forgot atomic.Int64 // when Redis last forgot everything
+
 	mu       sync.Mutex
 	attempts []history.Attempt
 	writes   []history.Write
@@ -207,6 +209,12 @@ func (w *world) ambiguous(kind string) {
 }
 
 func (w *world) result() Result {
+	if w.plan.orderly() {
+		// Three messages, and three more if one crosses another; never a poll.
+		for _, text := range history.Wakeups(w.attempts, 6*w.plan.delay+5*time.Millisecond) {
+			w.note("O5", "%s", text)
+		}
+	}
 	return Result{
 		Attempts: w.attempts, Writes: w.writes, Found: w.found, Faults: w.faults, Ambiguous: w.lost,
 		Terms: history.Terms{Forgets: w.plan.forgets, Exact: w.plan.exact()},
