@@ -121,5 +121,12 @@ func mutants() []mutant {
 			}},
 			scenario: simulated,
 		},
+		{
+			name: "a waiter whose process is gone is not skipped",
+			edits: []edit{{
+				scripts + "library.lua", "if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then", "if true then",
+			}},
+			scenario: "TestS5KilledProcesses",
+		},
 	}
 }
