@@ -25,6 +25,9 @@ func TestS1SimulatedTime(t *testing.T) {
 	s := scenario(t, "S1")
 	s.Seed = first
 	var next atomic.Int64
+	if n >= 1000 {
+		t.Cleanup(func() { inSight(s) }) // when the workers have ended
+	}
 	for i := range runtime.GOMAXPROCS(0) {
 		t.Run(fmt.Sprint("worker ", i), func(t *testing.T) {
 			t.Parallel()
@@ -50,4 +53,15 @@ func inWorld(t *testing.T, s *tally.Tally, seed uint64) bool {
 		}
 	})
 	return len(found) > 0
+}
+
+// inSight checks that what the scenario is about has happened at all.
+func inSight(s *tally.Tally) {
+	const kinds = 13
+	s.Count(func(t *tally.Totals) {
+		if len(t.Violations) == 0 && (len(t.Faults) < kinds || t.Ambiguous == 0 || t.Doubles == 0 || t.Lost == 0) {
+			t.Violations = append(t.Violations, fmt.Sprintf("there is nothing to be seen: %d kinds of faults, %d ambiguous replies, %d double grants where Redis forgets, %d updates lost by the twin",
+				len(t.Faults), t.Ambiguous, t.Doubles, t.Lost))
+		}
+	})
 }

@@ -39,6 +39,9 @@ func scenario(t *testing.T, name string) *tally.Tally {
 		end := s.End()
 		t.Logf("%s: %d attempts, %d grants, %d faults (%v), %d ambiguous replies, %d double grants, %d stale writes refused, %d accepted, %d lost by the twin, in %.1f s",
 			end.Scenario, end.Attempts, end.Grants, end.Faults.Sum(), end.Faults, end.Ambiguous, end.Doubles, end.Refused, end.Accepted, end.Lost, end.Seconds)
+		if t.Failed() && len(end.Violations) == 0 {
+			end.Violations = append(end.Violations, "the test has failed, see its output")
+		}
 		for _, note := range end.Notes {
 			t.Log(note)
 		}

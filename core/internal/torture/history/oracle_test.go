@@ -175,3 +175,24 @@ func TestAFencedStoreThatTakesAStaleWriteIsFound(t *testing.T) {
 		})
 	}
 }
+
+func TestAWaiterWhoIsForgottenIsFound(t *testing.T) {
+	const soon = 5 * time.Millisecond
+	for name, c := range map[string]struct {
+		attempts []Attempt
+		found    int
+	}{
+		"in at once":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 52, 200, 60, 61)}},
+		"in much later":                      {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 90, 200, 95, 96)}, found: 1},
+		"had only begun to wait":             {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 48, 90, 200, 95, 96)}},
+		"came later":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96)}},
+		"the release was never confirmed":    {attempts: []Attempt{grant(1, 0, 1, 100, 50, never), grant(2, 10, 90, 200, 95, 96)}},
+		"after one who did not wait himself": {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 52, 53, 200, 54, 55), grant(3, 10, 90, 200, 95, 96)}, found: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if found := Wakeups(c.attempts, soon); len(found) != c.found {
+				t.Errorf("found %q", found)
+			}
+		})
+	}
+}
