@@ -81,7 +81,7 @@ failovers: redis ## Let masters die and slots move, FAULTS=10 times each, under 
 
 # RELIABILITY.md has what it finds; the quick form is a part of make test.
 # BUDGET=10m does a share of everything, SEED=n replays one seed of simulated
-# time, and CAMPAIGN="-only S7" does one step.
+# time, and CAMPAIGN="-only S13" does one step of it.
 BUDGET ?= 75m
 SEED ?= 0
 CAMPAIGN ?=

@@ -90,6 +90,9 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 			return 0, context.Cause(ctx)
 		}
 	}
+	if len(c.Steps) == 0 {
+		return 0, fmt.Errorf("no step matches %q", only)
+	}
 	if c.Each, err = tally.Load(c.totals); err != nil {
 		return 0, err
 	}
@@ -119,7 +122,7 @@ func (c *campaign) do(ctx context.Context, s step) outcome {
 	begun := time.Now()
 	fmt.Fprintln(os.Stderr, "==", s.name)
 	name, _, _ := strings.Cut(s.name, " ")
-	log, err := os.Create(filepath.Join(c.dir, strings.Trim(name, ",")+".log"))
+	log, err := os.Create(filepath.Join(c.dir, name+".log"))
 	if err == nil {
 		for _, args := range s.commands {
 			err = errors.Join(err, c.command(ctx, log, args...))

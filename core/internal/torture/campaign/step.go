@@ -39,7 +39,7 @@ func steps(share float64, seed uint64) []step {
 	}
 	return []step{
 		ours("S1", "TestS1"),
-		ours("S2, S4 to S8, S15, side by side", "TestS2|TestS[4-8]|TestS15"),
+		ours("S2 S4 S5 S6 S7 S8 S15 side by side", "TestS2|TestS[4-8]|TestS15"),
 		ours("S3", "TestS3"),
 		ours("S12", "TestS12"),
 		test("S9 Sentinel failovers", "^TestSentinel", "./core", "-faults", some(10)),

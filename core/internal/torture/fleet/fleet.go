@@ -158,6 +158,11 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
 	var found []history.Violation
 	note := func(oracle, text string) { found = append(found, history.Violation{Oracle: oracle, Text: text}) }
+	rdb := f.server.Client(nil)
+	// One more of each process is its subscription.
+	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 || n > may {
+		note("O6", fmt.Sprintf("%d connections, of at most %d", n, may))
+	}
 	for _, p := range f.places {
 		p.process.leave()
 	}
@@ -176,15 +181,14 @@ func (f *Fleet) End(allowed ...string) Outcome {
 			note("O7", fmt.Sprintf("%d attempts failed: %s", n, class))
 		}
 	}
-	o.Found = slices.Concat(found, f.ledger.found, f.residue(), f.recoveries())
+	o.Found = slices.Concat(found, f.ledger.found, f.residue(rdb), f.recoveries())
 	return o
 }
 
 // residue is O6: within a TTL there is no lease, and what else is left in Redis
 // expires; nobody is connected but the test.
-func (f *Fleet) residue() []history.Violation {
+func (f *Fleet) residue(rdb *redis.Client) []history.Violation {
 	ctx := context.Background()
-	rdb := f.server.Client(nil)
 	var left []string
 	for end := now() + f.work.TTL + grace; ; f.Elapse(50 * time.Millisecond) {
 		left = nil
@@ -197,6 +201,9 @@ func (f *Fleet) residue() []history.Violation {
 		for _, name := range rdb.PubSubChannels(ctx, "*").Val() {
 			left = append(left, "subscribed: "+name)
 		}
+		if n := connections(rdb); n > 0 {
+			left = append(left, fmt.Sprintf("%d connections", n))
+		}
 		if len(left) == 0 || now() > end {
 			break
 		}
@@ -206,4 +213,9 @@ func (f *Fleet) residue() []history.Violation {
 		found = append(found, history.Violation{Oracle: "O6", Text: text})
 	}
 	return found
+}
+
+// connections is how many a server has from processes of a fleet.
+func connections(rdb *redis.Client) int {
+	return strings.Count(rdb.ClientList(context.Background()).Val(), " name="+clientName+" ")
 }

@@ -42,6 +42,12 @@ type Work struct {
 // grace is what a process is given to do what is due at once: O4 and O7.
 const grace = 250 * time.Millisecond
 
+// The processes' connections are known by their name, so that they can be counted.
+const (
+	clientName = "torture"
+	poolSize   = 16
+)
+
 // Env holds the work of a process that a fleet has started.
 const Env = "LATCHKEY_TORTURE_WORK"
 
@@ -79,8 +85,10 @@ type worker struct {
 func (w Work) carryOut(in io.Reader, out io.Writer) error {
 	redis.SetLogger(silence{})
 	k := &worker{Work: w, recorder: recorder{out: out}}
-	rdb := redis.NewClient(&redis.Options{Addr: w.Redis, ContextTimeoutEnabled: w.Process%2 == 0, PoolSize: 16})
-	k.stores = redis.NewClient(&redis.Options{Addr: w.Store, PoolSize: 16})
+	rdb := redis.NewClient(&redis.Options{
+		Addr: w.Redis, ClientName: clientName, ContextTimeoutEnabled: w.Process%2 == 0, PoolSize: poolSize,
+	})
+	k.stores = redis.NewClient(&redis.Options{Addr: w.Store})
 	var err error
 	if k.locker, err = core.New(rdb, core.TTL(w.TTL), core.Wait(w.Wait)); err != nil {
 		return err
