@@ -124,10 +124,7 @@ func (c *campaign) do(ctx context.Context, s step) outcome {
 	name, _, _ := strings.Cut(s.name, " ")
 	log, err := os.Create(filepath.Join(c.dir, name+".log"))
 	if err == nil {
-		for _, args := range s.commands {
-			err = errors.Join(err, c.command(ctx, log, args...))
-		}
-		err = errors.Join(err, log.Close())
+		err = errors.Join(c.command(ctx, log, s.command...), log.Close())
 		if text, read := os.ReadFile(log.Name()); read == nil && strings.Contains(string(text), "no tests to run") {
 			err = errors.Join(err, errors.New("there is no such test"))
 		}

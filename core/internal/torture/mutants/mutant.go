@@ -75,7 +75,7 @@ func mutants() []mutant {
 			edits: []edit{{
 				scripts + "prelude.lua",
 				"  local first, text = now()\n",
-				"  local first = (tonumber(try('GET', fence) or '0') or 0) + 1\n  local text = format('%.0f', first)\n",
+				"  local first = (tonumber(try('GET', fence) or '1000000') or 1000000) + 1\n  local text = format('%.0f', first)\n",
 			}},
 			scenario: simulated,
 		},
