@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -31,7 +32,7 @@ func main() {
 	out := flag.String("out", "torture.json", "the file to write the numbers to")
 	flag.Parse()
 	c.share = min(1, budget.Seconds()/fullTime.Seconds())
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	failed, err := c.run(ctx, *only, *out)
 	if err != nil {

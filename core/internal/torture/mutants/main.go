@@ -19,6 +19,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 	"time"
 )
@@ -30,7 +31,7 @@ func main() {
 	root := flag.String("root", ".", "the folder of the library")
 	only := flag.String("only", "", "only mutants whose name matches this expression")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	survivors, err := run(ctx, *root, *only)
 	if err != nil {
