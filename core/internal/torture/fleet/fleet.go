@@ -60,7 +60,7 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 		t: t, work: work, server: server, store: stores.Client(nil),
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
-	f.calm = f.lag.start()
+	f.calm = f.lag.start(nil)
 	for range processes {
 		p := &place{}
 		f.places = append(f.places, p)

@@ -21,8 +21,9 @@ const (
 	lagLeft = 20 * time.Millisecond // is no lag
 )
 
-// start measures until stop is called.
-func (m *lagMeter) start() (stop func()) {
+// start measures until stop is called, and has each lateness told, unless tell is
+// nil.
+func (m *lagMeter) start(tell func(lateness)) (stop func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -34,9 +35,10 @@ func (m *lagMeter) start() (stop func()) {
 			}
 			at := now()
 			if by := at - last - lagTick; by > lagLeft {
-				m.mu.Lock()
-				m.worst = append(m.worst, lateness{at, by})
-				m.mu.Unlock()
+				m.add(lateness{at, by})
+				if tell != nil {
+					tell(lateness{at, by})
+				}
 			}
 			last = at
 		}
@@ -47,8 +49,22 @@ func (m *lagMeter) start() (stop func()) {
 	}
 }
 
-// since is the sum of what was late after a moment.
-func (m *lagMeter) since(moment time.Duration) time.Duration { return m.within(moment, now()) }
+func (m *lagMeter) add(l lateness) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.worst = append(m.worst, l)
+}
+
+// excuses tells whether something that was late by so much, from a moment until
+// now, was so because the process was.
+func (m *lagMeter) excuses(by, since time.Duration) bool {
+	if by <= grace {
+		return true
+	}
+	to := now()
+	time.Sleep(3 * lagTick) // what has just been late is known now
+	return by <= grace+m.within(since, to)
+}
 
 // within is the sum of what was late between two moments.
 func (m *lagMeter) within(from, to time.Duration) time.Duration {

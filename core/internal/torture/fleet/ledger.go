@@ -13,9 +13,12 @@ type ledger struct {
 	grants   int
 	failed   map[string]int
 	found    []history.Violation
+	lags     map[uint32]*lagMeter // of the processes that tell
 }
 
-func newLedger() *ledger { return &ledger{of: map[attemptID]int{}, failed: map[string]int{}} }
+func newLedger() *ledger {
+	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}}
+}
 
 // index is where each granted attempt, and each that a killed process has begun,
 // is in the history.
@@ -42,6 +45,12 @@ func (l *ledger) take(process uint32, r record) {
 			oracle, what = "O7", "it returned after its deadline"
 		}
 		l.note(oracle, "attempt %v: %s, for %v", id, what, r.proven)
+		return
+	case lagged:
+		if l.lags[process] == nil {
+			l.lags[process] = &lagMeter{}
+		}
+		l.lags[process].add(lateness{r.at, r.proven})
 		return
 	case bye:
 		if r.class != 0 {

@@ -19,7 +19,8 @@ const (
 	back
 	failed // class
 	late   // a finding; proven is by how much, class what
-	bye    // count is how many goroutines are left
+	lagged // proven is by how much the process's timers were late
+	bye    // class is 1 if goroutines are left
 )
 
 // record is one thing that is told. All are of one size.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
@@ -40,7 +41,7 @@ func (f *Fleet) recoveries() []history.Violation {
 					within += f.work.TTL
 				}
 			}
-			within += f.lag.within(free, next.Return)
+			within += f.lagWithin(free, next.Return)
 			if took := next.Return - free; next.Call+grace < free && took > within {
 				found = append(found, history.Violation{Oracle: "O5", Text: fmt.Sprintf(
 					"key %s was free after %v, and the next who waited had it after another %v", key, free, took)})
@@ -48,4 +49,14 @@ func (f *Fleet) recoveries() []history.Violation {
 		}
 	}
 	return found
+}
+
+// lagWithin is how late the timers of the parent, or of a process, were between
+// two moments.
+func (f *Fleet) lagWithin(from, to time.Duration) time.Duration {
+	most := f.lag.within(from, to)
+	for _, m := range f.ledger.lags {
+		most = max(most, m.within(from, to))
+	}
+	return most
 }

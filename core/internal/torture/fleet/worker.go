@@ -97,7 +97,11 @@ func (w Work) carryOut(in io.Reader, out io.Writer) error {
 		_, _ = io.Copy(io.Discard, in)
 		k.over.Store(true)
 	}()
-	stopLag := k.lag.start()
+	stopLag := k.lag.start(func(l lateness) {
+		if k.Prompt {
+			k.tell(record{what: lagged, at: l.at, proven: l.by})
+		}
+	})
 	var callers sync.WaitGroup
 	for i := range w.Callers {
 		callers.Go(func() {
@@ -161,7 +165,7 @@ func (c *caller) call() {
 	say(asked)
 	lock, err := c.locker.Acquire(ctx, keyName(key), core.Wait(wait))
 	if deadline > 0 {
-		if over := now() - deadline; over > grace+c.lag.since(deadline) {
+		if over := now() - deadline; !c.lag.excuses(over, deadline) {
 			c.tell(record{what: late, class: findingLate, attempt: r.attempt, at: now(), proven: over})
 		}
 	}
@@ -237,7 +241,7 @@ func (c *caller) watch(lock core.Lock, attempt uint32) {
 		case <-lock.Context().Done():
 		case <-time.After(10 * grace):
 		}
-		if over := now() - noticed; over > grace+c.lag.since(noticed) {
+		if over := now() - noticed; !c.lag.excuses(over, noticed) {
 			c.tell(record{what: late, class: findingUntold, attempt: attempt, at: now(), proven: over})
 		}
 		return
