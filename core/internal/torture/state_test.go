@@ -35,7 +35,7 @@ func TestS2TheAPIBehavesAsAModelDoes(t *testing.T) {
 		lockers = append(lockers, l)
 	}
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{lockers: lockers, s: s, held: map[string]*holding{}, last: map[string]uint64{}}
+		m := &model{lockers: lockers, s: s, held: map[string]*holding{}, last: map[string]uint64{}, left: map[string]bool{}}
 		defer m.releaseAll()
 		t.Repeat(map[string]func(*rapid.T){
 			"TryAcquire":     m.tryAcquire,
@@ -76,6 +76,9 @@ type model struct {
 	held    map[string]*holding
 	last    map[string]uint64 // the highest token of each key
 	gone    []core.Lock       // released
+	// left has the keys that somebody has waited for in vain. He may have been
+	// granted them as he left, and gives them back in the background.
+	left map[string]bool
 }
 
 // holding is a key that is held.
@@ -112,7 +115,11 @@ func (m *model) attempted(t *rapid.T, lock core.Lock, key string, locker int) {
 func (m *model) tryAcquire(t *rapid.T) {
 	locker, key := m.draw(t)
 	lock, err := m.lockers[locker].TryAcquire(context.Background(), key)
-	switch h := m.held[key]; {
+	h := m.held[key]
+	for end := time.Now().Add(soon); h == nil && m.left[key] && errors.Is(err, core.ErrHeld) && time.Now().Before(end); {
+		lock, err = m.lockers[locker].TryAcquire(context.Background(), key)
+	}
+	switch {
 	case h == nil && err != nil:
 		t.Fatalf("VIOLATION O1: key %s is free: %v", key, err)
 	case h != nil && !errors.Is(err, core.ErrHeld):
@@ -151,6 +158,7 @@ func (m *model) waitInVain(t *rapid.T) {
 		t.Fatalf("VIOLATION O7: the wait is over: %v", err)
 	}
 	m.attempted(t, nil, key, locker)
+	m.left[key] = true
 }
 
 // unanswered tells whether Redis has said nothing in so short a wait: that another
@@ -235,6 +243,9 @@ func (m *model) breakOne(t *rapid.T) {
 	lease, err := m.lockers[locker].Break(context.Background(), key)
 	h := m.held[key]
 	if h == nil {
+		if m.left[key] && err == nil {
+			return // it broke what is just being given back
+		}
 		if !errors.Is(err, core.ErrNotHeld) {
 			t.Fatalf("VIOLATION O7: Break of a free key: %v", err)
 		}
@@ -256,6 +267,9 @@ func (m *model) breakOne(t *rapid.T) {
 func (m *model) inspect(t *rapid.T) {
 	locker, key := m.draw(t)
 	i, err := m.lockers[locker].Inspect(context.Background(), key)
+	for end := time.Now().Add(soon); err == nil && m.held[key] == nil && m.left[key] && i.Lease != nil && time.Now().Before(end); {
+		i, err = m.lockers[locker].Inspect(context.Background(), key)
+	}
 	if err != nil {
 		t.Fatalf("VIOLATION O7: Inspect: %v", err)
 	}
