@@ -76,7 +76,8 @@ func TestS7RedisIsKilled(t *testing.T) {
 			}
 			conclude(s, f.End("backend"), history.Terms{Forgets: c.forgets})
 			s.Count(func(t *tally.Totals) {
-				if c.persistence == "none" && t.Doubles == 0 {
+				// A few deaths may be lucky ones.
+				if *share > 0 && c.persistence == "none" && t.Doubles == 0 {
 					t.Violations = append(t.Violations, "O2: Redis has forgotten its leases, and no second holder was seen: the oracle is blind")
 				}
 			})
