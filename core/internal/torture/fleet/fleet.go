@@ -33,10 +33,11 @@ type Fleet struct {
 	lag    lagMeter
 	calm   func() // stops measuring it
 
-	mu     sync.Mutex
-	ledger *ledger
 	made   uint32 // processes so far
 	deaths []death
+
+	mu     sync.Mutex
+	ledger *ledger
 }
 
 // death is a process that was killed.
@@ -117,13 +118,6 @@ func (f *Fleet) Grants() int {
 	return f.ledger.grants
 }
 
-// Attempts is how many there have been.
-func (f *Fleet) Attempts() int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.ledger.attempts)
-}
-
 // Elapse lets the fleet work for a while.
 func (f *Fleet) Elapse(d time.Duration) {
 	select {
@@ -174,9 +168,8 @@ func (f *Fleet) End(allowed ...string) Outcome {
 		}
 	}
 	f.calm()
-	index := f.ledger.index()
 	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
-	o.Writes = writes(f.t, f.store, f.work.Keys, index)
+	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
 	for class, n := range o.Failed {
 		if class != "held" && class != "deadline" && !slices.Contains(allowed, class) {
 			note("O7", fmt.Sprintf("%d attempts failed: %s", n, class))

@@ -9,7 +9,7 @@ import (
 // ledger is what the processes have told, as a history.
 type ledger struct {
 	attempts []history.Attempt
-	of       map[attemptID]int // those that are under way, or granted
+	of       map[attemptID]int // where those are that are under way, or granted
 	grants   int
 	failed   map[string]int
 	found    []history.Violation
@@ -19,10 +19,6 @@ type ledger struct {
 func newLedger() *ledger {
 	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}}
 }
-
-// index is where each granted attempt, and each that a killed process has begun,
-// is in the history.
-func (l *ledger) index() map[attemptID]int { return l.of }
 
 func (l *ledger) note(oracle, format string, args ...any) {
 	l.found = append(l.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf(format, args...)})
