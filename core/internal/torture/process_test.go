@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -24,6 +25,20 @@ func count(s *tally.Tally, kind string, n int) {
 	s.Count(func(t *tally.Totals) { t.Faults[kind] += n })
 }
 
+// victims are those whom faults of processes have struck.
+type victims struct{ holding, waiting int }
+
+func (v *victims) add(holding, waiting int) {
+	v.holding += holding
+	v.waiting += waiting
+}
+
+func (v *victims) tell(s *tally.Tally) {
+	s.Count(func(t *tally.Totals) {
+		t.Notes = append(t.Notes, fmt.Sprintf("struck: %d who held a lock, %d who waited for one", v.holding, v.waiting))
+	})
+}
+
 // TestS4StoppedProcesses: a process that is stopped for longer than a lease lasts
 // comes back as one who believes to hold what others have, or finds that it has
 // been granted what has expired since.
@@ -33,13 +48,14 @@ func TestS4StoppedProcesses(t *testing.T) {
 	const ttl = 300 * time.Millisecond
 	server := locktest.StartRedis(t)
 	f := fleet.Start(t, server, server.Addr(), 4, under(ttl), chosen(s))
+	var v victims
 	for range size(5, 200) {
 		f.Elapse(f.Between(0, ttl))
 		holding, waiting := f.Freeze(1+int(f.Between(0, 1)), f.Between(ttl, 2*ttl))
 		count(s, "process stopped", 1)
-		count(s, "holder stopped", holding)
-		count(s, "waiter stopped", waiting)
+		v.add(holding, waiting)
 	}
+	v.tell(s)
 	conclude(s, f.End("backend"), history.Terms{})
 	s.Count(func(t *tally.Totals) {
 		if t.Lost == 0 && *share > 0 {
@@ -57,13 +73,14 @@ func TestS5KilledProcesses(t *testing.T) {
 	work := under(ttl)
 	work.Prompt = true
 	f := fleet.Start(t, server, server.Addr(), 5, work, chosen(s))
+	var v victims
 	for range size(5, 200) {
 		f.Elapse(f.Between(0, ttl))
 		holding, waiting := f.Kill(1 + int(f.Between(0, 1)))
 		count(s, "process killed", 1)
-		count(s, "holder killed", holding)
-		count(s, "waiter killed", waiting)
+		v.add(holding, waiting)
 	}
+	v.tell(s)
 	f.Elapse(2 * ttl)
 	conclude(s, f.End(), history.Terms{})
 }
