@@ -79,6 +79,22 @@ FAULTS ?= 10
 failovers: redis ## Let masters die and slots move, FAULTS=10 times each, under load: in about 5 minutes
 	go test -count 1 -v -timeout 30m -run '^Test(Cluster.*(Slots|Failover)|Sentinel)' ./core -args -faults $(FAULTS)
 
+# RELIABILITY.md has what it finds; the quick form is a part of make test.
+# BUDGET=10m does a share of everything, SEED=n replays one seed of simulated
+# time, and CAMPAIGN="-only S13" does one step of it.
+BUDGET ?= 75m
+SEED ?= 0
+CAMPAIGN ?=
+.PHONY: torture
+torture: redis ## Try to make two holders: every scenario, in at most 75 minutes (BUDGET=10m, SEED=n)
+	go run ./core/internal/torture/campaign -budget $(BUDGET) -seed $(SEED) $(CAMPAIGN)
+
+# MUTANTS="-only fencing" makes those whose name matches.
+MUTANTS ?=
+.PHONY: mutants
+mutants: redis ## Make mistakes in the lock, one at a time, and see that a scenario notices each
+	go run ./core/internal/torture/mutants $(MUTANTS)
+
 # The quick form is a part of make test. HUNT="-seed 7 …" repeats a hunt, but for
 # its timing.
 HUNT ?= -each 5000000 -faults 20

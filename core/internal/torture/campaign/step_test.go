@@ -1,0 +1,45 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"testing"
+)
+
+// Every scenario is a part of one step, and so of the campaign.
+func TestEachScenarioIsInOneStep(t *testing.T) {
+	files, err := filepath.Glob("../*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`(?m)^func (TestS\d+\w*)\(`).FindAllSubmatch(text, -1) {
+			names = append(names, string(found[1]))
+		}
+	}
+	if len(names) < 10 {
+		t.Errorf("only %d scenarios are found: %v", len(names), names)
+	}
+	for _, name := range names {
+		in := 0
+		for _, s := range steps(1, 0) {
+			if !s.own {
+				continue
+			}
+			pattern := s.command[slices.Index(s.command, "-test.run")+1]
+			if regexp.MustCompile(pattern).MatchString(name) {
+				in++
+			}
+		}
+		if in != 1 {
+			t.Errorf("%s is in %d steps", name, in)
+		}
+	}
+}

@@ -1,0 +1,215 @@
+// Package fleet has real processes contend for locks on a real Redis, and strikes
+// them: they are stopped, killed, replaced. What each process saw it tells its
+// parent, who has all that happened as one history.
+//
+// The processes are the test binary again: its TestMain calls [Child] first.
+package fleet
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/torture/history"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// Fleet is some places with one process each at a time. Its methods are for the
+// test's goroutine.
+type Fleet struct {
+	t      *testing.T
+	work   Work
+	random *rand.Rand
+	server *locktest.Redis
+	store  *redis.Client
+	places []*place
+	lag    lagMeter
+	calm   func() // stops measuring it
+
+	made   uint32 // processes so far
+	deaths []death
+
+	mu     sync.Mutex
+	ledger *ledger
+}
+
+// death is a process that was killed.
+type death struct {
+	process int
+	at      time.Duration
+}
+
+// place is where one process follows another.
+type place struct {
+	process *process
+	reading sync.WaitGroup
+}
+
+// Start has processes do work on server, reached at addr.
+func Start(t *testing.T, server *locktest.Redis, addr string, processes int, work Work, seed uint64) *Fleet {
+	t.Helper()
+	stores := locktest.StartRedis(t)
+	work.Redis, work.Store, work.Seed = addr, stores.Addr(), seed
+	f := &Fleet{
+		t: t, work: work, server: server, store: stores.Client(nil),
+		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
+	}
+	f.calm = f.lag.start(nil)
+	for range processes {
+		p := &place{}
+		f.places = append(f.places, p)
+		f.fill(p)
+	}
+	t.Cleanup(func() { // if the test has failed before End
+		for _, p := range f.places {
+			p.process.kill()
+		}
+	})
+	f.Await(processes)
+	return f
+}
+
+// fill puts a new process in a place.
+func (f *Fleet) fill(p *place) {
+	f.t.Helper()
+	f.made++
+	w := f.work
+	w.Process = f.made
+	process, err := startProcess(w)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p.process = process
+	p.reading.Go(func() {
+		err := hear(process.out, func(r record) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.ledger.take(w.Process, r)
+		})
+		if err != nil {
+			f.t.Error(err)
+		}
+	})
+}
+
+// Await returns when there have been n more grants.
+func (f *Fleet) Await(n int) {
+	f.t.Helper()
+	target := f.Grants() + n
+	for begun := time.Now(); f.Grants() < target; {
+		if time.Since(begun) > 2*time.Minute {
+			f.t.Fatalf("fleet: only %d of %d grants after %v", f.Grants(), target, time.Since(begun))
+		}
+		f.Elapse(5 * time.Millisecond)
+	}
+}
+
+// Grants is how many there have been.
+func (f *Fleet) Grants() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ledger.grants
+}
+
+// Elapse lets the fleet work for a while.
+func (f *Fleet) Elapse(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-f.t.Context().Done():
+	}
+}
+
+// Between is a random time.
+func (f *Fleet) Between(least, most time.Duration) time.Duration {
+	return least + time.Duration(f.random.Int64N(int64(most-least)+1))
+}
+
+// Outcome is what a fleet saw.
+type Outcome struct {
+	Attempts []history.Attempt
+	Writes   []history.Write
+	Found    []history.Violation
+	Failed   map[string]int // attempts that failed, by class
+}
+
+// AwaitDone returns when all processes have done their work.
+func (f *Fleet) AwaitDone() {
+	for _, p := range f.places {
+		p.reading.Wait()
+	}
+}
+
+// End has all processes end, and returns what they saw. allowed are the classes of
+// errors that there may be, besides "held" and "deadline".
+func (f *Fleet) End(allowed ...string) Outcome {
+	f.t.Helper()
+	var found []history.Violation
+	note := func(oracle, text string) { found = append(found, history.Violation{Oracle: oracle, Text: text}) }
+	rdb := f.server.Client(nil)
+	// One more of each process is its subscription.
+	working := f.work.Attempts == 0 // the others may have ended
+	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 && working || n > may {
+		note("O6", fmt.Sprintf("%d connections, of at most %d", n, may))
+	}
+	for _, p := range f.places {
+		p.process.leave()
+	}
+	for _, p := range f.places {
+		p.reading.Wait()
+		if err := p.process.wait(); err != nil {
+			note("O6", err.Error())
+		}
+	}
+	f.calm()
+	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
+	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
+	for class, n := range o.Failed {
+		if class != "held" && class != "deadline" && !slices.Contains(allowed, class) {
+			note("O7", fmt.Sprintf("%d attempts failed: %s", n, class))
+		}
+	}
+	o.Found = slices.Concat(found, f.ledger.found, f.residue(rdb), f.recoveries())
+	return o
+}
+
+// residue is O6: within a TTL there is no lease, and what else is left in Redis
+// expires; nobody is connected but the test.
+func (f *Fleet) residue(rdb *redis.Client) []history.Violation {
+	ctx := context.Background()
+	var left []string
+	for end := now() + f.work.TTL + grace; ; f.Elapse(50 * time.Millisecond) {
+		left = nil
+		for _, name := range rdb.Keys(ctx, "*").Val() {
+			ofTheDead := strings.Contains(name, ":q:") && len(f.deaths) > 0 && rdb.PTTL(ctx, name).Val() > 0
+			if !strings.HasSuffix(name, ":fence") && !ofTheDead {
+				left = append(left, "left in Redis: "+name)
+			}
+		}
+		for _, name := range rdb.PubSubChannels(ctx, "*").Val() {
+			left = append(left, "subscribed: "+name)
+		}
+		if n := connections(rdb); n > 0 {
+			left = append(left, fmt.Sprintf("%d connections", n))
+		}
+		if len(left) == 0 || now() > end {
+			break
+		}
+	}
+	var found []history.Violation
+	for _, text := range left {
+		found = append(found, history.Violation{Oracle: "O6", Text: text})
+	}
+	return found
+}
+
+// connections is how many a server has from processes of a fleet.
+func connections(rdb *redis.Client) int {
+	return strings.Count(rdb.ClientList(context.Background()).Val(), " name="+clientName+" ")
+}

@@ -1,0 +1,82 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// lagMeter measures how late this process's timers are: what nothing in it can be
+// blamed for. A machine may be busy, and a process stopped.
+type lagMeter struct {
+	mu    sync.Mutex
+	worst []lateness // those that are worth a word
+}
+
+type lateness struct{ at, by time.Duration }
+
+const (
+	lagTick = 10 * time.Millisecond
+	lagLeft = 20 * time.Millisecond // is no lag
+)
+
+// start measures until stop is called, and has each lateness told, unless tell is
+// nil.
+func (m *lagMeter) start(tell func(lateness)) (stop func()) {
+	done := make(chan struct{})
+	var running sync.WaitGroup
+	running.Go(func() {
+		for last := now(); ; {
+			select {
+			case <-done:
+				return
+			case <-time.After(lagTick):
+			}
+			at := now()
+			if by := at - last - lagTick; by > lagLeft {
+				m.add(lateness{at, by})
+				if tell != nil {
+					tell(lateness{at, by})
+				}
+			}
+			last = at
+		}
+	})
+	return func() {
+		close(done)
+		running.Wait()
+	}
+}
+
+func (m *lagMeter) add(l lateness) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.worst = append(m.worst, l)
+}
+
+// excuses tells whether something that was late by so much, from a moment until
+// now, was so because the process was.
+func (m *lagMeter) excuses(by, since time.Duration) bool {
+	if by <= grace {
+		return true
+	}
+	to := now()
+	time.Sleep(3 * lagTick) // what has just been late is known now
+	return by <= grace+m.within(since, to)
+}
+
+// within is the sum of what was late between two moments.
+func (m *lagMeter) within(from, to time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var sum time.Duration
+	first, _ := slices.BinarySearchFunc(m.worst, from, func(l lateness, t time.Duration) int { return cmp.Compare(l.at, t) })
+	for _, l := range m.worst[first:] {
+		if l.at-l.by > to {
+			break
+		}
+		sum += l.by
+	}
+	return sum
+}

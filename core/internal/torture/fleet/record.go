@@ -1,0 +1,95 @@
+package fleet
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"os"
+	"sync"
+	"time"
+)
+
+// What a process tells its parent, as it happens: what is told has happened even
+// if the process is killed next.
+const (
+	asked   = iota + 1 // key
+	granted            // token, proven
+	proven             // proven
+	freed
+	back
+	failed // class
+	late   // a finding; proven is by how much, class what
+	lagged // proven is by how much the process's timers were late
+	bye    // class is 1 if goroutines are left
+)
+
+// record is one thing that is told. All are of one size.
+type record struct {
+	what    byte
+	class   byte // of an error, or of a finding
+	key     uint16
+	attempt uint32
+	at      time.Duration
+	token   uint64
+	proven  time.Duration // until when
+}
+
+const recordSize = 1 + 1 + 2 + 4 + 8 + 8 + 8
+
+func (r record) append(b []byte) []byte {
+	b = append(b, r.what, r.class)
+	b = binary.BigEndian.AppendUint16(b, r.key)
+	b = binary.BigEndian.AppendUint32(b, r.attempt)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.at))
+	b = binary.BigEndian.AppendUint64(b, r.token)
+	return binary.BigEndian.AppendUint64(b, uint64(r.proven))
+}
+
+func (r *record) parse(b []byte) {
+	r.what, r.class = b[0], b[1]
+	r.key = binary.BigEndian.Uint16(b[2:])
+	r.attempt = binary.BigEndian.Uint32(b[4:])
+	r.at = time.Duration(binary.BigEndian.Uint64(b[8:]))
+	r.token = binary.BigEndian.Uint64(b[16:])
+	r.proven = time.Duration(binary.BigEndian.Uint64(b[24:]))
+}
+
+// recorder is the process's end. It is safe for concurrent use.
+type recorder struct {
+	mu  sync.Mutex
+	out io.Writer
+	buf []byte
+}
+
+// tell writes a record at once: a buffer would die with the process.
+func (w *recorder) tell(r record) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buf = r.append(w.buf[:0])
+	if _, err := w.out.Write(w.buf); err != nil {
+		os.Exit(1) // nobody is there to hear
+	}
+}
+
+// hear calls take with each record until the process is silent for ever, be it in
+// the middle of one.
+func hear(in io.Reader, take func(record)) error {
+	b := make([]byte, 2048*recordSize)
+	for n := 0; ; {
+		more, err := in.Read(b[n:])
+		n += more
+		done := 0
+		for ; n-done >= recordSize; done += recordSize {
+			var r record
+			r.parse(b[done:])
+			take(r)
+		}
+		n = copy(b, b[done:n])
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, os.ErrClosed):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}

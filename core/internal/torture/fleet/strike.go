@@ -1,0 +1,62 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/torture/history"
+)
+
+// Freeze stops some processes for d (SIGSTOP), and lets them go on. It returns for
+// how many tenures and waits they were stopped.
+func (f *Fleet) Freeze(n int, d time.Duration) (holding, waiting int) {
+	f.t.Helper()
+	some := f.random.Perm(len(f.places))[:n]
+	for _, i := range some {
+		f.signal(i, stopSignal)
+	}
+	f.Elapse(d)
+	for _, i := range some {
+		h, w := f.underWay(f.places[i].process.work.Process)
+		holding, waiting = holding+h, waiting+w
+		f.signal(i, goOnSignal)
+	}
+	return holding, waiting
+}
+
+// Kill kills some processes (SIGKILL) and puts others in their places. It returns
+// how many tenures and waits have come to their end with them.
+func (f *Fleet) Kill(n int) (holding, waiting int) {
+	f.t.Helper()
+	for _, i := range f.random.Perm(len(f.places))[:n] {
+		p := f.places[i]
+		p.process.kill()
+		at := now()
+		p.reading.Wait()
+		h, w := f.underWay(p.process.work.Process)
+		holding, waiting = holding+h, waiting+w
+		f.deaths = append(f.deaths, death{int(p.process.work.Process), at})
+	}
+	for _, p := range f.places {
+		if p.process.killed {
+			f.fill(p)
+		}
+	}
+	return holding, waiting
+}
+
+// underWay is how many locks a process has, and for how many it waits, as far as
+// it has told.
+func (f *Fleet) underWay(process uint32) (holding, waiting int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, n := range f.ledger.of {
+		switch a := &f.ledger.attempts[n]; {
+		case a.Process != int(process):
+		case a.Outcome == history.Granted && a.Freed == history.Never:
+			holding++
+		case a.Outcome == history.Open:
+			waiting++
+		}
+	}
+	return holding, waiting
+}

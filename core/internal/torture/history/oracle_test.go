@@ -1,0 +1,198 @@
+package history
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// grant is an attempt that got the lock, in milliseconds.
+func grant(token uint64, call, ret, proven, freed, back int) Attempt {
+	ms := func(n int) time.Duration {
+		if n < 0 {
+			return Never
+		}
+		return time.Duration(n) * time.Millisecond
+	}
+	return Attempt{
+		Key: "k", Caller: int(token), Call: ms(call), Return: ms(ret), Outcome: Granted,
+		Token: token, Proven: ms(proven), Freed: ms(freed), Back: ms(back),
+	}
+}
+
+func other(o Outcome, call, ret int) Attempt {
+	a := grant(0, call, ret, 0, 0, 0)
+	a.Outcome, a.Process = o, 1
+	return a
+}
+
+const never = -1
+
+// Each oracle has teeth: it accepts the histories of a lock and finds what is
+// wrong with each other.
+func TestOraclesTellALockFromWhatIsNone(t *testing.T) {
+	for name, c := range map[string]struct {
+		attempts []Attempt
+		terms    Terms
+		found    string // which oracles find something
+	}{
+		"one after the other": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), grant(2, 0, 6, 100, 10, 12), grant(3, 11, 12, 100, 20, 21)},
+		},
+		"granted before the release of the other is confirmed": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 50), grant(2, 0, 6, 100, 10, 12)},
+		},
+		"after the proof of one who never releases": {
+			attempts: []Attempt{grant(1, 0, 1, 100, never, never), grant(2, 50, 101, 200, 110, 111)},
+		},
+		"before the proof of the other ends": {
+			attempts: []Attempt{grant(1, 0, 1, 100, never, never), grant(2, 50, 99, 200, 110, 111)},
+			found:    "O1 O2",
+		},
+		"before the other's release begins": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 49, 200, 110, 111)},
+			found:    "O1 O2",
+		},
+		"of one whose proof was over when it came": {
+			attempts: []Attempt{grant(1, 0, 60, 50, 70, never), grant(2, 10, 55, 200, 110, 111)},
+		},
+		"one that is granted within another's grant": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 12, 200, 14, 15)},
+			found:    "O1 O2",
+		},
+		"where Redis forgets, beside the other": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 12, 200, 14, 15)},
+			terms:    Terms{Forgets: true},
+		},
+		"with the token of another": {
+			attempts: []Attempt{grant(7, 0, 1, 100, 5, 6), grant(7, 7, 8, 100, 10, 12)},
+			found:    "O3",
+		},
+		"with a lower token": {
+			attempts: []Attempt{grant(7, 0, 1, 100, 5, 6), grant(6, 0, 8, 100, 10, 12)},
+			found:    "O3",
+		},
+		"with a lower token, where Redis forgets": {
+			attempts: []Attempt{grant(7, 0, 1, 100, 5, 6), grant(6, 2, 8, 100, 10, 12)},
+			terms:    Terms{Forgets: true},
+			found:    "O3",
+		},
+		"with a lower token, but nobody can tell who was first": {
+			attempts: []Attempt{grant(7, 0, 1, 100, 5, 6), grant(6, 0, 8, 100, 10, 12)},
+			terms:    Terms{Forgets: true},
+		},
+		"a refusal while another has it": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 3, 4)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+		"a refusal while nobody has it": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 7, 8)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+			found:    "O1",
+		},
+		"a refusal while nobody has it, among lost messages": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 7, 8)},
+		},
+		"a refusal that an unknown outcome explains": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Open, 6, 20), other(Held, 30, 31)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+		"a refusal while one had it whose proof was over when it came": {
+			attempts: []Attempt{grant(1, 0, 60, 50, 70, never), other(Held, 61, 62)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+		"a refusal while nobody has it, behind another of its process": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 7, 8), other(Held, 4, 9)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+		"a refusal after another, on the way back": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 5, never), other(Held, 70, 71)},
+			terms:    Terms{Exact: 100 * time.Millisecond},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var found []string
+			for _, v := range Judge(c.attempts, nil, c.terms) {
+				found = append(found, v.Oracle)
+			}
+			slices.Sort(found)
+			if got := strings.Join(slices.Compact(found), " "); got != c.found {
+				t.Errorf("%q find something, want %q", got, c.found)
+			}
+		})
+	}
+}
+
+// A long history is checked in stretches, and what is wrong is found in each of
+// them and where they meet.
+func TestOneWrongGrantIsFoundInALongHistory(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 1))
+	const n = 5 * stretch
+	var all []Attempt
+	for i := range n {
+		at := 10 * i
+		call := max(0, at-random.IntN(3000)) // many wait
+		all = append(all, grant(uint64(i+1), call, at, at+1000, at+5, at+5+random.IntN(8)))
+		all = append(all, other(Held, at+1, at+3))
+	}
+	exact := Terms{Exact: time.Second}
+	if found := Judge(all, nil, exact); len(found) > 0 {
+		t.Fatalf("%d findings in the history of a lock, such as %v", len(found), found[0])
+	}
+	for i := 1; i < n; i += 37 {
+		wrong := slices.Clone(all)
+		wrong[2*i].Return -= 6 * time.Millisecond // into the tenure of the one before
+		wrong[2*i].Call = min(wrong[2*i].Call, wrong[2*i].Return)
+		keys := byKey(wrong)
+		if len(Overlaps(keys["k"])) != 1 || Linearizable(keys["k"], exact.Exact) == nil {
+			t.Fatalf("grant %d is not found to be wrong", i)
+		}
+	}
+}
+
+func TestAFencedStoreThatTakesAStaleWriteIsFound(t *testing.T) {
+	attempts := []Attempt{grant(1, 0, 1, 10, never, never), grant(2, 11, 12, 100, 20, 21)}
+	for name, c := range map[string]struct {
+		writes []Write
+		stale  int
+		found  bool
+	}{
+		"in their order":             {writes: []Write{{0, true}, {1, true}}},
+		"a stale one, refused":       {writes: []Write{{1, true}, {0, false}}, stale: 1},
+		"a stale one, accepted":      {writes: []Write{{1, true}, {0, true}}, stale: 1, found: true},
+		"a second stale one":         {writes: []Write{{0, true}, {1, true}, {0, false}, {0, true}}, stale: 2, found: true},
+		"the later one's second one": {writes: []Write{{1, true}, {0, false}, {1, true}}, stale: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if n := len(Stale(attempts, c.writes, false)); n != c.stale {
+				t.Errorf("%d stale writes, want %d", n, c.stale)
+			}
+			if found := Judge(attempts, c.writes, Terms{}); (len(found) > 0) != c.found {
+				t.Errorf("found %v", found)
+			}
+		})
+	}
+}
+
+func TestAWaiterWhoIsForgottenIsFound(t *testing.T) {
+	const soon = 5 * time.Millisecond
+	for name, c := range map[string]struct {
+		attempts []Attempt
+		found    int
+	}{
+		"in at once":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 52, 200, 60, 61)}},
+		"in much later":                      {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 90, 200, 95, 96)}, found: 1},
+		"had only begun to wait":             {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 48, 90, 200, 95, 96)}},
+		"came later":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96)}},
+		"the release was never confirmed":    {attempts: []Attempt{grant(1, 0, 1, 100, 50, never), grant(2, 10, 90, 200, 95, 96)}},
+		"after one who did not wait himself": {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 52, 53, 200, 54, 55), grant(3, 10, 90, 200, 95, 96)}, found: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if found := Wakeups(c.attempts, soon); len(found) != c.found {
+				t.Errorf("found %q", found)
+			}
+		})
+	}
+}

@@ -1,0 +1,132 @@
+package main
+
+// mutant is the library with a mistake: edits of its sources, and the scenario
+// that must notice.
+type mutant struct {
+	name  string
+	edits []edit
+	// scenario is the test that must fail, with its flags.
+	scenario string
+	flags    []string
+}
+
+// edit replaces a text that must be in a file exactly once. A mutant whose text
+// is not there any more fails loudly: it would mutate nothing.
+type edit struct{ file, old, new string }
+
+const (
+	core    = "core/"
+	scripts = "core/internal/remote/script/"
+)
+
+// mutants are mistakes that lock libraries make, or that the design's model
+// checker found in its drafts.
+func mutants() []mutant {
+	const simulated = "TestS1SimulatedTime"
+	return []mutant{
+		{
+			name: "a release deletes whatever lease is there",
+			edits: []edit{{
+				scripts + "main.lua",
+				"if owner and sub(owner, 1, 1) == '0' and sub(owner, 3, 50) == entry then",
+				"if true then",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a release does not look whose the lease is",
+			edits: []edit{{
+				scripts + "release.lua", "if owner and id(owner) ~= identity then return LOST end", "",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a release compares the process only, not the whole identity",
+			edits: []edit{
+				{scripts + "main.lua", "sub(owner, 3, 50) == entry then", "sub(owner, 3, 34) == sub(entry, 1, 32) then"},
+				{scripts + "release.lua", "id(owner) ~= identity", "sub(id(owner), 1, 32) ~= sub(identity, 1, 32)"},
+			},
+			scenario: simulated,
+		},
+		{
+			name: "who was granted the lock does not check whether it is late",
+			edits: []edit{{
+				core + "grant.go", "if valid.Remaining(now) <= 0 {", "if false {",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a grant is valid from the arrival of its message",
+			edits: []edit{
+				{core + "grant.go", "since := e.firstSend\n", "since := time.Now()\n"},
+				{core + "grant.go", "since = w.ticketSent\n", "since = time.Now()\n"},
+			},
+			scenario: simulated,
+		},
+		{
+			name: "a grant is valid from the last answered poll, whatever its ticket",
+			edits: []edit{{
+				core + "grant.go", "w != nil && g.Ticket == w.ticket {", "w != nil && w.ticket != 0 {",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "the fencing token is a counter, without the clock as its floor",
+			edits: []edit{{
+				scripts + "prelude.lua",
+				"  local first, text = now()\n",
+				"  local first = (tonumber(try('GET', fence) or '1000000') or 1000000) + 1\n  local text = format('%.0f', first)\n",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "fencing tokens of a lease that was lost are used for the next one",
+			edits: []edit{
+				{core + "queue.go", "\tserved int\n", "\tserved int\n\tkept   *tokens\n"},
+				{
+					core + "lease.go", "\te.tokens.start(b)\n",
+					"\tif kept := e.queue.kept; kept != nil && kept.left() > 0 {\n\t\te.tokens = *kept\n\t} else {\n\t\te.tokens.start(b)\n\t}\n\te.queue.kept = &e.tokens\n",
+				},
+			},
+			scenario: simulated,
+		},
+		{
+			name: "a release needs the context of the request",
+			edits: []edit{{
+				core + "release.go", "return l.releaseUnheard(ctx, k)\n", "return unconfirmed(context.Cause(ctx))\n",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a renewal makes the lease anew if it is gone",
+			edits: []edit{{
+				scripts + "renew.lua", "  if not owner or",
+				"  if not owner then\n    call('SET', lease, entry, 'PX', ttl(entry))\n    owner = entry\n  end\n  if",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a lease that was lost is passed on inside the process",
+			edits: []edit{
+				{core + "handoff.go", "e.queue.entry != e, e.lost, e.ending(),", "e.queue.entry != e, e.ending(),"},
+				{core + "handoff.go", "next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3:", "next.settings.TTL != e.ttl:"},
+				{core + "lease.go", "if q := e.queue; q.entry == e {", "if q := e.queue; false {"},
+			},
+			scenario: simulated,
+		},
+		{
+			name: "the next in line is taken from the queue, and not told",
+			edits: []edit{{
+				scripts + "library.lua", "call(PUBLISH, to, table.concat(", "tostring(table.concat(",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "a waiter whose process is gone is not skipped",
+			edits: []edit{{
+				scripts + "library.lua", "if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then", "if true then",
+			}},
+			scenario: "TestS5KilledProcesses",
+		},
+	}
+}

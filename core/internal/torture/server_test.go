@@ -1,0 +1,86 @@
+package torture
+
+import (
+	"testing"
+	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/torture/fleet"
+	"github.com/latchkey-go/latchkey/core/internal/torture/history"
+	"github.com/latchkey-go/latchkey/core/internal/torture/tally"
+	"github.com/latchkey-go/latchkey/core/locktest"
+)
+
+// TestS6RedisStops: it is stopped, or made to pause, for less or for more than
+// leases last. Nobody gets an answer, and leases expire.
+func TestS6RedisStops(t *testing.T) {
+	t.Parallel()
+	s := scenario(t, "S6")
+	const ttl = 500 * time.Millisecond
+	server := locktest.StartRedis(t)
+	f := fleet.Start(t, server, server.Addr(), 3, under(ttl), chosen(s))
+	admin := server.Client(nil)
+	for i := range size(3, 100) {
+		f.Elapse(f.Between(0, ttl))
+		d := f.Between(ttl/4, 2*ttl)
+		if i%3 == 0 {
+			server.Stop()
+			f.Elapse(d)
+			server.Continue()
+			count(s, "redis stopped", 1)
+		} else {
+			mode, kind := "ALL", "redis paused"
+			if i%3 == 1 {
+				mode, kind = "WRITE", "redis paused for writes"
+			}
+			if err := admin.Do(t.Context(), "CLIENT", "PAUSE", d.Milliseconds(), mode).Err(); err != nil {
+				t.Fatal(err)
+			}
+			f.Elapse(d)
+			count(s, kind, 1)
+		}
+		f.Await(5)
+	}
+	conclude(s, f.End("backend"), history.Terms{})
+}
+
+// TestS7RedisIsKilled: what it remembers depends on its persistence. With fsync
+// always, every lease: nothing may go wrong. Without persistence, none: second
+// holders are what is declared, and the fenced store is what is left.
+func TestS7RedisIsKilled(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		persistence string
+		args        []string
+		forgets     bool
+	}{
+		{persistence: "none", forgets: true},
+		{persistence: "everysec", args: []string{"--appendonly", "yes", "--appendfsync", "everysec"}, forgets: true},
+		{persistence: "always", args: []string{"--appendonly", "yes", "--appendfsync", "always"}},
+	} {
+		t.Run(c.persistence, func(t *testing.T) {
+			t.Parallel()
+			s := scenario(t, "S7 "+c.persistence)
+			s.Count(func(t *tally.Totals) { t.Unsafe = c.forgets })
+			const ttl = time.Second
+			server := locktest.StartRedis(t, c.args...)
+			work := under(ttl)
+			work.Long, work.Keys = 50, 8
+			f := fleet.Start(t, server, server.Addr(), 3, work, chosen(s))
+			for range size(2, 100) {
+				f.Elapse(f.Between(ttl/4, ttl))
+				server.Kill()
+				f.Elapse(f.Between(20*time.Millisecond, ttl/2))
+				server.Restart()
+				count(s, "redis killed, persistence "+c.persistence, 1)
+				f.Await(5)
+			}
+			conclude(s, f.End("backend"), history.Terms{Forgets: c.forgets})
+			s.Count(func(t *tally.Totals) {
+				// A few deaths may be lucky ones.
+				if *share > 0 && c.persistence == "none" && t.Doubles == 0 {
+					t.Violations = append(t.Violations, "O2: Redis has forgotten its leases, and no second holder was seen: the oracle is blind")
+				}
+			})
+		})
+	}
+}

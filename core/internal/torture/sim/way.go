@@ -1,0 +1,207 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// way is a Locker's way to Redis: its client's calls and connections.
+type way struct {
+	*world
+	process uint64
+	heeds   bool
+	calls   atomic.Uint64 // made so far
+	conns   atomic.Uint64
+
+	mu     sync.Mutex
+	open   map[*conn]struct{}
+	down   bool
+	resume chan struct{} // closed when the process goes on; nil while it runs
+}
+
+// client returns the client of the process with this number.
+func (w *world) client(number int) *redis.Client {
+	y := &way{world: w, process: uint64(number), heeds: w.plan.heeds[number], open: map[*conn]struct{}{}}
+	w.ways = append(w.ways, y)
+	rdb := redis.NewClient(&redis.Options{
+		Addr:                  "127.0.0.1:6379", // never dialled
+		PoolSize:              32,
+		MaxRetries:            -1, // the faults are its retries
+		ContextTimeoutEnabled: y.heeds,
+		DisableIdentity:       true,
+		Dialer:                func(context.Context, string, string) (net.Conn, error) { return y.dial() },
+	})
+	rdb.AddHook(y)
+	return rdb
+}
+
+// pauseProcess stops all that goes in and out.
+func (y *way) pauseProcess() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.resume = make(chan struct{})
+}
+
+func (y *way) resumeProcess() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	close(y.resume)
+	y.resume = nil
+}
+
+// awaitResume returns at once unless the process is paused.
+func (y *way) awaitResume() {
+	y.mu.Lock()
+	resume := y.resume
+	y.mu.Unlock()
+	if resume != nil {
+		<-resume
+	}
+}
+
+// cut closes all connections, and refuses others while Redis is down.
+func (y *way) cut(down bool) {
+	y.mu.Lock()
+	y.down = down
+	open := y.open
+	y.open = map[*conn]struct{}{}
+	y.mu.Unlock()
+	for c := range open {
+		_ = c.Conn.Close()
+	}
+}
+
+func (y *way) isDown() bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	return y.down
+}
+
+func (y *way) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (y *way) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// ProcessHook sends a script call on its way. A client that heeds deadlines does
+// not wait for it longer than that; what was sent is on its way all the same.
+func (y *way) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		if name := cmd.Name(); name != "evalsha" && name != "eval" {
+			if y.isDown() {
+				return refuse(cmd)
+			}
+			return next(ctx, cmd)
+		}
+		trip := &trip{way: y, random: y.random("call", y.process<<32|y.calls.Add(1)), next: next}
+		deadline, ok := ctx.Deadline()
+		if !ok || !y.heeds {
+			return trip.make(ctx, cmd)
+		}
+		ctx = context.WithoutCancel(ctx)
+		sent := redis.NewCmd(ctx, cmd.Args()...)
+		done := make(chan error, 1)
+		y.late.Go(func() { done <- trip.make(ctx, sent) })
+		select {
+		case err := <-done:
+			cmd.SetErr(err)
+			if err == nil {
+				cmd.(interface{ SetVal(any) }).SetVal(sent.Val())
+			}
+		case <-time.After(time.Until(deadline)):
+			y.ambiguous("deadline")
+			cmd.SetErr(context.DeadlineExceeded)
+		}
+		return cmd.Err()
+	}
+}
+
+func refuse(cmd redis.Cmder) error {
+	cmd.SetErr(syscall.ECONNREFUSED)
+	return syscall.ECONNREFUSED
+}
+
+// trip is one call on its way there and back.
+type trip struct {
+	*way
+	random *rand.Rand
+	next   redis.ProcessHook
+}
+
+func (t *trip) upTo(most time.Duration) time.Duration {
+	return time.Duration(t.random.Int64N(int64(most) + 1))
+}
+
+func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
+	there, back := t.upTo(t.plan.delay), t.upTo(t.plan.delay)
+	long := t.upTo(2 * t.plan.ttl)
+	fault := t.random.IntN(100) < t.plan.wire && !t.calm.Load()
+	kind := t.random.IntN(7)
+	if !fault {
+		kind = -1
+	}
+	if kind == 0 {
+		t.wrong("request delayed")
+		there = long
+	}
+	t.awaitResume()
+	time.Sleep(there)
+	switch kind {
+	case 1:
+		t.ambiguous("request lost")
+		return lose(cmd)
+	case 2:
+		t.ambiguous("request done when nobody asks any more")
+		t.repeat(cmd, long)
+		return lose(cmd)
+	case 3:
+		t.wrong("request done twice")
+		t.repeat(cmd, long)
+	}
+	if t.isDown() {
+		return refuse(cmd)
+	}
+	err := t.next(ctx, cmd)
+	switch kind {
+	case 4:
+		t.ambiguous("reply lost")
+		return lose(cmd)
+	case 5:
+		t.wrong("reply delayed")
+		back = long
+	case 6:
+		t.ambiguous("reply lost, late")
+		time.Sleep(long)
+		return lose(cmd)
+	}
+	time.Sleep(back)
+	t.awaitResume()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		t.ambiguous("connection closed")
+	}
+	return err
+}
+
+func lose(cmd redis.Cmder) error {
+	cmd.SetErr(io.ErrUnexpectedEOF)
+	return io.ErrUnexpectedEOF
+}
+
+// repeat has the call done much later, with nobody to hear.
+func (t *trip) repeat(cmd redis.Cmder, in time.Duration) {
+	args := cmd.Args()
+	t.late.Go(func() {
+		time.Sleep(in)
+		if !t.isDown() {
+			t.again.Do(context.Background(), args...)
+		}
+	})
+}
