@@ -42,8 +42,10 @@ func steps(share float64, seed uint64) []step {
 		ours("S3", "TestS3"),
 		ours("S12", "TestS12"),
 		test("S9 Sentinel failovers", "^TestSentinel", "./core", "-faults", some(10)),
-		test("S10 cluster failovers and slots that move", "^TestCluster.*(Slots|Failover)", "./core", "-faults", some(10)),
+		test("S10 cluster failovers", "^TestCluster.*Failover", "./core", "-faults", some(30)),
+		test("S10 slots that move", "^TestCluster.*Slots", "./core", "-faults", some(10)),
 		test("S11 requests over HTTP", "^TestNothingIsHeld", "./httpmw", "-stress.requests", some(10_000)),
+		test("S11 calls over gRPC", "^TestNothingIsHeld", "./grpcmw", "-stress.requests", some(10_000)),
 		test("S13 IDs", "", "./idgen/internal/hunt", "-each", some(5_000_000), "-faults", some(10)),
 		{name: "S14 fuzz", command: []string{
 			"make", "fuzz", fmt.Sprint("FUZZTIME=", max(time.Second, time.Duration(share*float64(time.Minute))).Round(time.Second)),
