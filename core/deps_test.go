@@ -21,6 +21,7 @@ const (
 var testOnly = []string{
 	module + "/core/locktest",
 	module + "/core/internal/faultproxy",
+	module + "/internal/lonetrip", module + "/internal/protocheck", module + "/internal/stresstest",
 }
 
 var (
@@ -37,7 +38,7 @@ var (
 		"testing/...", "net/http/httptest", "google.golang.org/grpc/test/...",
 		"github.com/alicebob/miniredis/...", "go.uber.org/goleak/...", "github.com/stretchr/testify/...",
 		"pgregory.net/rapid/...", "github.com/anishathalye/porcupine/...",
-		module + "/core/locktest", module + "/core/internal/faultproxy",
+		module + "/core/locktest", module + "/core/internal/faultproxy", module + "/internal/...",
 	}
 )
 
