@@ -45,6 +45,7 @@ help: ## List the targets
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1
+test: export GOGC := 400
 test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run Allocations ./core

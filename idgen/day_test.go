@@ -55,7 +55,7 @@ func TestEachSecondIsInExactlyOneDay(t *testing.T) {
 		from := time.Date(2005, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
 		d := dayOf(from, zone)
 		for d.hi < time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC).Unix() {
-			for _, s := range []int64{d.lo, d.lo + 59, d.lo + 3600, (d.lo + d.hi) / 2, d.hi - 3600, d.hi - 1} {
+			for _, s := range []int64{d.lo, d.lo + 3600, (d.lo + d.hi) / 2, d.hi - 1} {
 				if got := dayOf(s, zone); got != d {
 					t.Fatalf("%s: second %d is in %+v and in %+v", name, s, got, d)
 				}
