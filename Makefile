@@ -48,7 +48,7 @@ test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: export GOGC := 400
 test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
-	go test -vet=off -timeout $(TESTTIME) -run Allocations ./core
+	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
 	go test -vet=off -timeout $(TESTTIME) $(call packages,$(OTHERS))
 
 .PHONY: lint

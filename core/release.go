@@ -47,19 +47,28 @@ func (k *lock) releaseWithin(ctx context.Context, d time.Duration) error {
 	if lone != nil {
 		lone.Travel()
 	}
-	done := ctx.Done()
-	if k.governs(ctx) {
-		done = nil // the lock's own context has just ended, by this release
-	}
-	select {
-	case err := <-a.err:
-		l.keepAnswer(a)
-		return err
-	case <-done:
-		a.timer.Stop()
-		return unconfirmed(context.Cause(ctx))
-	case <-a.timer.C:
-		return unconfirmed(fmt.Errorf("%w: %w", ErrBackend, errNoAnswer))
+	for {
+		select {
+		case err := <-a.err:
+			l.keepAnswer(a)
+			return err
+		case <-ctx.Done():
+			if context.Cause(ctx) == ErrReleased && k.governs(ctx) {
+				// With the lock's own, by this release. What else would end it
+				// still counts: what is above the lock, and its deadline.
+				deadline, has := ctx.Deadline()
+				if ctx = k.parent; has {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithDeadline(ctx, deadline)
+					defer cancel()
+				}
+				continue
+			}
+			a.timer.Stop()
+			return unconfirmed(context.Cause(ctx))
+		case <-a.timer.C:
+			return unconfirmed(fmt.Errorf("%w: %w", ErrBackend, errNoAnswer))
+		}
 	}
 }
 

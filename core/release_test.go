@@ -28,6 +28,57 @@ func TestReleaseIsDetachedFromItsContext(t *testing.T) {
 	})
 }
 
+// The lock's own context ends with the release, and with it those derived from it.
+// What else ends them bounds the wait for the answer nonetheless.
+func TestAReleaseWithTheLocksOwnContextEndsWithItsRequestOrItsDeadline(t *testing.T) {
+	for name, tt := range map[string]struct {
+		derive func(held context.Context) (context.Context, context.CancelFunc)
+		hangUp time.Duration // of the request
+		want   error
+		after  time.Duration
+	}{
+		"its own":                   {context.WithCancel, time.Hour, ErrBackend, backendTimeout},
+		"the request ends":          {context.WithCancel, 100 * time.Millisecond, context.Canceled, 100 * time.Millisecond},
+		"its deadline passes":       {within(50 * time.Millisecond), 100 * time.Millisecond, context.DeadlineExceeded, 50 * time.Millisecond},
+		"the request's end ignored": {detached(time.Hour), 100 * time.Millisecond, ErrBackend, backendTimeout},
+		"a deadline of its own":     {detached(50 * time.Millisecond), time.Hour, context.DeadlineExceeded, 50 * time.Millisecond},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, p := b.locker()
+				request, hangUp := context.WithCancel(t.Context())
+				defer hangUp()
+				k, err := l.Acquire(request, "k")
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.via(func(operation, func() error) error { time.Sleep(5 * time.Second); return io.EOF })
+				ctx, cancel := tt.derive(k.Context())
+				defer cancel()
+				time.AfterFunc(tt.hangUp, hangUp)
+				start := time.Now()
+				if err := k.Release(ctx); !errors.Is(err, tt.want) || time.Since(start) != tt.after {
+					t.Errorf("Release: %v after %v; want %v after %v", err, time.Since(start), tt.want, tt.after)
+				}
+				p.via(nil)
+				elapse(2 * time.Hour)
+			})
+		})
+	}
+}
+
+// within derives a context that ends in d.
+func within(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+	return func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
+}
+
+// detached derives one that ends in d only.
+func detached(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+	return func(ctx context.Context) (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), d)
+	}
+}
+
 func TestAnUnansweredReleaseIsRepeatedUntilItIsAnswered(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker()

@@ -46,12 +46,20 @@ func Shadow(report func(context.Context, *Denial)) GuardOption {
 
 var errShadowPatience = errors.New("core: no answer within the patience of a guard in shadow")
 
+// notInLine is Wait(0), except that it does not hide a Wait that is out of range:
+// in earnest that is a denial.
+var notInLine = Setting{func(s *Settings) {
+	if 0 <= s.Wait && s.Wait <= MaxWait {
+		s.Wait = 0
+	}
+}}
+
 // runShadow is Run, of which only fn itself can fail.
 func (g *Guard) runShadow(ctx context.Context, key string, fn func(context.Context) error, opts []AcquireOption) error {
 	asking, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	patience := time.AfterFunc(shadowPatience, func() { cancel(errShadowPatience) })
-	lock, err := g.locker.Acquire(asking, key, append(opts[:len(opts):len(opts)], Wait(0))...)
+	lock, err := g.locker.Acquire(asking, key, append(opts[:len(opts):len(opts)], notInLine)...)
 	patience.Stop()
 	if err != nil {
 		d := *Denied(err)

@@ -72,6 +72,20 @@ func TestInShadowAHeldKeyDelaysNobodyAndIsTold(t *testing.T) {
 	})
 }
 
+func TestInShadowAWaitThatIsOutOfRangeIsTold(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		for _, wait := range []time.Duration{-1, MaxWait + 1} {
+			g, told := shadowOn(t, l)
+			ran := false
+			if err := g.Run(t.Context(), "k", func(context.Context) error { ran = true; return nil }, Wait(wait)); err != nil || !ran {
+				t.Errorf("%v: ran %v: %v", wait, ran, err)
+			}
+			expectTold(t, *told, ReasonInternal)
+		}
+	})
+}
+
 func TestInShadowEveryFailureIsToldAndNoneIsEnforced(t *testing.T) {
 	for want, err := range map[Reason]error{
 		ReasonKeyInvalid: ErrKey, ReasonBackend: ErrBackend, ReasonShuttingDown: ErrClosed,

@@ -3,6 +3,8 @@ package httpmw
 import (
 	"net/http"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core"
 )
 
 // writeDeadline keeps the time in line out of the server's WriteTimeout, which
@@ -21,7 +23,7 @@ func beginWait(w http.ResponseWriter, r *http.Request, wait time.Duration) write
 		return writeDeadline{}
 	}
 	d := writeDeadline{http.NewResponseController(w), server.WriteTimeout}
-	d.move(wait + d.timeout)
+	d.move(min(wait, core.MaxWait) + d.timeout) // a longer one is refused; it must not overflow
 	return d
 }
 

@@ -1,8 +1,10 @@
 package httpmw_test
 
 import (
+	"cmp"
 	"context"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"testing"
@@ -50,12 +52,14 @@ func TestTimeInLineDoesNotCountTowardsTheWriteTimeout(t *testing.T) {
 			release time.Duration // of the lock that stands in the way
 			work    time.Duration // in the handler
 			status  int           // 0 for a connection that the server gives up
+			wait    time.Duration // the route's, 10*timeout if zero
 		}{
-			"granted at once, in time":       {0, timeout - 1, 200},
-			"granted at once, too slow":      {0, timeout + 1, 0},
-			"granted late, in time":          {3 * timeout, timeout - 1, 200},
-			"granted late, too slow":         {3 * timeout, timeout + 1, 0},
-			"denied later than WriteTimeout": {11 * timeout, 0, 409},
+			"granted at once, in time":       {0, timeout - 1, 200, 0},
+			"granted at once, too slow":      {0, timeout + 1, 0, 0},
+			"granted late, in time":          {3 * timeout, timeout - 1, 200, 0},
+			"granted late, too slow":         {3 * timeout, timeout + 1, 0, 0},
+			"denied later than WriteTimeout": {11 * timeout, 0, 409, 0},
+			"denied for a wait beyond time":  {0, 0, 500, math.MaxInt64},
 		} {
 			t.Run(protocol+", "+name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
@@ -63,7 +67,8 @@ func TestTimeInLineDoesNotCountTowardsTheWriteTimeout(t *testing.T) {
 					if row.release > 0 {
 						time.AfterFunc(row.release, fake.Hold(key42))
 					}
-					lock := mustNew(t, fake, httpmw.Key(template), httpmw.Wait(10*timeout))
+					lock := mustNew(t, fake, httpmw.Key(template),
+						httpmw.WaitFunc(func(*http.Request) time.Duration { return cmp.Or(row.wait, 10*timeout) }))
 					var p http.Protocols
 					set(&p)
 					l := &pipes{make(chan net.Conn), make(chan struct{})}

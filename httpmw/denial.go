@@ -68,8 +68,9 @@ func writeDenial(w http.ResponseWriter, r *http.Request, d *core.Denial, preset 
 	}
 	header := w.Header()
 	for _, name := range []string{
-		"Accept-Ranges", "Content-Disposition", "Content-Encoding", "Content-Language", "Content-Location",
-		"Content-Range", "Etag", "Expires", "Last-Modified", "Location", "Retry-After",
+		"Accept-Ranges", "Content-Digest", "Content-Disposition", "Content-Encoding", "Content-Language",
+		"Content-Location", "Content-Md5", "Content-Range", "Digest", "Etag", "Expires", "Last-Modified", "Location",
+		"Repr-Digest", "Retry-After", "Trailer", "Transfer-Encoding",
 	} {
 		header.Del(name)
 	}

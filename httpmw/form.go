@@ -23,8 +23,8 @@ func (h *bodyHead) formValues() (url.Values, error) {
 	default:
 		return values, nil
 	}
-	if r.PostForm == nil && (r.Body == nil || r.Body == http.NoBody) {
-		return values, nil
+	if len(r.PostForm) == 0 && (r.Body == nil || r.Body == http.NoBody) {
+		return values, nil // whether or not somebody has parsed it: then PostForm is empty, not nil
 	}
 	declared := r.Header.Get("Content-Type")
 	if kind, _, err := mime.ParseMediaType(declared); err != nil || kind != "application/x-www-form-urlencoded" {

@@ -106,7 +106,7 @@ func denialRows(t *testing.T) []denialRow {
 		{
 			name: "lost",
 			handler: func(f *locktest.Fake, w http.ResponseWriter, r *http.Request) {
-				for _, name := range []string{"Content-Encoding", "Content-Length", "ETag", "Location", "Retry-After"} {
+				for _, name := range []string{"Content-Digest", "Content-Encoding", "Content-Length", "ETag", "Location", "Retry-After", "Trailer"} {
 					w.Header().Set(name, "7") // of the answer that was never written
 				}
 				w.Header().Set("X-Own", "stays")

@@ -82,6 +82,11 @@ func fixed(opt core.GuardOption, forget func(*perRequest)) Option {
 // handler, or the denial, has the whole WriteTimeout from when the wait is over.
 // This overrides a write deadline that an outer middleware has set, and needs a
 // ResponseWriter whose SetWriteDeadline an [http.ResponseController] can reach.
+//
+// It does count towards the server's ReadTimeout, if that is set, for what of the
+// body is not read before the request gets in line (see the package's
+// documentation): a long upload that waits beyond it breaks off in the handler.
+// ReadHeaderTimeout leaves the body alone.
 func Wait(d time.Duration) Option {
 	return option(func(o *options) {
 		o.wait, o.of.wait = d, nil

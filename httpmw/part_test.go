@@ -115,6 +115,11 @@ func TestAFormThatIsParsedAlreadyIsUsedAsItIs(t *testing.T) {
 		key, reason := keyOf(t, r, httpmw.Key("{form.id}"), httpmw.Unscoped())
 		equal(t, kind, key+string(reason), "7")
 	}
+	// Without a body the fields are those of the query, parsed or not.
+	r := httptest.NewRequest(http.MethodPost, "/orders/42?id=7", http.NoBody)
+	_ = r.FormValue("id")
+	key, reason := keyOf(t, r, httpmw.Key("{form.id}"), httpmw.Unscoped())
+	equal(t, "no body", key+string(reason), "7")
 }
 
 func TestTemplatesAreCheckedToTheLastByteAtConstruction(t *testing.T) {

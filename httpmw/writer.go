@@ -2,6 +2,7 @@ package httpmw
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -154,7 +155,7 @@ type http2Response struct {
 
 // snoop wraps any other writer.
 func (t *response) snoop(w http.ResponseWriter) http.ResponseWriter {
-	return httpsnoop.Wrap(showHijacker(w), httpsnoop.Hooks{
+	return httpsnoop.Wrap(direct(w), httpsnoop.Hooks{
 		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
 			return func(code int) {
 				if t.writeHeader(code) {
@@ -185,8 +186,9 @@ func (t *response) snoop(w http.ResponseWriter) http.ResponseWriter {
 		},
 		FlushError: func(next httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
 			return func() error {
-				t.written = true
-				return next()
+				err := next()
+				t.written = t.written || !errors.Is(err, http.ErrNotSupported)
+				return err
 			}
 		},
 		Hijack: func(next httpsnoop.HijackFunc) httpsnoop.HijackFunc {

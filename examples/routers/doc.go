@@ -3,7 +3,7 @@
 // chi needs nothing of this package: its middlewares are those of net/http, and
 // it gives requests the pattern and the path values that a lock's key is made
 // of. For echo, [EchoRoute] does that, and echo's own adapter takes the lock. gin
-// is in a module of its own, examples/gin, for what it takes to compile.
+// is in a module of its own, examples/ginlock, for what it takes to compile.
 //
 // Telemetry sees the same of a request with a lock and without, whether it stands
 // around the lock or around the router: the tests of this package tell what.

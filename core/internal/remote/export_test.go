@@ -52,6 +52,10 @@ func (r *Room) Pipelines(on bool) { r.places.courier.strict.Store(on) }
 // Call has the handler be busy for a moment.
 func (l *Listener) Call() { l.call(func() {}) }
 
+// BeginAdmitted is Begin for an operation that was let in just before the room
+// closed.
+func (r *Room) BeginAdmitted(op Op) *Lone { return r.single.begin(task{room: r, op: op}) }
+
 // Together has operations on one node of a cluster travel in one trip.
 func (r *Room) Together(ops []Op, done func(i int, a Answer)) {
 	l := r.places.of(ops[0].names)

@@ -47,7 +47,7 @@ func (l *lane) begin(k task) *Lone {
 	alone := len(l.under) == 0 && l.size <= 1
 	// Before the first trip nothing is known, and there may be no connection.
 	fast := !l.health.answered.IsZero() && l.took <= loneTrip && l.health.failures == 0
-	if !l.heeds || !alone || !fast {
+	if !l.heeds || !alone || !fast || l.closed {
 		return nil
 	}
 	now := time.Now()

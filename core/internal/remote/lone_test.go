@@ -247,6 +247,15 @@ func TestALoneTripThatFailsInAClosedRoomIsAmbiguous(t *testing.T) {
 	})
 }
 
+func TestALoneTripDoesNotBeginWhenTheRoomHasClosed(t *testing.T) {
+	loneRoom(t, func(t *testing.T, room *remote.Room, w *way) {
+		closeRoom(t, room)
+		if room.BeginAdmitted(remote.Acquire(room.Names("k"), acquirer(), true, manyMay)) != nil {
+			t.Error("a lone trip")
+		}
+	})
+}
+
 func TestCloseWaitsForALoneTrip(t *testing.T) {
 	loneRoom(t, func(t *testing.T, room *remote.Room, w *way) {
 		w.via(func(_ context.Context, _ int, call func() error) error {
