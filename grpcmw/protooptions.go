@@ -127,11 +127,15 @@ func declaredMethod(fullMethod string, lock *lockpb.Lock) forMethod {
 	if lock.MaxWaiters != nil {
 		opts = append(opts, MaxWaiters(int(lock.GetMaxWaiters())))
 	}
-	switch p := lock.GetOnMissing(); p {
-	case lockpb.Lock_ON_MISSING_UNSPECIFIED:
-	case lockpb.Lock_REJECT:
+	switch p := lock.GetOnMissing(); {
+	case lock.GetFallback() != "" && p != lockpb.Lock_ON_MISSING_UNSPECIFIED:
+		opts = append(opts, methodOption(func(t *terms) { t.bad("fallback and on_missing: give one of both") }))
+	case lock.GetFallback() != "":
+		opts = append(opts, OnMissing(Fallback(lock.GetFallback())))
+	case p == lockpb.Lock_ON_MISSING_UNSPECIFIED:
+	case p == lockpb.Lock_REJECT:
 		opts = append(opts, OnMissing(Reject))
-	case lockpb.Lock_SKIP:
+	case p == lockpb.Lock_SKIP:
 		opts = append(opts, OnMissing(Skip))
 	default:
 		opts = append(opts, methodOption(func(t *terms) { t.bad("unknown on_missing %d", p) }))
