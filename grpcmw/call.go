@@ -33,7 +33,7 @@ func (c *call) lockKey(ctx context.Context, req any) (key string, locked bool, d
 	if err == nil {
 		return key, true, nil
 	}
-	if c.terms.onMissing == Skip && errors.Is(err, core.ErrKeyMissing) {
+	if c.terms.skipMissing && errors.Is(err, core.ErrKeyMissing) {
 		return "", false, nil
 	}
 	return "", false, c.enforced(core.Denied(err))
@@ -44,7 +44,7 @@ func (c *call) keyOf(ctx context.Context, req any) (string, error) {
 		// Verify says so at start-up; this is for those who did not ask.
 		return "", errors.Join(c.faults...)
 	}
-	return c.key.of(ctx, c.scope, req)
+	return c.key.of(ctx, c.scope, req, c.terms.fallback)
 }
 
 // enforced returns the denial of a call that has no key, or tells of it and

@@ -301,6 +301,39 @@ func TestAStreamThatCannotBeOpenedAgainEndsWithThatError(t *testing.T) {
 	}
 }
 
+// deniedStream ends with a denial, and asks for the headers of the stream around it
+// before that one hears of it.
+type deniedStream struct {
+	grpc.ClientStream
+	err     error
+	headers func()
+}
+
+func (s *deniedStream) RecvMsg(any) error            { return s.err }
+func (s *deniedStream) Header() (metadata.MD, error) { return nil, nil }
+func (s *deniedStream) Trailer() metadata.MD {
+	s.headers()
+	return metadata.Pairs("latchkey-denied", "0")
+}
+
+func TestAStreamWhoseHeadersHaveBeenAnsweredIsNotOpenedAgain(t *testing.T) {
+	invoke, _ := denied(0, nil, grpcmw.ErrorDomain)
+	inner := &deniedStream{err: invoke(t.Context(), serverStream, nil, nil, nil)}
+	opened := 0
+	outer, err := grpcmw.ClientStream(grpcmw.RetryHeld(3))(t.Context(), &grpc.StreamDesc{ServerStreams: true}, nil, serverStream,
+		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
+			opened++
+			return inner, nil
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inner.headers = func() { _, _ = outer.Header() }
+	if err := outer.RecvMsg(nil); status.Code(err) != codes.Aborted || opened != 1 {
+		t.Errorf("%v, opened %d times", err, opened)
+	}
+}
+
 func TestAskingForAStreamsHeadersGivesUpItsRetries(t *testing.T) {
 	c, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
 	s, err := client.StreamingOutputCall(timeout(t), streamOrder("7"))

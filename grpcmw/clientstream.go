@@ -76,16 +76,20 @@ func (s *retryingStream) RecvMsg(m any) error {
 			s.commit()
 			return err
 		}
-		if err := s.reopen(); err != nil {
+		if err := s.reopen(err); err != nil {
 			return err
 		}
 	}
 }
 
-// reopen opens the stream again and sends what was sent before.
-func (s *retryingStream) reopen() error {
+// reopen opens the stream again and sends what was sent before. If Header has
+// committed in the meantime, the stream's end stands, which is that denial.
+func (s *retryingStream) reopen(denial error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.committed {
+		return denial
+	}
 	stream, err := s.open()
 	if err == nil && s.request != nil {
 		err = stream.SendMsg(s.request)

@@ -157,12 +157,15 @@ func TestForGoesBeforeTheProtoFile(t *testing.T) {
 
 // golden is what Verify says of a server whose .proto and code have every fault.
 const golden = `core: invalid option: grpcmw: method "/grpc.testing.TestService/UnaryCal" is not registered
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Both" has bad options: core: invalid option: Wait -2s is not between 0 and 24h0m0s
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Both" has a bad key: keys: template "{field.order.nr}", offset 0: message latchkey.test.v1.Order has no field "nr"
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "{field.order.nr}:{field.items.0.id}", offset 0: message latchkey.test.v1.Order has no field "nr"
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "{field.order.nr}:{field.items.0.id}", offset 17: field latchkey.test.v1.UpdateRequest.items is repeated: the place of an element says nothing, so it is no key; use KeyOf
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoKey" has a bad key: keys: template "", offset 0: template is empty
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoStream" is a client stream, and its key ("{field.order.id}") needs a request message: use metadata
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has a bad key: keys: template "{cookie.x}", offset 0: unknown source "cookie": there are field, metadata, peer and context
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: max_hold is no valid duration: DURATION
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: fallback and on_missing: give one of both
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: Unscoped leaves the name out of the key: give one of both
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: TTL 1ns is not between 10ms and 24h0m0s
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: Wait -1s is not between 0 and 24h0m0s
@@ -207,7 +210,7 @@ func TestVerifyReportsALockThatIsDeclaredAndNotInForce(t *testing.T) {
 	testpb.RegisterOrdersServer(srv, orders{})
 	for _, opts := range [][]grpcmw.Option{nil, {grpcmw.ForAll(grpcmw.Metadata("x-order"))}} {
 		err := mustNew(t, locktest.New(), opts...).Verify(srv.GetServiceInfo())
-		if err == nil || strings.Count(err.Error(), "FromProtoOptions is not given") != 4 {
+		if err == nil || strings.Count(err.Error(), "FromProtoOptions is not given") != 5 {
 			t.Errorf("%d options: %v", len(opts), err)
 		}
 	}

@@ -30,7 +30,9 @@
 // metadata, the peer or context values, any stream is locked when it opens. Where it
 // is made of the request ([Field], [KeyOf], [KeyFunc], [MessageKey]), a server stream
 // is locked when its request has arrived, before the user's method is called, and
-// interceptors inside this one have begun by then. Client and bidi streams cannot
+// interceptors inside this one have begun by then. Headers that they set before are
+// kept back until the lock is granted, and the compression cannot be set before
+// ([google.golang.org/grpc.SetSendCompressor] fails). Client and bidi streams cannot
 // have such a key: [Middleware.Verify] reports them, and their calls are denied.
 //
 // A stream that is locked by its request has one context, which has no lock before
@@ -59,7 +61,7 @@
 // denied and everything told to [OnDeny].
 //
 // No header is sent before a denial, because after headers no client retries;
-// so a handler must not be preceded by an interceptor that sends any. If the
+// so an interceptor around this one must neither send nor set any. If the
 // handler has run, the pushback is always -1.
 //
 // # When the lock is lost

@@ -51,46 +51,63 @@ func ExampleFromProtoOptions() {
 
 // Every row of the table of denials, as a client gets to see it.
 func Example_denials() {
-	const method = testpb.TestService_UnaryCall_FullMethodName
 	locker := locktest.New()
-	wait := func(d time.Duration) grpcmw.Setting { return grpcmw.Wait(d) }
-	call := func(id string, handle func(context.Context) error, opts ...grpcmw.MethodOption) {
-		m, err := grpcmw.New(locker, grpcmw.For(method, grpcmw.Field("payload.body"), append(opts, grpcmw.Name("order"))...))
+	key := grpcmw.KeyTemplate("{metadata.x-order}")
+	call := func(ctx context.Context, handle func(context.Context) error, opts ...grpcmw.MethodOption) *status.Status {
+		m, err := grpcmw.New(locker, grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, key, append(opts, grpcmw.Name("order"))...))
 		if err != nil {
 			log.Fatal(err)
 		}
 		conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, &asked{handle: handle}) })
 		defer stop()
-		ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
-		defer cancel()
-		_, err = testpb.NewTestServiceClient(conn).UnaryCall(ctx, order(id))
-		fmt.Println(describe(status.Convert(err)))
+		_, err = testpb.NewTestServiceClient(conn).UnaryCall(ctx, order(""))
+		return status.Convert(err)
 	}
+	show := func(st *status.Status) { fmt.Println(describe(st)) }
 	nothing := func(context.Context) error { return nil }
+	none := context.Background()
+	one := withOrder(none, "42")
 
-	release := locker.Hold("order%:3432") // 42, in hexadecimal: it is of type bytes
-	call("42", nothing, wait(0))
-	call("42", nothing, wait(time.Millisecond))
-	call("42", nothing, grpcmw.MaxWaiters(0))
-	call("42", nothing) // until the client's deadline
+	release := locker.Hold("order%:42")
+	show(call(one, nothing, grpcmw.Wait(0)))
+	show(call(one, nothing, grpcmw.Wait(time.Millisecond)))
+	show(call(one, nothing, grpcmw.MaxWaiters(0)))
+	late, cancel := context.WithTimeout(one, 50*time.Millisecond)
+	fmt.Println(call(late, nothing).Code()) // the client does not wait for the server to say so
+	cancel()
+	gone, cancel := context.WithCancel(one)
+	go func() {
+		_ = locker.AwaitWaiting(gone, "order%:42", 1)
+		cancel()
+	}()
+	fmt.Println(call(gone, nothing).Code())
 	release()
-	call("", nothing)
+	show(call(none, nothing))
+	show(call(withOrder(one, "43"), nothing))
 	locker.FailBackend(context.DeadlineExceeded)
-	call("42", nothing)
+	show(call(one, nothing))
 	locker.FailBackend(nil)
-	call("42", func(ctx context.Context) error { locker.Lose("order%:3432"); return nil })
-	call("42", func(ctx context.Context) error { return core.ErrStale })
+	show(call(one, func(ctx context.Context) error { locker.Lose("order%:42"); return nil }))
+	show(call(one, func(ctx context.Context) error { return core.ErrStale }))
+	guard, err := core.NewGuard(locker) // as behind something else that takes the same lock
+	if err != nil {
+		log.Fatal(err)
+	}
+	show(call(one, func(ctx context.Context) error { return guard.Run(ctx, "order%:42", nothing) }))
 	_ = locker.Close()
-	call("42", nothing)
+	show(call(one, nothing))
 	// Output:
 	// Aborted LOCK_HELD RetryInfo
 	// Aborted LOCK_WAIT_TIMEOUT RetryInfo
 	// ResourceExhausted LOCK_QUEUE_FULL RetryInfo
 	// DeadlineExceeded
+	// Canceled
 	// InvalidArgument LOCK_KEY_MISSING BadRequest
+	// InvalidArgument LOCK_KEY_INVALID BadRequest
 	// Unavailable LOCK_BACKEND_UNAVAILABLE RetryInfo
 	// Internal LOCK_LOST
 	// Aborted LOCK_STALE
+	// Internal LOCK_SELF_DEADLOCK
 	// Unavailable LOCK_SHUTTING_DOWN
 }
 

@@ -2,14 +2,17 @@ package grpcmw_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/encoding/prototext"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
@@ -186,6 +189,56 @@ func TestAMessageOfATypeThatIsMadeAtRunTimeHasFieldsAsWell(t *testing.T) {
 	}
 	if got, err := keyOf(t, grpcmw.KeyTemplate("{field.order.id}:{field.labels.a}"), m); got != "7:b" || err != nil {
 		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// What proto3 calls missing is not all there is.
+func TestAFieldsPresenceIsThatOfItsSyntax(t *testing.T) {
+	const fields = `
+		field: {name: "text" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL default_value: "d"}
+		field: {name: "must" number: 2 type: TYPE_INT32 label: %s}
+		field: {name: "kind" number: 3 type: TYPE_ENUM type_name: ".made.Kind" label: LABEL_OPTIONAL default_value: "B"}
+		field: {name: "sub" number: 4 type: %s type_name: ".made.M.Sub" label: LABEL_OPTIONAL}
+		field: {name: "plain" number: 5 type: TYPE_STRING label: LABEL_OPTIONAL %s}
+		nested_type: {name: "Sub" field: {name: "id" number: 1 type: TYPE_STRING label: LABEL_OPTIONAL}}`
+	for name, c := range map[string]struct{ syntax, fields string }{
+		"proto2": {`syntax: "proto2"`, fmt.Sprintf(fields, "LABEL_REQUIRED", "TYPE_GROUP", "")},
+		"an edition": {`syntax: "editions" edition: EDITION_2023`,
+			fmt.Sprintf(fields, "LABEL_OPTIONAL", "TYPE_MESSAGE", "options: {features: {field_presence: IMPLICIT}}")},
+	} {
+		var file descriptorpb.FileDescriptorProto
+		if err := prototext.Unmarshal([]byte(c.syntax+` name: "made.proto" package: "made" message_type: {name: "M" `+c.fields+`}
+			enum_type: {name: "Kind" value: {name: "A" number: 0} value: {name: "B" number: 1}}`), &file); err != nil {
+			t.Fatal(err)
+		}
+		made, err := protodesc.NewFile(&file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := "LOCK_KEY_MISSING"
+		if name == "proto2" {
+			plain = "%-"
+		}
+		for _, m := range []struct{ message, text, must, kind, id, plain string }{
+			{"", "LOCK_KEY_MISSING", "LOCK_KEY_MISSING", "LOCK_KEY_MISSING", "LOCK_KEY_MISSING", "LOCK_KEY_MISSING"},
+			{`text: "" must: 0 kind: A sub: {id: ""} plain: ""`, "%-", "0", "0", "%-", plain},
+			{`text: "d" must: 1 kind: B sub: {id: "x"} plain: "y"`, "d", "1", "1", "x", "y"},
+		} {
+			req := dynamicpb.NewMessage(made.Messages().Get(0))
+			text := m.message
+			if name == "proto2" {
+				text = strings.ReplaceAll(text, "sub:", "Sub")
+			}
+			if err := (prototext.UnmarshalOptions{AllowPartial: true}).Unmarshal([]byte(text), req); err != nil {
+				t.Fatal(err)
+			}
+			for path, want := range map[string]string{"text": m.text, "must": m.must, "kind": m.kind, "sub.id": m.id, "plain": m.plain} {
+				got, err := keyOf(t, grpcmw.Field(path), req)
+				if got += string(answerOf(t, err, nil).reason); got != want {
+					t.Errorf("%s, %s of {%s}: %q, want %q", name, path, m.message, got, want)
+				}
+			}
+		}
 	}
 }
 

@@ -33,7 +33,7 @@ func BenchmarkFieldValues(b *testing.B) {
 			ctx := b.Context()
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := key.values(ctx, req); err != nil {
+				if _, err := key.values(ctx, req, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

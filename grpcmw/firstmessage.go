@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 
 	"github.com/latchkey-go/latchkey/core"
 )
@@ -20,7 +19,8 @@ import (
 func (c *call) lockAtRequest(srv any, ss grpc.ServerStream, handler grpc.StreamHandler) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
-	s := &requestStream{ServerStream: ss, call: c, ctx: ctx, cancel: cancel, promise: newPromise(ctx)}
+	s := &requestStream{ServerStream: ss, call: c, ctx: ctx, cancel: cancel}
+	s.promise = newPromise(s.keepingHeaders(ctx))
 	defer s.promise.end(nil)
 	returned := false
 	defer func() {
@@ -43,10 +43,9 @@ type requestStream struct {
 
 	opening sync.Mutex // held while the lock is waited for, and to close
 
-	mu     sync.Mutex // guards the rest; never held for long
-	stage  stage
-	headed bool        // the handler wants its headers to be sent at once
-	header metadata.MD // as set before the lock was granted
+	mu    sync.Mutex // guards the rest; never held for long
+	stage stage
+	early earlyHeaders
 }
 
 // stage is how far a requestStream has come. There are four: unopened (all
@@ -100,6 +99,7 @@ func (s *requestStream) open(request any) error {
 	case denial != nil:
 		return s.refuse(s.call.deny(denial, false))
 	case !locked:
+		s.promise.keep(unlocked(s.ctx))
 		return s.start(stage{stream: &identifiedStream{s.ServerStream, unlocked(s.ctx)}})
 	}
 	hold, ctx, err := s.call.hold(s.ctx, key)
@@ -124,10 +124,7 @@ func (s *requestStream) start(next stage) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stage = next
-	if s.headed {
-		return s.ServerStream.SendHeader(s.header)
-	}
-	return s.ServerStream.SetHeader(s.header)
+	return s.passOnHeaders()
 }
 
 // close returns the stage that the call has come to. A wait for the lock that
@@ -141,6 +138,11 @@ func (s *requestStream) close() *ending {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e := &ending{call: s.call, stage: s.stage}
+	if s.stage.stream == nil && s.stage.denied == nil {
+		// Ended by the handler, or an interceptor around it, on its own: the
+		// client's stream fails anyhow if this does.
+		_ = s.passOnHeaders()
+	}
 	s.stage.closed = true
 	return e
 }
@@ -186,25 +188,4 @@ func (s *requestStream) SendMsg(m any) error {
 	}
 	d := core.Denied(errUnreceived)
 	return &deniedError{statusOf(verdictOn(d.Reason), d, 0), d}
-}
-
-// SetHeader sets headers. Until the lock is granted they are kept back: an
-// answer with headers keeps clients from retrying.
-func (s *requestStream) SetHeader(md metadata.MD) error { return s.setHeader(md, false) }
-
-// SendHeader sends the headers, once the lock is granted.
-func (s *requestStream) SendHeader(md metadata.MD) error { return s.setHeader(md, true) }
-
-func (s *requestStream) setHeader(md metadata.MD, send bool) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stage.stream == nil {
-		s.header = metadata.Join(s.header, md)
-		s.headed = s.headed || send
-		return nil
-	}
-	if send {
-		return s.ServerStream.SendHeader(md)
-	}
-	return s.ServerStream.SetHeader(md)
 }

@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/keys"
@@ -30,21 +31,22 @@ type Key interface {
 // compiledKey is a Key that New has found to be in order.
 type compiledKey struct {
 	template *keys.Template
-	// values returns the values of the template's placeholders.
-	values func(ctx context.Context, req any) ([]string, error)
+	// values returns the values of the template's placeholders, with fallback's text,
+	// unless it is nil, for those that are missing.
+	values func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error)
 	// onMessage is true if values needs the request message.
 	onMessage bool
 	// asIs is true if the value of an unscoped key is the key.
 	asIs bool
 	// fits lists why requests of a type have no such key, whatever is in them; nil
-	// if that depends on nothing.
-	fits func(input protoreflect.MessageDescriptor, p MissingPolicy) []error
+	// if that depends on nothing. If lenient, a call may do without it.
+	fits func(input protoreflect.MessageDescriptor, lenient bool) []error
 	// text names the key to people. It is configuration, never a call's data.
 	text string
 }
 
-func (k *compiledKey) of(ctx context.Context, scope string, req any) (string, error) {
-	values, err := k.values(ctx, req)
+func (k *compiledKey) of(ctx context.Context, scope string, req any, fallback func(context.Context) string) (string, error) {
+	values, err := k.values(ctx, req, fallback)
 	if err != nil {
 		return "", err
 	}
@@ -112,15 +114,34 @@ func (fn keyOf[T]) compile(*options) (compiledKey, error) {
 		}
 		return fn(r), nil
 	})
-	if message := messageOf(reflect.TypeFor[T]()); message != "" {
-		k.fits = func(input protoreflect.MessageDescriptor, _ MissingPolicy) []error {
-			if input.FullName() == message {
-				return nil
-			}
-			return []error{fmt.Errorf("has requests of type %s, and its key is a %s", input.FullName(), k.text)}
+	k.fits = func(input protoreflect.MessageDescriptor, _ bool) []error {
+		if mayBe(reflect.TypeFor[T](), input) {
+			return nil
 		}
+		return []error{fmt.Errorf("has requests of type %s, and its key is a %s", input.FullName(), k.text)}
 	}
 	return k, nil
+}
+
+// mayBe tells whether requests that are such messages may be of type t, as far as
+// that is known.
+func mayBe(t reflect.Type, input protoreflect.MessageDescriptor) bool {
+	if t.Kind() == reflect.Pointer {
+		message := messageOf(t)
+		return message == "" || message == input.FullName()
+	}
+	m := messageLike(input)
+	return m == nil || reflect.TypeOf(m).AssignableTo(t)
+}
+
+// messageLike returns a message of the Go type that the program has for such
+// messages, nil if it has none.
+func messageLike(input protoreflect.MessageDescriptor) proto.Message {
+	t, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
+	if err != nil {
+		return nil
+	}
+	return t.Zero().Interface()
 }
 
 // messageOf returns the name of the protobuf message that t points to, "" if it
@@ -183,10 +204,15 @@ func functionKey(text string, fn func(context.Context, any) (string, error)) com
 	}
 	return compiledKey{
 		template: template, onMessage: true, asIs: true, text: text,
-		values: func(ctx context.Context, req any) ([]string, error) {
+		values: func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error) {
 			s, err := fn(ctx, req)
 			if err == nil && s == "" {
 				err = missing(requestPart)
+			}
+			if fallback != nil && errors.Is(err, core.ErrKeyMissing) {
+				if s = fallback(ctx); s != "" {
+					err = nil
+				}
 			}
 			return []string{s}, err
 		},

@@ -125,26 +125,28 @@ func (text keyTemplate) compile(o *options) (compiledKey, error) {
 	}
 	key := compiledKey{template: template, text: strconv.Quote(string(text))}
 	if len(named.paths) == 0 {
-		key.values = func(ctx context.Context, _ any) ([]string, error) { return valuesOf(ctx, parts, nil, nil) }
+		key.values = func(ctx context.Context, _ any, fallback func(context.Context) string) ([]string, error) {
+			return valuesOf(ctx, parts, nil, nil, fallback)
+		}
 		return key, nil
 	}
 	key.onMessage = true
-	key.fits = func(input protoreflect.MessageDescriptor, _ MissingPolicy) []error {
+	key.fits = func(input protoreflect.MessageDescriptor, _ bool) []error {
 		return named.binding(input).faults
 	}
-	key.values = func(ctx context.Context, req any) ([]string, error) {
+	key.values = func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error) {
 		m, bound, err := named.in(req)
 		if err != nil {
 			return nil, err
 		}
-		return valuesOf(ctx, parts, m, bound)
+		return valuesOf(ctx, parts, m, bound, fallback)
 	}
 	return key, nil
 }
 
-// valuesOf returns the values of all parts, or a fault of the first that has
-// none.
-func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *binding) ([]string, error) {
+// valuesOf returns the values of all parts, or a fault of the first that has none
+// and no fallback either.
+func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *binding, fallback func(context.Context) string) ([]string, error) {
 	values := make([]string, len(parts))
 	for i := range parts {
 		p := &parts[i]
@@ -156,6 +158,10 @@ func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *
 			if values[i], err = p.read(ctx); err != nil {
 				return nil, err
 			}
+			there = values[i] != ""
+		}
+		if !there && fallback != nil {
+			values[i] = fallback(ctx)
 			there = values[i] != ""
 		}
 		if !there {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
-	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/latchkey-go/latchkey/core"
 )
@@ -22,7 +21,7 @@ type LockKeyer interface {
 
 // MessageKey makes the key by the request's own method LockKey. A request without
 // that method has no key: see [OnMissing]; [Middleware.Verify] reports its
-// method, unless missing keys are skipped. Otherwise it is as [KeyOf] is.
+// method, unless [OnMissing] lets such calls run. Otherwise it is as [KeyOf] is.
 func MessageKey() Key { return messageKey{} }
 
 type messageKey struct{}
@@ -35,13 +34,9 @@ func (messageKey) compile(*options) (compiledKey, error) {
 		}
 		return m.LockKey(), nil
 	})
-	k.fits = func(input protoreflect.MessageDescriptor, p MissingPolicy) []error {
-		t, err := protoregistry.GlobalTypes.FindMessageByName(input.FullName())
-		if err != nil || p == Skip {
-			return nil // its Go type is not known, or may be any
-		}
-		m := t.Zero().Interface()
-		if _, ok := m.(LockKeyer); ok {
+	k.fits = func(input protoreflect.MessageDescriptor, lenient bool) []error {
+		m := messageLike(input)
+		if _, ok := m.(LockKeyer); ok || m == nil || lenient {
 			return nil
 		}
 		return []error{fmt.Errorf("has requests of type %T, without a method LockKey", m)}

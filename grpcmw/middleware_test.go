@@ -23,7 +23,7 @@ func TestNewListsEverythingThatIsWrong(t *testing.T) {
 	key := grpcmw.Metadata("x-order")
 	m, err := grpcmw.New(locktest.New(),
 		nil,
-		grpcmw.Wait(-1), grpcmw.OnDeny(nil), grpcmw.OnMissing(7),
+		grpcmw.Wait(-1), grpcmw.OnDeny(nil), grpcmw.OnMissing(nil),
 		grpcmw.For("", key),
 		grpcmw.For("no.Slash/Method", key),
 		grpcmw.For("/a.B/", key),
@@ -36,7 +36,7 @@ func TestNewListsEverythingThatIsWrong(t *testing.T) {
 		grpcmw.For("/a.B/Constant", grpcmw.KeyTemplate("constant")),
 		grpcmw.For("/a.B/Nameless", grpcmw.Metadata("")),
 		grpcmw.For("/a.B/Range", key, nil, grpcmw.TTL(time.Hour*100), grpcmw.MaxWaiters(-1), grpcmw.MaxHold(-1),
-			grpcmw.OnBackendError(9), grpcmw.OnMissing(9), grpcmw.OnLossAfterSend(9), grpcmw.OnDeny(nil), grpcmw.Name("")),
+			grpcmw.OnBackendError(9), grpcmw.OnMissing(grpcmw.Fallback("")), grpcmw.OnLossAfterSend(9), grpcmw.OnDeny(nil), grpcmw.Name("")),
 		grpcmw.For("/a.B/Both", key, grpcmw.Name("x"), grpcmw.Unscoped()),
 		grpcmw.For("/a.B/Twice", key), grpcmw.For("/a.B/Twice", key),
 	)
@@ -47,7 +47,7 @@ func TestNewListsEverythingThatIsWrong(t *testing.T) {
 		t.Errorf("no *keys.SyntaxError: %v", se)
 	}
 	const golden = `core: invalid option: grpcmw: OnDeny's hook is nil
-core: invalid option: grpcmw: unknown MissingPolicy 7
+core: invalid option: grpcmw: the MissingPolicy is nil
 core: invalid option: Wait -1ns is not between 0 and 24h0m0s
 core: invalid option: grpcmw: method "" is not of the form /package.Service/Method
 core: invalid option: grpcmw: method "no.Slash/Method" is not of the form /package.Service/Method
@@ -85,7 +85,7 @@ core: invalid option: grpcmw: method "/a.B/Twice" is named twice`
 	for _, want := range []string{
 		`unknown source "header": there are field, metadata, peer and context`, `metadata name "x y" holds ' '`, `metadata name "grpc-timeout" is reserved by gRPC`,
 		"no placeholder: all calls would share one lock", "TTL 100h0m0s", "MaxWaiters -1", "MaxHold -1ns",
-		"BackendErrorPolicy 9", "MissingPolicy 9", "LossPolicy 9", "Name is empty",
+		"BackendErrorPolicy 9", "Fallback is empty", "LossPolicy 9", "Name is empty",
 	} {
 		if strings.Count(err.Error(), want) != 1 {
 			t.Errorf("%q is there %d times", want, strings.Count(err.Error(), want))

@@ -68,13 +68,17 @@ func (o option) applyMiddleware(opts *options) { o(opts) }
 
 // terms are the options in force for one method.
 type terms struct {
-	guard     []core.GuardOption
-	name      string // the full method if empty
-	unscoped  bool
-	onMissing MissingPolicy
-	onLoss    LossPolicy
-	onDeny    func(context.Context, *core.Denial) error
+	guard    []core.GuardOption
+	name     string // the full method if empty
+	unscoped bool
+	onLoss   LossPolicy
+	onDeny   func(context.Context, *core.Denial) error
 	faults
+
+	// skipMissing and fallback are what becomes of a part that is missing: one of
+	// them, or neither.
+	skipMissing bool
+	fallback    func(context.Context) string
 
 	shadow, transparent bool
 }
@@ -123,29 +127,6 @@ func AwaitRelease(await bool) Setting { return guardSetting(core.AwaitRelease(aw
 
 func guardSetting(o core.GuardOption) Setting {
 	return Setting{func(t *terms) { t.guard = append(t.guard, o) }}
-}
-
-// MissingPolicy is what happens to a call in which a part of the key is missing
-// or empty. A field of a proto3 message that is not set cannot be told from an
-// empty one.
-type MissingPolicy uint8
-
-const (
-	// Reject denies it with INVALID_ARGUMENT: the default.
-	Reject MissingPolicy = iota
-	// Skip runs it without a lock: two such calls may overlap.
-	Skip
-)
-
-// OnMissing chooses what happens when a part of the key is missing or empty.
-// Whoever makes a call chooses by that whether Skip locks it. A part that is
-// there but cannot be used, such as repeated metadata, is always refused.
-func OnMissing(p MissingPolicy) Setting {
-	return Setting{func(t *terms) {
-		if t.onMissing = p; p > Skip {
-			t.bad("unknown MissingPolicy %d", p)
-		}
-	}}
 }
 
 // LossPolicy is the outcome of a stream that had sent messages when its lock

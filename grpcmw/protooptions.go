@@ -1,6 +1,7 @@
 package grpcmw
 
 import (
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
@@ -31,8 +32,15 @@ func FromProtoOptions() Option { return option(func(o *options) { o.declared = t
 
 // declaredLocks returns the locks that methods declare, by full method.
 func declaredLocks() map[string]*lockpb.Lock {
-	locks := map[string]*lockpb.Lock{}
+	// Read afterwards, because what is read for the first time asks the registry,
+	// and that is locked as long as it is gone through.
+	var files []protoreflect.FileDescriptor
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
+		files = append(files, file)
+		return true
+	})
+	locks := map[string]*lockpb.Lock{}
+	for _, file := range files {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
 			for j := range methods.Len() {
@@ -41,26 +49,63 @@ func declaredLocks() map[string]*lockpb.Lock {
 				}
 			}
 		}
-		return true
-	})
+	}
 	return locks
 }
 
 // lockOf returns the lock that a method declares, nil if it declares none.
 func lockOf(method protoreflect.MethodDescriptor) *lockpb.Lock {
-	opts, ok := method.Options().(*descriptorpb.MethodOptions)
-	if !ok || opts == nil {
+	opts := method.Options().ProtoReflect()
+	option := lockpb.E_Lock.TypeDescriptor()
+	var lock proto.Message
+	opts.Range(func(field protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		if field.FullName() == option.FullName() && field.Message() != nil && !field.IsList() {
+			lock = v.Message().Interface()
+		}
+		return lock == nil
+	})
+	switch lock := lock.(type) {
+	case nil:
+		// None, or not known when it was read: an option that is not seen would be
+		// a lock that is not there.
+		return readLock(unknownField(opts, option.Number()))
+	case *lockpb.Lock:
+		return lock
+	default: // of descriptors that are somebody's own
+		b, err := proto.Marshal(lock)
+		if err != nil {
+			return new(lockpb.Lock)
+		}
+		return readLock(protowire.AppendBytes(protowire.AppendTag(nil, option.Number(), protowire.BytesType), b))
+	}
+}
+
+// unknownField returns what m has of a field that it does not know.
+func unknownField(m protoreflect.Message, number protowire.Number) (field []byte) {
+	for b := m.GetUnknown(); len(b) > 0; {
+		n, kind, size := protowire.ConsumeField(b)
+		if size < 0 {
+			break
+		}
+		if n == number && kind == protowire.BytesType {
+			field = append(field, b[:size]...)
+		}
+		b = b[size:]
+	}
+	return field
+}
+
+// readLock reads the option out of a method's options, nil if they are empty. One
+// that cannot be read is a lock without a key, which nobody gets.
+func readLock(options []byte) *lockpb.Lock {
+	if len(options) == 0 {
 		return nil
 	}
-	if !proto.HasExtension(opts, lockpb.E_Lock) && len(opts.ProtoReflect().GetUnknown()) > 0 {
-		// Read before this package was initialized, or by somebody's own
-		// descriptors: an option that is not seen would be a lock that is not there.
-		b, err := proto.Marshal(opts)
-		if opts = new(descriptorpb.MethodOptions); err != nil || proto.Unmarshal(b, opts) != nil {
-			return nil
-		}
+	var opts descriptorpb.MethodOptions
+	if proto.Unmarshal(options, &opts) != nil {
+		return new(lockpb.Lock)
 	}
-	lock, _ := proto.GetExtension(opts, lockpb.E_Lock).(*lockpb.Lock)
+	lock, _ := proto.GetExtension(&opts, lockpb.E_Lock).(*lockpb.Lock)
 	return lock
 }
 
@@ -82,11 +127,15 @@ func declaredMethod(fullMethod string, lock *lockpb.Lock) forMethod {
 	if lock.MaxWaiters != nil {
 		opts = append(opts, MaxWaiters(int(lock.GetMaxWaiters())))
 	}
-	switch p := lock.GetOnMissing(); p {
-	case lockpb.Lock_ON_MISSING_UNSPECIFIED:
-	case lockpb.Lock_REJECT:
+	switch p := lock.GetOnMissing(); {
+	case lock.GetFallback() != "" && p != lockpb.Lock_ON_MISSING_UNSPECIFIED:
+		opts = append(opts, methodOption(func(t *terms) { t.bad("fallback and on_missing: give one of both") }))
+	case lock.GetFallback() != "":
+		opts = append(opts, OnMissing(Fallback(lock.GetFallback())))
+	case p == lockpb.Lock_ON_MISSING_UNSPECIFIED:
+	case p == lockpb.Lock_REJECT:
 		opts = append(opts, OnMissing(Reject))
-	case lockpb.Lock_SKIP:
+	case p == lockpb.Lock_SKIP:
 		opts = append(opts, OnMissing(Skip))
 	default:
 		opts = append(opts, methodOption(func(t *terms) { t.bad("unknown on_missing %d", p) }))

@@ -45,7 +45,12 @@ func TestAClientsRetryPolicyObeysThePushbackInPlaceOfItsBackoff(t *testing.T) {
 			fake := locktest.New()
 			release := fake.Hold(s.key, core.TTL(core.MinTTL)) // a hint of 10 ms
 			var denials, runs atomic.Int32
-			m := mustNew(t, fake, grpcmw.For(s.method, s.by, grpcmw.Wait(0)), grpcmw.OnDeny(func(context.Context, *core.Denial) error {
+			var due time.Time // of the next attempt, at the earliest
+			m := mustNew(t, fake, grpcmw.For(s.method, s.by, grpcmw.Wait(0)), grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
+				if time.Now().Before(due) {
+					t.Errorf("back %v too soon", time.Until(due))
+				}
+				due = time.Now().Add(d.RetryAfter)
 				if denials.Add(1) == 2 {
 					release()
 				}

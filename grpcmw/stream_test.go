@@ -144,7 +144,8 @@ func TestADeniedStreamNeverRunsItsHandlerAndSendsNoHeader(t *testing.T) {
 			// An interceptor between the lock and the handler that sets headers
 			// before a request has arrived.
 			eager := func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler) error {
-				if err := ss.SendHeader(metadata.Pairs("x-eager", "1")); err != nil {
+				// Past the stream, as some do.
+				if err := grpc.SendHeader(ss.Context(), metadata.Pairs("x-eager", "1")); err != nil {
 					t.Error(err)
 				}
 				return next(srv, ss)
@@ -179,7 +180,7 @@ func TestHeadersSetBeforeTheRequestAreSentOnceItIsLocked(t *testing.T) {
 			if send {
 				set = ss.SendHeader
 			}
-			if err := set(metadata.Pairs("x-early", "1")); err != nil {
+			if err := errors.Join(grpc.SetHeader(ss.Context(), metadata.Pairs("x-of-context", "1")), set(metadata.Pairs("x-early", "1"))); err != nil {
 				t.Error(err)
 			}
 			return next(srv, ss)
@@ -189,6 +190,9 @@ func TestHeadersSetBeforeTheRequestAreSentOnceItIsLocked(t *testing.T) {
 				err := s.SetHeader(metadata.Pairs("x-late", "1"))
 				if (err != nil) != send { // after SendHeader it is too late
 					t.Errorf("SetHeader in the handler, headers sent %v: %v", send, err)
+				}
+				if _, err := grpc.ClientSupportedCompressors(s.Context()); err != nil {
+					t.Errorf("the transport's stream is not in the context: %v", err)
 				}
 				if err := s.SendHeader(nil); (err != nil) != send {
 					t.Errorf("SendHeader in the handler, headers sent %v: %v", send, err)
@@ -201,12 +205,31 @@ func TestHeadersSetBeforeTheRequestAreSentOnceItIsLocked(t *testing.T) {
 			t.Fatal(err)
 		}
 		md, err := s.Header()
-		if err != nil || len(md["x-early"]) != 1 || (len(md["x-late"]) == 1) == send {
+		if err != nil || len(md["x-early"]) != 1 || len(md["x-of-context"]) != 1 || (len(md["x-late"]) == 1) == send {
 			t.Errorf("send %v: headers %v, %v", send, md, err)
 		}
 		if n, _, err := drain(s, s.Recv); n != 1 || err != nil {
 			t.Errorf("%d messages, %v", n, err)
 		}
+	}
+}
+
+// Its answer is no denial, so that nothing speaks against headers.
+func TestAnInterceptorInsideThatRefusesAStreamSendsItsHeaders(t *testing.T) {
+	refuse := func(_ any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, _ grpc.StreamHandler) error {
+		return errors.Join(ss.SetHeader(metadata.Pairs("x-early", "1")), status.Error(codes.Unauthenticated, "who are you?"))
+	}
+	m := mustNew(t, locktest.New(), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)))
+	c := serveWith(t, append(m.ServerOptions(), grpc.ChainStreamInterceptor(refuse)), &handlers{})
+	s, err := c.StreamingOutputCall(timeout(t), streamOrder("7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if md, err := s.Header(); len(md["x-early"]) != 1 {
+		t.Errorf("headers %v, %v", md, err)
+	}
+	if _, err := s.Recv(); status.Code(err) != codes.Unauthenticated {
+		t.Error(err)
 	}
 }
 
@@ -294,6 +317,9 @@ func TestAStreamWithoutAKeyIsRejectedOrRunsUnlocked(t *testing.T) {
 					}
 					if _, ok := idgen.FromContext(ss.Context()); !ok {
 						t.Error("there is no request ID")
+					}
+					if _, err := grpc.ClientSupportedCompressors(ss.Context()); err != nil {
+						t.Errorf("the transport's stream is not in the context: %v", err)
 					}
 					return ss.SendMsg(&testpb.StreamingOutputCallResponse{})
 				})

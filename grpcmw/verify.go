@@ -66,22 +66,18 @@ func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
 
 // verify lists what is wrong with a method that is registered.
 func (m *method) verify(name string, info grpc.MethodInfo) []error {
+	errs := slices.Clone(m.faults)
 	switch {
-	case len(m.faults) > 0:
-		return m.faults
-	case !m.key.onMessage:
-		return nil
+	case !m.key.onMessage, m.key.fits == nil && !info.IsClientStream:
+		return errs
 	case info.IsClientStream:
-		return []error{faultf(name, "is a %s stream, and its key (%s) needs a request message: use metadata", streamKind(info), m.key.text)}
-	case m.key.fits == nil:
-		return nil
+		return append(errs, faultf(name, "is a %s stream, and its key (%s) needs a request message: use metadata", streamKind(info), m.key.text))
 	}
 	d := descriptorOf(name)
 	if d == nil {
-		return nil
+		return errs
 	}
-	var errs []error
-	for _, err := range m.key.fits(d.Input(), m.terms.onMissing) {
+	for _, err := range m.key.fits(d.Input(), m.terms.skipMissing || m.terms.fallback != nil) {
 		errs = append(errs, faultf(name, "%w", err))
 	}
 	return errs

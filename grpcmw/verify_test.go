@@ -41,13 +41,17 @@ func TestVerifyListsEveryFault(t *testing.T) {
 		grpcmw.For(clientStream, grpcmw.KeyOf(func(*testpb.StreamingInputCallRequest) string { return "" })),
 		grpcmw.For(bidiStream, grpcmw.KeyFunc(nothing)),
 		grpcmw.For(serverStream, grpcmw.KeyOf(orderOf)),
+		grpcmw.For(testpb.TestService_EmptyCall_FullMethodName, grpcmw.KeyOf(func(r interface{ GetOrderId() string }) string { return r.GetOrderId() })),
+		grpcmw.For(testpb.TestService_CacheableUnaryCall_FullMethodName, grpcmw.KeyOf(func(s string) string { return s })),
 		grpcmw.For("/no.Such/Method", grpcmw.KeyFunc(nothing)),
 	)
 	err := m.Verify(services())
 	if !errors.Is(err, core.ErrOption) {
 		t.Fatalf("got %v", err)
 	}
-	const golden = `core: invalid option: grpcmw: method "/grpc.testing.TestService/FullDuplexCall" is a bidi stream, and its key (function) needs a request message: use metadata
+	const golden = `core: invalid option: grpcmw: method "/grpc.testing.TestService/CacheableUnaryCall" has requests of type grpc.testing.SimpleRequest, and its key is a function of string
+core: invalid option: grpcmw: method "/grpc.testing.TestService/EmptyCall" has requests of type grpc.testing.Empty, and its key is a function of interface { GetOrderId() string }
+core: invalid option: grpcmw: method "/grpc.testing.TestService/FullDuplexCall" is a bidi stream, and its key (function) needs a request message: use metadata
 core: invalid option: grpcmw: method "/grpc.testing.TestService/StreamingInputCall" is a client stream, and its key (function of *grpc_testing.StreamingInputCallRequest) needs a request message: use metadata
 core: invalid option: grpcmw: method "/grpc.testing.TestService/StreamingOutputCall" has requests of type grpc.testing.StreamingOutputCallRequest, and its key is a function of *grpc_testing.SimpleRequest
 core: invalid option: grpcmw: method "/grpc.testing.TestService/Unary" is not registered

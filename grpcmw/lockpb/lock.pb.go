@@ -26,7 +26,8 @@ const (
 type Lock_OnMissing int32
 
 const (
-	// As the server's code says for all methods: REJECT, if it says nothing.
+	// As fallback, or else the server's code for all methods, says: REJECT, if
+	// neither says anything.
 	Lock_ON_MISSING_UNSPECIFIED Lock_OnMissing = 0
 	// The call is denied with INVALID_ARGUMENT.
 	Lock_REJECT Lock_OnMissing = 1
@@ -99,7 +100,10 @@ type Lock struct {
 	Name string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
 	// Leaves the full method out of the key, so that it is the same as that of
 	// an HTTP route or a cron job.
-	Unscoped      bool `protobuf:"varint,8,opt,name=unscoped,proto3" json:"unscoped,omitempty"`
+	Unscoped bool `protobuf:"varint,8,opt,name=unscoped,proto3" json:"unscoped,omitempty"`
+	// Is taken in place of each part of the key that is missing, so that all calls
+	// that lack it share it. Not together with on_missing.
+	Fallback      string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -190,6 +194,13 @@ func (x *Lock) GetUnscoped() bool {
 	return false
 }
 
+func (x *Lock) GetFallback() string {
+	if x != nil {
+		return x.Fallback
+	}
+	return ""
+}
+
 var file_latchkey_v1_lock_proto_extTypes = []protoimpl.ExtensionInfo{
 	{
 		ExtendedType:  (*descriptorpb.MethodOptions)(nil),
@@ -224,7 +235,7 @@ var File_latchkey_v1_lock_proto protoreflect.FileDescriptor
 
 const file_latchkey_v1_lock_proto_rawDesc = "" +
 	"\n" +
-	"\x16latchkey/v1/lock.proto\x12\vlatchkey.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\x8b\x03\n" +
+	"\x16latchkey/v1/lock.proto\x12\vlatchkey.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa7\x03\n" +
 	"\x04Lock\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12+\n" +
@@ -235,7 +246,8 @@ const file_latchkey_v1_lock_proto_rawDesc = "" +
 	"on_missing\x18\x05 \x01(\x0e2\x1b.latchkey.v1.Lock.OnMissingR\tonMissing\x124\n" +
 	"\bmax_hold\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\amaxHold\x12\x12\n" +
 	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
-	"\bunscoped\x18\b \x01(\bR\bunscoped\"=\n" +
+	"\bunscoped\x18\b \x01(\bR\bunscoped\x12\x1a\n" +
+	"\bfallback\x18\t \x01(\tR\bfallback\"=\n" +
 	"\tOnMissing\x12\x1a\n" +
 	"\x16ON_MISSING_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +

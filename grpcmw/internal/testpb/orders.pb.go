@@ -577,7 +577,7 @@ const file_latchkey_test_v1_orders_proto_rawDesc = "" +
 	"\x06Colour\x12\x16\n" +
 	"\x12COLOUR_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03RED\x10\x01\x12\t\n" +
-	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xb2\x04\n" +
+	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xa8\x05\n" +
 	"\x06Orders\x12r\n" +
 	"\x06Update\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\".\x82\x92\x1e*\n" +
 	"\x16order:{field.order.id}\x12\x02\b\x02\x1a\x06\x10\x80\xce\xe4\xcd\x02 \x032\x02\b<\x12o\n" +
@@ -588,16 +588,20 @@ const file_latchkey_test_v1_orders_proto_rawDesc = "" +
 	"\x04Chat\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x1a\x82\x92\x1e\x16\n" +
 	"\x12{metadata.x-order}(\x02(\x010\x01\x12@\n" +
 	"\x04Free\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\x127\n" +
-	"\x03Own\x12\x17.latchkey.test.v1.Order\x1a\x17.latchkey.test.v1.Reply2\xa6\x03\n" +
+	"\x03Own\x12\x17.latchkey.test.v1.Order\x1a\x17.latchkey.test.v1.Reply\x12t\n" +
+	"\x06Shared\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"0\x82\x92\x1e,\n" +
+	"#{field.order.id}:{metadata.x-order}@\x01J\x03any2\x93\x04\n" +
 	"\x06Faulty\x12n\n" +
 	"\aNoField\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\")\x82\x92\x1e%\n" +
 	"#{field.order.nr}:{field.items.0.id}\x12K\n" +
 	"\x05NoKey\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\b\x82\x92\x1e\x04\x12\x02\b\x02\x12^\n" +
 	"\bNoStream\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x16\x82\x92\x1e\x12\n" +
-	"\x10{field.order.id}(\x01\x12\x7f\n" +
-	"\x05Range\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"<\x82\x92\x1e8\n" +
+	"\x10{field.order.id}(\x01\x12\x84\x01\n" +
+	"\x05Range\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"A\x82\x92\x1e=\n" +
 	"\n" +
-	"{cookie.x}\x12\v\b\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01(\x022\r\b\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01:\x06orders@\x01B8Z6github.com/latchkey-go/latchkey/grpcmw/internal/testpbb\x06proto3"
+	"{cookie.x}\x12\v\b\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01(\x022\r\b\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01:\x06orders@\x01J\x03all\x12e\n" +
+	"\x04Both\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"#\x82\x92\x1e\x1f\n" +
+	"\x10{field.order.nr}\x12\v\b\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01B8Z6github.com/latchkey-go/latchkey/grpcmw/internal/testpbb\x06proto3"
 
 var (
 	file_latchkey_test_v1_orders_proto_rawDescOnce sync.Once
@@ -647,22 +651,26 @@ var file_latchkey_test_v1_orders_proto_depIdxs = []int32{
 	3,  // 17: latchkey.test.v1.Orders.Chat:input_type -> latchkey.test.v1.UpdateRequest
 	3,  // 18: latchkey.test.v1.Orders.Free:input_type -> latchkey.test.v1.UpdateRequest
 	2,  // 19: latchkey.test.v1.Orders.Own:input_type -> latchkey.test.v1.Order
-	3,  // 20: latchkey.test.v1.Faulty.NoField:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 21: latchkey.test.v1.Faulty.NoKey:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 22: latchkey.test.v1.Faulty.NoStream:input_type -> latchkey.test.v1.UpdateRequest
-	3,  // 23: latchkey.test.v1.Faulty.Range:input_type -> latchkey.test.v1.UpdateRequest
-	1,  // 24: latchkey.test.v1.Orders.Update:output_type -> latchkey.test.v1.Reply
-	1,  // 25: latchkey.test.v1.Orders.Watch:output_type -> latchkey.test.v1.Reply
-	1,  // 26: latchkey.test.v1.Orders.Upload:output_type -> latchkey.test.v1.Reply
-	1,  // 27: latchkey.test.v1.Orders.Chat:output_type -> latchkey.test.v1.Reply
-	1,  // 28: latchkey.test.v1.Orders.Free:output_type -> latchkey.test.v1.Reply
-	1,  // 29: latchkey.test.v1.Orders.Own:output_type -> latchkey.test.v1.Reply
-	1,  // 30: latchkey.test.v1.Faulty.NoField:output_type -> latchkey.test.v1.Reply
-	1,  // 31: latchkey.test.v1.Faulty.NoKey:output_type -> latchkey.test.v1.Reply
-	1,  // 32: latchkey.test.v1.Faulty.NoStream:output_type -> latchkey.test.v1.Reply
-	1,  // 33: latchkey.test.v1.Faulty.Range:output_type -> latchkey.test.v1.Reply
-	24, // [24:34] is the sub-list for method output_type
-	14, // [14:24] is the sub-list for method input_type
+	3,  // 20: latchkey.test.v1.Orders.Shared:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 21: latchkey.test.v1.Faulty.NoField:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 22: latchkey.test.v1.Faulty.NoKey:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 23: latchkey.test.v1.Faulty.NoStream:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 24: latchkey.test.v1.Faulty.Range:input_type -> latchkey.test.v1.UpdateRequest
+	3,  // 25: latchkey.test.v1.Faulty.Both:input_type -> latchkey.test.v1.UpdateRequest
+	1,  // 26: latchkey.test.v1.Orders.Update:output_type -> latchkey.test.v1.Reply
+	1,  // 27: latchkey.test.v1.Orders.Watch:output_type -> latchkey.test.v1.Reply
+	1,  // 28: latchkey.test.v1.Orders.Upload:output_type -> latchkey.test.v1.Reply
+	1,  // 29: latchkey.test.v1.Orders.Chat:output_type -> latchkey.test.v1.Reply
+	1,  // 30: latchkey.test.v1.Orders.Free:output_type -> latchkey.test.v1.Reply
+	1,  // 31: latchkey.test.v1.Orders.Own:output_type -> latchkey.test.v1.Reply
+	1,  // 32: latchkey.test.v1.Orders.Shared:output_type -> latchkey.test.v1.Reply
+	1,  // 33: latchkey.test.v1.Faulty.NoField:output_type -> latchkey.test.v1.Reply
+	1,  // 34: latchkey.test.v1.Faulty.NoKey:output_type -> latchkey.test.v1.Reply
+	1,  // 35: latchkey.test.v1.Faulty.NoStream:output_type -> latchkey.test.v1.Reply
+	1,  // 36: latchkey.test.v1.Faulty.Range:output_type -> latchkey.test.v1.Reply
+	1,  // 37: latchkey.test.v1.Faulty.Both:output_type -> latchkey.test.v1.Reply
+	26, // [26:38] is the sub-list for method output_type
+	14, // [14:26] is the sub-list for method input_type
 	14, // [14:14] is the sub-list for extension type_name
 	14, // [14:14] is the sub-list for extension extendee
 	0,  // [0:14] is the sub-list for field type_name

@@ -25,6 +25,7 @@ const (
 	Orders_Chat_FullMethodName   = "/latchkey.test.v1.Orders/Chat"
 	Orders_Free_FullMethodName   = "/latchkey.test.v1.Orders/Free"
 	Orders_Own_FullMethodName    = "/latchkey.test.v1.Orders/Own"
+	Orders_Shared_FullMethodName = "/latchkey.test.v1.Orders/Shared"
 )
 
 // OrdersClient is the client API for Orders service.
@@ -39,6 +40,7 @@ type OrdersClient interface {
 	Chat(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[UpdateRequest, Reply], error)
 	Free(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
 	Own(ctx context.Context, in *Order, opts ...grpc.CallOption) (*Reply, error)
+	Shared(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
 }
 
 type ordersClient struct {
@@ -124,6 +126,16 @@ func (c *ordersClient) Own(ctx context.Context, in *Order, opts ...grpc.CallOpti
 	return out, nil
 }
 
+func (c *ordersClient) Shared(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Reply)
+	err := c.cc.Invoke(ctx, Orders_Shared_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrdersServer is the server API for Orders service.
 // All implementations must embed UnimplementedOrdersServer
 // for forward compatibility.
@@ -136,6 +148,7 @@ type OrdersServer interface {
 	Chat(grpc.BidiStreamingServer[UpdateRequest, Reply]) error
 	Free(context.Context, *UpdateRequest) (*Reply, error)
 	Own(context.Context, *Order) (*Reply, error)
+	Shared(context.Context, *UpdateRequest) (*Reply, error)
 	mustEmbedUnimplementedOrdersServer()
 }
 
@@ -163,6 +176,9 @@ func (UnimplementedOrdersServer) Free(context.Context, *UpdateRequest) (*Reply, 
 }
 func (UnimplementedOrdersServer) Own(context.Context, *Order) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Own not implemented")
+}
+func (UnimplementedOrdersServer) Shared(context.Context, *UpdateRequest) (*Reply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Shared not implemented")
 }
 func (UnimplementedOrdersServer) mustEmbedUnimplementedOrdersServer() {}
 func (UnimplementedOrdersServer) testEmbeddedByValue()                {}
@@ -264,6 +280,24 @@ func _Orders_Own_Handler(srv interface{}, ctx context.Context, dec func(interfac
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Orders_Shared_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrdersServer).Shared(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Orders_Shared_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrdersServer).Shared(ctx, req.(*UpdateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Orders_ServiceDesc is the grpc.ServiceDesc for Orders service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -282,6 +316,10 @@ var Orders_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Own",
 			Handler:    _Orders_Own_Handler,
+		},
+		{
+			MethodName: "Shared",
+			Handler:    _Orders_Shared_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
@@ -310,6 +348,7 @@ const (
 	Faulty_NoKey_FullMethodName    = "/latchkey.test.v1.Faulty/NoKey"
 	Faulty_NoStream_FullMethodName = "/latchkey.test.v1.Faulty/NoStream"
 	Faulty_Range_FullMethodName    = "/latchkey.test.v1.Faulty/Range"
+	Faulty_Both_FullMethodName     = "/latchkey.test.v1.Faulty/Both"
 )
 
 // FaultyClient is the client API for Faulty service.
@@ -322,6 +361,7 @@ type FaultyClient interface {
 	NoKey(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
 	NoStream(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[UpdateRequest, Reply], error)
 	Range(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
+	Both(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error)
 }
 
 type faultyClient struct {
@@ -375,6 +415,16 @@ func (c *faultyClient) Range(ctx context.Context, in *UpdateRequest, opts ...grp
 	return out, nil
 }
 
+func (c *faultyClient) Both(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*Reply, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(Reply)
+	err := c.cc.Invoke(ctx, Faulty_Both_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // FaultyServer is the server API for Faulty service.
 // All implementations must embed UnimplementedFaultyServer
 // for forward compatibility.
@@ -385,6 +435,7 @@ type FaultyServer interface {
 	NoKey(context.Context, *UpdateRequest) (*Reply, error)
 	NoStream(grpc.ClientStreamingServer[UpdateRequest, Reply]) error
 	Range(context.Context, *UpdateRequest) (*Reply, error)
+	Both(context.Context, *UpdateRequest) (*Reply, error)
 	mustEmbedUnimplementedFaultyServer()
 }
 
@@ -406,6 +457,9 @@ func (UnimplementedFaultyServer) NoStream(grpc.ClientStreamingServer[UpdateReque
 }
 func (UnimplementedFaultyServer) Range(context.Context, *UpdateRequest) (*Reply, error) {
 	return nil, status.Error(codes.Unimplemented, "method Range not implemented")
+}
+func (UnimplementedFaultyServer) Both(context.Context, *UpdateRequest) (*Reply, error) {
+	return nil, status.Error(codes.Unimplemented, "method Both not implemented")
 }
 func (UnimplementedFaultyServer) mustEmbedUnimplementedFaultyServer() {}
 func (UnimplementedFaultyServer) testEmbeddedByValue()                {}
@@ -489,6 +543,24 @@ func _Faulty_Range_Handler(srv interface{}, ctx context.Context, dec func(interf
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Faulty_Both_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(FaultyServer).Both(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Faulty_Both_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(FaultyServer).Both(ctx, req.(*UpdateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Faulty_ServiceDesc is the grpc.ServiceDesc for Faulty service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -507,6 +579,10 @@ var Faulty_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Range",
 			Handler:    _Faulty_Range_Handler,
+		},
+		{
+			MethodName: "Both",
+			Handler:    _Faulty_Both_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
