@@ -74,5 +74,10 @@ func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff H
 	}
 	e.life = held
 	l.begin(e, b, valid, now)
-	l.give(e, e.queue.head(), handoff, from, now)
+	head := e.queue.head()
+	if handoff == HandoffRemote && !head.info.Contended {
+		// The message has overtaken the answer that we have to wait.
+		head.info.Contended, head.info.Position = true, 1
+	}
+	l.give(e, head, handoff, from, now)
 }

@@ -76,6 +76,36 @@ func TestAGrantWithAnotherTicketIsValidSinceTheFirstSend(t *testing.T) {
 	})
 }
 
+// They travel over two connections.
+func TestAGrantThatOvertakesTheAnswerIsOneAfterAWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker()
+		other, _ := b.locker()
+		warm(t, l)
+		holder := get(t, other, "k", WithMeta(Meta{RequestID: "before"}))
+		p.via(func(op operation, call func() error) error {
+			err := call()
+			if op.kind == "A" {
+				time.Sleep(100 * time.Millisecond)
+			}
+			return err
+		})
+		r := begin(t.Context(), l, "k")
+		synctest.Wait()
+		free(t, holder)
+		synctest.Wait()
+		if !r.done() || r.err != nil {
+			t.Fatalf("not granted: %+v", r)
+		}
+		i := r.lock.Info()
+		if !i.Contended || i.Position != 1 || i.Handoff != HandoffRemote || i.Predecessor == nil || i.Predecessor.RequestID != "before" {
+			t.Errorf("%+v, want that it was passed on by the one before", i)
+		}
+		elapse(time.Second)
+		free(t, r.lock)
+	})
+}
+
 // The process may have been stopped with the message in its socket.
 func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {

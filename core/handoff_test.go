@@ -189,6 +189,42 @@ func TestWithoutTenureProcessesTakeTurns(t *testing.T) {
 	})
 }
 
+// The lease in Redis still names the first.
+func TestTheNextProcessHearsWhoWasTheLastHolderOfATenure(t *testing.T) {
+	for name, more := range map[string]bool{"nobody else waits here": false, "another waits here": true} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				here, _ := b.locker()
+				there, _ := b.locker()
+				first := get(t, here, "k", WithMeta(Meta{RequestID: "first"}))
+				second := begin(t.Context(), here, "k", WithMeta(Meta{RequestID: "second"}))
+				elapse(time.Millisecond)
+				next := begin(t.Context(), there, "k")
+				elapse(time.Millisecond)
+				var third *result
+				if more {
+					third = begin(t.Context(), here, "k")
+					elapse(time.Millisecond)
+				}
+				free(t, first)
+				elapse(defaultTenure)
+				free(t, second.lock)
+				synctest.Wait()
+				if !next.done() || next.err != nil {
+					t.Fatalf("not granted: %+v", next)
+				}
+				if i := next.lock.Info(); i.Blocker.RequestID != "first" || i.Predecessor == nil || i.Predecessor.RequestID != "second" {
+					t.Errorf("blocker %+v, predecessor %+v; want the first and the second", i.Blocker, i.Predecessor)
+				}
+				free(t, next.lock)
+				if synctest.Wait(); more {
+					free(t, third.lock)
+				}
+			})
+		})
+	}
+}
+
 // Back and forth, with lines on both sides: tokens rise also across blocks that
 // were reserved and not used up.
 func TestTenuresOfProcessesAlternateAndTokensRise(t *testing.T) {

@@ -82,7 +82,7 @@ func (k *lock) stop(cause error) {
 		cancel(cause)
 	}
 	if first && watcher != nil && stopError(cause) != nil {
-		go watcher.stopped(cause) // its code is not ours, and deadlines are waiting
+		k.locker.room.Aside(func() { watcher.stopped(cause) })
 	}
 }
 
@@ -92,7 +92,7 @@ func (k *lock) renewed(err error) {
 	watcher := k.watcher
 	k.mu.Unlock()
 	if watcher != nil {
-		go watcher.renewed(err) // as in stop
+		k.locker.room.Aside(func() { watcher.renewed(err) })
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
 func TestTheContextOfALockIsOneForAllWhoAsk(t *testing.T) {
@@ -108,7 +110,7 @@ func (e *ends) renewed(error) {}
 func TestTheEndOfAHoldIsToldOnceWhicheverComesFirst(t *testing.T) {
 	for range 500 {
 		synctest.Test(t, func(t *testing.T) {
-			k, w := &lock{parent: context.Background()}, &ends{}
+			k, w := &lock{parent: context.Background(), locker: &RedisLocker{room: &remote.Room{}}}, &ends{}
 			go k.watch(w)
 			go k.stop(ErrLost)
 			go k.Context()

@@ -94,7 +94,7 @@ type Info struct {
 	// contended. A holder in another process is known as of its last renewal.
 	Blocker *Holder
 	// Predecessor is who held the lock directly before it was granted, nil if
-	// unknown or not contended.
+	// unknown (it let its lease expire) or not contended.
 	Predecessor *Holder
 	// LeaseTTL is the time to live of the lease, from the settings in force.
 	LeaseTTL time.Duration

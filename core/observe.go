@@ -10,7 +10,8 @@ import (
 )
 
 // Observe returns a Locker that tells o about everything l does; l itself if o
-// is nil. For a [RedisLocker], [WithObserver] is the same.
+// is nil. For a [RedisLocker], [WithObserver] is the same. It is for the beginning of
+// a program: o hears of l's health from then on, and for as long as l lives.
 func Observe(l Locker, o Observer) Locker {
 	if o == nil {
 		return l
@@ -71,7 +72,14 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	// span that ended before the work began.
 	actx := o.observer.Acquiring(ctx, a)
 	l := &observedLock{observer: o.observer, attempt: a, acquiring: actx, traceParent: o.observer.TraceParent(actx)}
+	returned := false
+	defer func() {
+		if !returned { // a panic: another observer's, or of a Locker that is not ours
+			o.observer.Acquired(actx, a, AcquireResult{Err: errUnwound, Queued: l.queued})
+		}
+	}()
 	inner, err := o.inner.Acquire(ctx, key, l.terms(opts)...)
+	returned = true
 	if err != nil {
 		r := AcquireResult{Err: err, Queued: l.queued}
 		if ae, ok := errors.AsType[*AcquireError](err); ok {
@@ -99,6 +107,8 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	handedOut = true
 	return l, nil
 }
+
+var errUnwound = errors.New("core: Acquire did not return")
 
 // ownLock returns the lock of a RedisLocker beneath any observers, nil if there
 // is none.

@@ -242,6 +242,22 @@ type panicky struct{ NopObserver }
 
 func (panicky) Acquired(context.Context, Attempt, AcquireResult) { panic("a bug") }
 
+func TestAnAcquisitionThatDoesNotReturnIsToldToHaveFailed(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		r := &recorder{}
+		l, _ := b.locker(WithObserver(panickyInLine{}))
+		holder := mustOwn(t, l, "k")
+		func() {
+			defer func() { _ = recover() }()
+			_, _ = Observe(l, r).Acquire(t.Context(), "k")
+		}()
+		if o := r.outcomes; len(o) != 1 || o[0].Err == nil || o[0].Token != 0 {
+			t.Errorf("outcomes %+v, want one, with an error", o)
+		}
+		free(t, holder)
+	})
+}
+
 func TestAnObserverThatPanicsDoesNotKeepTheLock(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, _ := b.locker(WithObserver(panicky{}))
@@ -258,6 +274,52 @@ func TestAnObserverThatPanicsDoesNotKeepTheLock(t *testing.T) {
 			t.Errorf("the lease is still there: %q", got)
 		}
 	})
+}
+
+// leisurely is a recorder that takes its time over the end of a hold.
+type leisurely struct {
+	*recorder
+	takes time.Duration
+}
+
+func (o leisurely) Released(ctx context.Context, a Attempt, r HoldResult) {
+	time.Sleep(o.takes)
+	o.recorder.Released(ctx, a, r)
+}
+
+// Else the spans of those who were cut off would end after the tracer.
+func TestAClosedLockerHasToldOfAllThatItCutOff(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		takes, most time.Duration
+		told        int
+	}{
+		{"an observer that takes its time", 300 * time.Millisecond, 300 * time.Millisecond, 3},
+		{"an observer that hangs", time.Hour, closeGrace + 100*time.Millisecond, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				r := &recorder{}
+				l, _ := b.locker(WithObserver(leisurely{r, c.takes}))
+				for _, key := range []string{"1", "2", "3"} {
+					if _, err := l.Acquire(t.Context(), key); err != nil {
+						t.Fatal(err)
+					}
+				}
+				start := time.Now()
+				if err := l.Close(); err == nil {
+					t.Error("nobody was cut off")
+				}
+				if took := time.Since(start); took > c.most {
+					t.Errorf("Close took %v, want %v at the most", took, c.most)
+				}
+				if n := len(r.released()); n != c.told {
+					t.Errorf("%d ends were told, want %d", n, c.told)
+				}
+				time.Sleep(c.takes)
+			})
+		})
+	}
 }
 
 type blockingObserver struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -213,4 +214,56 @@ func mustOwn(t *testing.T, l Locker, key string) *lock {
 		t.Fatal(err)
 	}
 	return ownLock(k)
+}
+
+// nosy is an observer that uses the Locker whenever it hears something.
+type nosy struct{ use func() }
+
+var _ Observer = nosy{}
+
+func (o nosy) Acquiring(ctx context.Context, _ Attempt) context.Context { o.use(); return ctx }
+func (o nosy) TraceParent(context.Context) string                       { o.use(); return "" }
+func (o nosy) Waiting(context.Context, Attempt)                         { o.use() }
+func (o nosy) Acquired(context.Context, Attempt, AcquireResult)         { o.use() }
+func (o nosy) Released(context.Context, Attempt, HoldResult)            { o.use() }
+func (o nosy) Renewed(context.Context, Attempt, error)                  { o.use() }
+func (o nosy) HealthChanged(Health)                                     { o.use() }
+func (o nosy) Holding(ctx context.Context, _ Attempt, _ Lock) context.Context {
+	o.use()
+	return ctx
+}
+
+// No lock of ours is held then: it would be for ever.
+func TestAnObserverMayUseTheLockerItself(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		var l *RedisLocker
+		var used atomic.Int32
+		use := func() {
+			used.Add(1)
+			l.Snapshot()
+			_, _ = l.Inspect(t.Context(), "k")
+			if k, err := (plainLocker{l}).Acquire(t.Context(), "observer's", Wait(0)); err == nil {
+				_ = k.Release(t.Context())
+			}
+		}
+		l, p := b.locker(TTL(3*time.Second), WithObserver(nosy{use}))
+		first := mustOwn(t, l, "k")
+		next := make(chan Lock, 1)
+		go func() {
+			k, _ := l.Acquire(t.Context(), "k")
+			next <- k
+		}()
+		elapse(2 * time.Second) // renewed
+		free(t, first)
+		lock := <-next
+		p.via(severed)
+		<-lock.Context().Done()
+		elapse(time.Second)
+		p.via(nil)
+		elapse(10 * time.Second)
+		_ = lock.Release(t.Context())
+		if n := used.Load(); n < 15 {
+			t.Errorf("used %d times: not each call was made", n)
+		}
+	})
 }

@@ -44,7 +44,8 @@ type Observer interface {
 	Renewed(ctx context.Context, a Attempt, err error)
 	// HealthChanged is called when Redis, or a node of its cluster, begins to count as
 	// down, and when it has answered again: in that order, one call at a time, and for
-	// no request in particular. It is told by a [RedisLocker] alone.
+	// no request in particular. Of a node that leaves the cluster while it is down
+	// nothing more is told. It is told by a [RedisLocker] alone.
 	HealthChanged(h Health)
 }
 

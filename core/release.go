@@ -141,6 +141,9 @@ func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now t
 	l.tidy(q)
 	used, reserved := e.tokens.unused()
 	op := remote.Release(q.names, e.wire.ID(), used, reserved, requeue)
+	if e.others && *e.meta != *k.meta {
+		op = op.From(string(appendMeta(nil, *k.meta, k.since))) // else the next would hear of a holder before
+	}
 	if patient && r.next == nil {
 		lone = l.room.Begin(op, r.answered)
 	} else {

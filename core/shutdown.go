@@ -19,11 +19,12 @@ const closeGrace = time.Second
 // heed its context may overlap with the next one.
 //
 // It returns an error that tells how many were cut off, if any. Afterwards no
-// goroutine of the Locker is left, except for calls that are stuck in the
-// Redis client: they end with its timeouts, or with it. It waits for those for
-// little more than a second. (On a cluster, an operation that then still looks for
-// its node ends within 128 ms.) A second call waits for the first, and lends it no
-// patience: holders are cut off when the first of the contexts ends.
+// goroutine of the Locker is left, and its [Observer] has heard of all that was cut
+// off, except for calls that are stuck in the Redis client, which end with its
+// timeouts or with it, or in the observer. It waits for those for little more than a
+// second. (On a cluster, an operation that then still looks for its node ends within
+// 128 ms.) A second call waits for the first, and lends it no patience: holders are
+// cut off when the first of the contexts ends.
 func (l *RedisLocker) Shutdown(ctx context.Context) error {
 	l.mu.Lock()
 	if l.closed {

@@ -36,9 +36,11 @@
 //	dlock.fencing_token          int       both, once the lock is granted, only with [WithFencingToken]
 //	dlock.lease.duration         double    both, in seconds: the lease's time to live, if known
 //	dlock.blocked_by.trace_id    string    acquire, contended, if known: see below
-//	dlock.blocked_by.count       int       acquire, contended: the holder and the waiters before this one
+//	dlock.blocked_by.count       int       acquire, contended: the holder and the waiters before this one;
+//	                                       of another process's waiters, the first
 //	dlock.key                    string    both, only with [WithKey]
-//	dlock.shadow                 bool      both, true under core.Shadow: a trial's outcomes, not a request's
+//	dlock.shadow                 bool      both, true under core.Shadow: a trial's outcomes, not a request's;
+//	                                       canceled, there, is also no answer in time
 //	error.type                   string    both, failed: core.ErrorType
 //
 // The status is Error, with a description that is one of a few constants, for
@@ -49,7 +51,10 @@
 //
 // A span that waited has links to two acquire spans: the one of who held the
 // lock when the wait began, and the one of its predecessor, who held it
-// directly before it was granted. The string-array attribute
+// directly before it was granted. One in another process is known as of the last
+// renewal of its lease when the wait begins, because a process tells Redis no more
+// often what it passes on among its own requests; a predecessor there is known from
+// its release. The string-array attribute
 // dlock.blocked_by.roles of the link says which: "holder", "predecessor". If
 // they are one span, that is one link with both roles. In a line of N this
 // makes a chain of N links rather than N² of them.
@@ -72,7 +77,8 @@
 //	dlock.handoffs            counter, {handoff}       dlock.namespace, dlock.handoff: local, remote
 //	dlock.renewals            counter, {renewal}       dlock.namespace, dlock.outcome: renewed, error, lost, broken
 //
-// Attributes are as above, error.type only on failures. Keys are never in a
+// Attributes are as above, error.type only on failures; the durations have dlock.shadow,
+// too, under core.Shadow. Keys are never in a
 // metric: a million of them make no series. Everything is recorded with the
 // lock's span in the context, so that exemplars lead from a slow bucket to its
 // trace. Bucket boundaries are advice, which a view of the SDK can override.

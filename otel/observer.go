@@ -20,6 +20,10 @@ const (
 // Observer makes spans and metrics of what happens to locks, and what else it
 // was asked for: see the package documentation. It is safe for concurrent use
 // and can serve any number of Lockers.
+//
+// It knows the contexts that Acquiring and Holding return by their identity: an
+// observer that is made around this one hands them on as they are. For two observers
+// side by side, use [core.Observe] twice.
 type Observer struct {
 	core.NopObserver // methods that are added to core.Observer
 

@@ -90,6 +90,24 @@ func TestThreeWaitersInThreeReplicasLinkToTheRightHolders(t *testing.T) {
 	})
 }
 
+// In the line behind two requests of one replica, which passes the lock on between
+// them without a word to Redis.
+func TestAWaiterLinksToTheLastHolderOfAnotherReplicasTenure(t *testing.T) {
+	replicas(t, 2, func(t *testing.T, r *rig, _ *locktest.Mini, replica []*core.RedisLocker) {
+		first, second, third := r.on(replica[0]), r.queued(replica[0]), r.queued(replica[1])
+		time.Sleep(2 * time.Millisecond)
+		r.release(first)
+		holding := <-second
+		time.Sleep(20 * time.Millisecond) // longer than the tenure
+		r.release(holding)
+		r.release(<-third)
+		expectChain(t, r.ended("acquire "+route))
+		for _, kind := range []string{"local", "remote"} {
+			r.expectSum("dlock.handoffs", attributes{"dlock.namespace": shop, "dlock.handoff": kind}, 1)
+		}
+	})
+}
+
 // A handoff inside a replica does not rewrite Redis; the next renewal does.
 func TestAnotherReplicaKnowsTheHolderAsOfTheLastRenewal(t *testing.T) {
 	replicas(t, 2, func(t *testing.T, r *rig, _ *locktest.Mini, replica []*core.RedisLocker) {

@@ -22,8 +22,9 @@ import (
 )
 
 const legend = `
-acquire is the wait for the lock, hold the time with it; ↳ leads to the request that
-had the lock before. The other spans are otelhttp's and otelgrpc's.
+acquire is the wait for the lock, hold the time with it. ↳ leads to who had the lock
+when the wait began (holder), and directly before it ended (predecessor): the services
+take turns. The other spans are otelhttp's and otelgrpc's.
 `
 
 func run(ctx context.Context, args []string, out io.Writer) error {

@@ -88,7 +88,8 @@ func (s *service) serveGRPC(w pb.ShopServer) (addr string, stop func(), err erro
 	if err != nil {
 		return "", nil, err
 	}
-	server := grpc.NewServer(append(gm.ServerOptions(), grpc.StatsHandler(otelgrpc.NewServerHandler(
+	// Whoever stops the server waits for its spans.
+	server := grpc.NewServer(append(gm.ServerOptions(), grpc.WaitForHandlers(true), grpc.StatsHandler(otelgrpc.NewServerHandler(
 		otelgrpc.WithTracerProvider(s.tracers), otelgrpc.WithPropagators(propagation.TraceContext{}))))...)
 	pb.RegisterShopServer(server, w)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

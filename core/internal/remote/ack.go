@@ -35,7 +35,7 @@ func (e *AckError) Unwrap() error { return e.Cause }
 // binds tells whether o may grant or prolong a lease for who sends it. What is
 // granted to another is acknowledged to that one.
 func (o *Op) binds() bool {
-	return o.kind == "A" || o.kind == "N" || o.kind == "R" && o.args[2] != ""
+	return o.kind == "A" || o.kind == "N" || (o.kind == "R" || o.kind == "P") && o.args[2] != ""
 }
 
 // exec sends calls, which carry out the tasks of groups, in one pipeline, each with

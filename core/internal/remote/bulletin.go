@@ -53,12 +53,10 @@ func (r *Room) announce(c change) {
 		return
 	}
 	b.telling = true
-	r.open.Add(1)
-	go func() {
-		defer r.settled()
+	r.Aside(func() {
 		for b.next() {
 		}
-	}()
+	})
 }
 
 // next tells of one change, and returns whether there was one.

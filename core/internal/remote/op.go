@@ -8,7 +8,7 @@ type Op struct {
 	names   Names
 	subject string // the entry; for a release, its identity
 	// args are the operation's own arguments, in the script's order.
-	args [3]string
+	args [4]string
 	n    int
 }
 
@@ -23,7 +23,7 @@ func Acquire(k Names, e Entry, wait bool, queueCap int) Op {
 	if wait {
 		c = strconv.Itoa(queueCap)
 	}
-	return Op{kind: "A", names: k, subject: string(e), args: [3]string{c}, n: 1}
+	return Op{kind: "A", names: k, subject: string(e), args: [4]string{c}, n: 1}
 }
 
 // Release gives the lease back, if the entry of this identity owns it: used is the last token given out, reserved the
@@ -33,10 +33,18 @@ func Release(k Names, id ID, used, reserved uint64, requeue Entry) Op {
 	if used >= reserved && requeue == "" {
 		return Op{kind: "D", names: k, subject: string(id)}
 	}
-	o := Op{kind: "R", names: k, subject: string(id), args: [3]string{2: string(requeue)}, n: 3}
+	o := Op{kind: "R", names: k, subject: string(id), args: [4]string{2: string(requeue)}, n: 3}
 	if used < reserved {
 		o.args[0], o.args[1] = strconv.FormatUint(used, 10), strconv.FormatUint(reserved, 10)
 	}
+	return o
+}
+
+// From has a release that was returned by Release tell the next owner that the last
+// one's metadata is meta. It is for when the lease has been passed on in its process:
+// its own metadata is that of a holder before.
+func (o Op) From(meta string) Op {
+	o.kind, o.args[3], o.n = "P", meta, 4
 	return o
 }
 
@@ -45,7 +53,7 @@ func Release(k Names, id ID, used, reserved uint64, requeue Entry) Op {
 func Renew(k Names, e, refreshed Entry, tokens int) Op {
 	return Op{
 		kind: "N", names: k, subject: string(e),
-		args: [3]string{string(refreshed), strconv.Itoa(max(0, min(tokens, maxTokens)))}, n: 2,
+		args: [4]string{string(refreshed), strconv.Itoa(max(0, min(tokens, maxTokens)))}, n: 2,
 	}
 }
 

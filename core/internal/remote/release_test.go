@@ -60,6 +60,22 @@ func TestReleaseByIdentityAlone(t *testing.T) {
 	})
 }
 
+// The lease's own metadata is that of a holder before.
+func TestReleaseCanTellWhoHeldTheLeaseLast(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		owner, r := s.hold()
+		p := newListening(s)
+		next := p.entry("")
+		ticket := s.must(remote.Waiting, s.acquire(next)).Ticket
+		s.must(remote.Released, s.release(owner, r).From("last"))
+		s.wantGrant(p, next, ticket, 0, "last")
+		alone := remote.Release(s.names, next.ID(), 0, 0, "").From("last")
+		s.must(remote.Released, alone)
+		s.wantNoLease()
+		s.must(remote.Missing, alone)
+	})
+}
+
 func TestReleaseGrantsTheFirstInLineForItsOwnTTL(t *testing.T) {
 	onBoth(t, func(s *stage) {
 		owner, r := s.hold()

@@ -32,7 +32,7 @@ type Room struct {
 	bulletin bulletin
 
 	closed atomic.Bool
-	open   atomic.Int64                  // operations that are not answered
+	open   atomic.Int64                  // operations that are not answered, and what runs aside
 	idle   atomic.Pointer[chan struct{}] // closed when there are none, if someone waits
 }
 
@@ -153,6 +153,16 @@ func (r *Room) admit(op Op, done func(Answer)) (task, bool) {
 	return task{room: r, op: op, done: done}, true
 }
 
+// Aside runs f, whose code is not ours and may take its time, in a goroutine of its
+// own, for which Settle and Close wait as they do for an operation.
+func (r *Room) Aside(f func()) {
+	r.open.Add(1)
+	go func() {
+		defer r.settled()
+		f()
+	}()
+}
+
 // send has k carried by the lane that leads to its keys.
 func (r *Room) send(k task) {
 	if r.single != nil {
@@ -181,7 +191,8 @@ func (r *Room) settled() {
 }
 
 // Settle waits until all operations are answered, with those that their answers
-// called for, or ctx ends. New ones are still taken.
+// called for, and what runs aside has returned, or ctx ends. New ones are still
+// taken.
 func (r *Room) Settle(ctx context.Context) error {
 	idle := make(chan struct{})
 	for !r.idle.CompareAndSwap(nil, &idle) {

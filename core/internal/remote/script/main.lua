@@ -6,7 +6,7 @@ local function rest(kind)
 end
 
 -- How many arguments an operation has, with its name, if not 2.
-local SIZE = {A = 3, R = 5, N = 4, B = 3}
+local SIZE = {A = 3, R = 5, P = 6, N = 4, B = 3}
 
 -- Each operation runs on its own: an error of one is its reply, and leaves its
 -- neighbours alone. So run stops at an error, and is called again for those that
@@ -54,6 +54,8 @@ local function run()
       end
     elseif kind == 'R' then
       reply = rest('R')(lease, queue, fence, entry, ARGV[a - 3], ARGV[a - 2], ARGV[a - 1], call('GET', lease))
+    elseif kind == 'P' then
+      reply = rest('R')(lease, queue, fence, entry, ARGV[a - 4], ARGV[a - 3], ARGV[a - 2], call('GET', lease), ARGV[a - 1])
     elseif kind == 'N' then
       reply = rest('N')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
     elseif kind == 'B' then

@@ -3,6 +3,8 @@
 --   ARGV   'R', identity of the owner, last token used, last token reserved (''
 --          and '' if none is to be given back), entry to queue in the same
 --          operation or ''
+--   or     'P', the same and the last holder's metadata, if that in the lease is of
+--          a holder before
 --   or     'D', identity of the owner
 -- Replies
 --   LOST                     another owns the lease; nothing was done
@@ -14,7 +16,7 @@
 -- process.
 --
 -- main.lua has begun it: owner is the one that it found, or false.
-ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner)
+ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner, last)
   if owner and id(owner) ~= identity then return LOST end
   local status, from = MISSING, ''
   if owner then
@@ -24,7 +26,7 @@ ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner)
       call('DEL', lease)
       return status
     end
-    from = meta(owner)
+    from = last or meta(owner)
   end
   if requeue == '' then
     pass(lease, queue, fence, from, nil, 0)
