@@ -9,7 +9,7 @@ import (
 
 // Only locks the requests for which match is true and leaves all others alone:
 // their handler runs as if it were not wrapped, with the very ResponseWriter and
-// request, and costs nothing. It is for those who wrap a whole mux:
+// request, and costs no more than match does. It is for those who wrap a whole mux:
 //
 //	httpmw.Only(httpmw.UnsafeMethods)
 //
@@ -114,7 +114,9 @@ func cleanPath(p string) string {
 // Patterns returns a function that matches the requests that an [http.ServeMux]
 // with these patterns would route, such as "PUT /orders/{id}" or "/static/". It
 // panics like ServeMux.Handle if one is malformed or conflicts with another, and
-// without any.
+// without any. It routes each request, which takes about as long as the mux behind
+// takes for it, and an allocation for a wildcard: on a busy path [PathPrefix] is
+// cheaper.
 func Patterns(patterns ...string) func(*http.Request) bool {
 	if len(patterns) == 0 {
 		panic("httpmw: Patterns without a pattern")

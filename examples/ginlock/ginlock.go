@@ -27,11 +27,13 @@ func Route(c *gin.Context) {
 func Middleware(lock func(http.Handler) http.Handler) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		Route(c)
-		outer, ran := c.Writer, false
+		outer, request, ran := c.Writer, c.Request, false
 		lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			ran = true
 			c.Request, c.Writer = r, ginWriter{outer, w}
-			defer func() { c.Writer = outer }()
+			// The context of r ends with the lock. Middlewares around this one may
+			// need theirs yet, as to write a log.
+			defer func() { c.Request, c.Writer = request, outer }()
 			c.Next()
 		})).ServeHTTP(outer, c.Request)
 		if !ran {

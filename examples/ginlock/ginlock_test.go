@@ -59,6 +59,24 @@ func TestADenialIsTheAnswerAndNoHandlerRuns(t *testing.T) {
 	}
 }
 
+func TestAMiddlewareAroundTheLockHasItsOwnRequestAgain(t *testing.T) {
+	gin.SetMode(gin.ReleaseMode)
+	lock, err := httpmw.New(locktest.New(), httpmw.Key("order:{path.id}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := gin.New()
+	router.Use(func(c *gin.Context) {
+		c.Next()
+		_, held := core.FromContext(c.Request.Context())
+		if err := c.Request.Context().Err(); err != nil || held || c.Request.Pattern != "PUT /orders/:id" {
+			t.Errorf("its context: %v, with a lock: %v; pattern %q", err, held, c.Request.Pattern)
+		}
+	})
+	router.PUT("/orders/:id", ginlock.Middleware(lock), func(c *gin.Context) { c.String(http.StatusOK, "ok") })
+	router.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPut, "/orders/42", nil))
+}
+
 func TestALostLockIsAnsweredIfItsHandlerHasNotAnswered(t *testing.T) {
 	for name, row := range map[string]struct {
 		handle gin.HandlerFunc
