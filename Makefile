@@ -41,7 +41,8 @@ help: ## List the targets
 # -vet=off: go vet has run with all its checks. The library's tests run with
 # the race detector; what the examples and benchmarks use of it is tested there,
 # and their own dependencies (SQLite in WebAssembly) are slow under it. It
-# allocates, too, so the tests of allocations run again without it.
+# allocates, too, so the tests of allocations run again without it. The tests of
+# the other modules mostly wait, for processes and leases: -p 4.
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1
@@ -49,7 +50,7 @@ test: export GOGC := 400
 test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
-	go test -vet=off -timeout $(TESTTIME) $(call packages,$(OTHERS))
+	go test -vet=off -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
 
 .PHONY: lint
 lint: check ## As test, without tests, with every check of staticcheck and go.mod files tidy

@@ -25,7 +25,7 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
 	var stdout, stderr strings.Builder
-	args := []string{"-case", "^(distinct 16|cluster distinct 64|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "250ms", "-warmup", "200ms",
+	args := []string{"-case", "^(distinct 16|cluster distinct 64|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "120ms", "-warmup", "60ms",
 		"-leases", "500", "-hold", "200ms", "-waiters", "200", "-cuts", "400ms",
 		"-json", file, "-md", filepath.Join(dir, "results.md")}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
