@@ -88,9 +88,6 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		r.info.RetryAfter = jitter(downRetryHint)
 		return ErrBackend, down
 	}
-	if r.settings.inLine != nil && r.stands == nil {
-		r.stands = make(chan struct{}, 1)
-	}
 	l.queues[r.key] = q
 	r.queue = q
 	q.line.push(r)

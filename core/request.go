@@ -15,22 +15,23 @@ type request struct {
 	key      string
 	settings Settings
 	start    time.Time
-	patient  bool          // can make a lone trip
-	lone     *remote.Lone  // to be made by the request itself
-	ready    chan struct{} // capacity 1: the outcome is there
-	locker   *RedisLocker
+	lone     *remote.Lone // to be made by the request itself
+	// ready has a signal when the outcome is there, and one before that if stood.
+	ready  chan struct{}
+	locker *RedisLocker
 
 	// Below: guarded by RedisLocker.mu until ready has been sent.
 	queue      *queue // nil when not in line
 	prev, next *request
-	limited    bool            // patience was set
 	patience   clockwork.Alarm // on RedisLocker.deadlines
 	info       Info
 	outcome    outcome
-	stood      bool // see stand
 
-	behind bool          // got in line behind another request of this process
-	stands chan struct{} // capacity 1, see stand; nil if nobody ever asked
+	// Together, as a process may have ten thousand that wait for one key.
+	patient bool // can make a lone trip
+	behind  bool // got in line behind another request of this process
+	limited bool // patience was set
+	stood   bool // see stand
 }
 
 // outcome is a lock, or why there is none.
@@ -42,7 +43,7 @@ type outcome struct {
 func (l *RedisLocker) newRequest(key string, start time.Time) *request {
 	r, _ := l.requests.Get().(*request)
 	if r == nil {
-		r = &request{locker: l, ready: make(chan struct{}, 1)}
+		r = &request{locker: l, ready: make(chan struct{}, 2)}
 	}
 	r.key, r.start, r.settings = key, start, l.settings
 	return r
@@ -61,10 +62,6 @@ func (l *RedisLocker) recycle(r *request) {
 	if !r.patience.Rests() {
 		return
 	}
-	select {
-	case <-r.stands:
-	default:
-	}
 	r.key, r.settings.Meta, r.info, r.outcome, r.limited = "", Meta{}, Info{}, outcome{}, false
 	r.settings.inLine, r.stood, r.behind = nil, false, false
 	l.requests.Put(r)
@@ -75,7 +72,7 @@ func (l *RedisLocker) recycle(r *request) {
 func (r *request) stand() {
 	if r.settings.inLine != nil && !r.behind && !r.stood {
 		r.stood = true
-		r.stands <- struct{}{}
+		r.ready <- struct{}{}
 	}
 }
 
@@ -145,17 +142,21 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 
 // await returns when r has its outcome, or leaves when ctx ends.
 func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
+	told := false // that it stands in line
 	for settled := false; !settled; {
 		select {
 		case <-r.ready:
-			settled = true
-		case <-r.stands:
-			l.tellWaiting(r)
+			if settled = !r.stood || told; !settled {
+				told = true
+				l.tellWaiting(r)
+			}
 		case <-ctx.Done():
 			l.mu.Lock()
 			l.leave(r)
 			l.mu.Unlock()
-			<-r.ready
+			if <-r.ready; r.stood && !told {
+				<-r.ready
+			}
 			settled = true
 		}
 	}

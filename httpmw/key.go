@@ -35,7 +35,7 @@ type keyTerms struct {
 	unscoped bool
 	// fallback is the text for a part that is missing, or nil.
 	fallback func(*http.Request) string
-	// body is nil unless readsBody.
+	// body is not nil if a key readsBody.
 	body *bodyHead
 }
 

@@ -113,9 +113,8 @@ func (l *lane) loneIsLate() {
 }
 
 // loneCall is the context of a lone trip's call. As there is one such trip at a time,
-// they share a timer; context.WithTimeout takes five allocations, which is more
-// than the rest of a lone trip.
-// When the room is closed, stop ends it.
+// they share a timer; context.WithTimeout would take five allocations, more than the
+// rest of the trip. When the room closes, stop ends it.
 type loneCall struct {
 	context.Context // the room's, for its values
 	deadline        time.Time
