@@ -145,15 +145,16 @@ func (s *stress) dial(ctx context.Context, _ string) (net.Conn, error) {
 	return conn, err
 }
 
-// breakSocket resets one of the connections.
+// breakSocket resets one of the connections. It counts first: the calls on it may
+// end, and be judged, before it returns.
 func (s *stress) breakSocket() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for conn := range s.sockets {
+		s.breaks.Add(1)
 		_ = conn.(*net.TCPConn).SetLinger(0)
 		_ = conn.Close()
 		delete(s.sockets, conn)
-		s.breaks.Add(1)
 		return
 	}
 }
