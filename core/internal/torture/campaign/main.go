@@ -122,8 +122,7 @@ func (c *campaign) binary() string { return filepath.Join(c.dir, "torture.test")
 func (c *campaign) do(ctx context.Context, s step) outcome {
 	begun := time.Now()
 	fmt.Fprintln(os.Stderr, "==", s.name)
-	name, _, _ := strings.Cut(s.name, " ")
-	log, err := os.Create(filepath.Join(c.dir, name+".log"))
+	log, err := os.Create(filepath.Join(c.dir, strings.ReplaceAll(s.name, " ", "-")+".log"))
 	if err == nil {
 		err = errors.Join(c.command(ctx, log, s.command...), log.Close())
 		if text, read := os.ReadFile(log.Name()); read == nil && strings.Contains(string(text), "no tests to run") {
