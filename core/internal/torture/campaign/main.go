@@ -63,7 +63,10 @@ type outcome struct {
 	Name    string  `json:"name"`
 	Failed  bool    `json:"failed"`
 	Seconds float64 `json:"seconds"`
-	own     bool
+	// Said is what its tests have told, if they are not this module's: those write
+	// their totals.
+	Said []string `json:"said,omitempty"`
+	own  bool
 }
 
 // run tells how many scenarios have failed.
@@ -122,17 +125,24 @@ func (c *campaign) binary() string { return filepath.Join(c.dir, "torture.test")
 func (c *campaign) do(ctx context.Context, s step) outcome {
 	begun := time.Now()
 	fmt.Fprintln(os.Stderr, "==", s.name)
+	o := outcome{Name: s.name, own: s.own}
 	log, err := os.Create(filepath.Join(c.dir, strings.ReplaceAll(s.name, " ", "-")+".log"))
 	if err == nil {
 		err = errors.Join(c.command(ctx, log, s.command...), log.Close())
-		if text, read := os.ReadFile(log.Name()); read == nil && strings.Contains(string(text), "no tests to run") {
-			err = errors.Join(err, errors.New("there is no such test"))
+		text, unread := os.ReadFile(log.Name())
+		if strings.Contains(string(text), "no tests to run") {
+			unread = errors.New("there is no such test")
+		}
+		err = errors.Join(err, unread)
+		if !s.own {
+			o.Said = said(string(text))
 		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "FAILED:", err)
 	}
-	return outcome{Name: s.name, Failed: err != nil, Seconds: time.Since(begun).Seconds(), own: s.own}
+	o.Failed, o.Seconds = err != nil, time.Since(begun).Seconds()
+	return o
 }
 
 // command runs one, in the folder where the campaign was started.
@@ -195,6 +205,9 @@ func (c *campaign) print() (passed, failed int) {
 	}
 	for _, s := range c.Steps {
 		fmt.Printf("%s: %s, %.0f s\n", s.Name, map[bool]string{false: "passed", true: "failed"}[s.Failed], s.Seconds)
+		for _, line := range s.Said {
+			fmt.Println("    " + line)
+		}
 		switch {
 		case s.own && (!s.Failed || violated > 0): // its scenarios were counted
 		case s.Failed:
