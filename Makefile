@@ -46,6 +46,7 @@ help: ## List the targets
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1
+test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
 test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
@@ -188,12 +189,14 @@ define need
 	fi
 endef
 
-.PHONY: programs redis protoc
-programs: redis protoc
+.PHONY: programs redis protoc curl
+programs: redis protoc curl
 redis:
 	$(call need,redis-server,redis-server,redis)
 protoc:
 	$(call need,protoc,protobuf-compiler,protobuf)
+curl:
+	$(call need,curl,curl,curl)
 
 .PHONY: race-detector
 race-detector:

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -152,12 +153,17 @@ func curl(protocol string) func(*testing.T, *httptest.Server, denialRow) string 
 	}
 }
 
-// needCurl skips the test, and says so, without a curl that speaks the protocol.
+// needCurl skips the test, and says so, without a curl that speaks the protocol;
+// with LATCHKEY_REQUIRE_CURL=1 in the environment that is a failure.
 func needCurl(t *testing.T, http2 bool) {
 	t.Helper()
 	version, err := exec.CommandContext(t.Context(), "curl", "--version").Output()
-	if err != nil || http2 && !bytes.Contains(version, []byte("HTTP2")) {
-		t.Skipf("\n*** SKIPPED: %s was NOT RUN: there is no curl on PATH that speaks its protocol.\n"+
-			"*** Install it (apt-get install curl, brew install curl); net/http and a socket were still asked.", t.Name())
+	if err == nil && (!http2 || bytes.Contains(version, []byte("HTTP2"))) {
+		return
 	}
+	if os.Getenv("LATCHKEY_REQUIRE_CURL") == "1" {
+		t.Fatalf("LATCHKEY_REQUIRE_CURL=1, and there is no curl on PATH that speaks the protocol: %v\n%s", err, version)
+	}
+	t.Skipf("\n*** SKIPPED: %s was NOT RUN: there is no curl on PATH that speaks its protocol.\n"+
+		"*** Install it (apt-get install curl, brew install curl); net/http and a socket were still asked.", t.Name())
 }

@@ -23,7 +23,7 @@ import (
 // replaced. So a proxy that has its own ID in the context does not pass on the
 // one that its client chose. The ID stands in the X-Request-ID header of the
 // response's Request. [http.Client] makes a request of its own for each
-// redirect: they share an ID if the context has one.
+// redirect: they share an ID if the context or the header has one.
 //
 // The request is not modified and, as every RoundTripper has to, its body is
 // closed.

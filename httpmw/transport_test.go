@@ -95,6 +95,44 @@ func TestARequestCarriesTheIDOfItsContext(t *testing.T) {
 	}
 }
 
+// A client makes a request of its own for each redirect.
+func TestRedirectedRequestsShareTheIDOfTheirContextOrHeader(t *testing.T) {
+	var ids []string
+	s := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ids = append(ids, r.Header.Get("X-Request-ID"))
+		if r.URL.Path == "/orders/42" {
+			http.Redirect(w, r, "/orders/43", http.StatusTemporaryRedirect)
+		}
+	}))
+	client := &http.Client{Transport: mustTransport(t, s.Client().Transport)}
+	for name, row := range map[string]struct {
+		context, header string
+		shared          bool
+	}{
+		"none":           {},
+		"in the context": {context: "ours", shared: true},
+		"in the header":  {header: "mine", shared: true},
+	} {
+		ids = nil
+		r := outbound(t, s.URL, nil)
+		if row.context != "" {
+			r = r.WithContext(idgen.NewContext(r.Context(), row.context))
+		}
+		if row.header != "" {
+			r.Header.Set("X-Request-ID", row.header)
+		}
+		resp, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		equal(t, "last ID, "+name, resp.Request.Header.Get("X-Request-ID"), ids[len(ids)-1])
+		if len(ids) != 2 || !idgen.ValidRequestID(ids[0]) || (ids[0] == ids[1]) != row.shared {
+			t.Errorf("%s: IDs %q; shared is %v", name, ids, row.shared)
+		}
+	}
+}
+
 func TestAClientClosesTheIdleConnectionsOfTheBase(t *testing.T) {
 	base := &idle{RoundTripper: http.DefaultTransport}
 	client := &http.Client{Transport: mustTransport(t, base)}
