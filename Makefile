@@ -84,7 +84,7 @@ failovers: redis ## Let masters die and slots move, FAULTS=10 times each, under 
 
 # RELIABILITY.md has what it finds; the quick form is a part of make test.
 # BUDGET=10m does a share of everything, SEED=n replays one seed of simulated
-# time, and CAMPAIGN="-only S13" does one step of it.
+# time, and CAMPAIGN="-only S13" does the steps with that scenario.
 BUDGET ?= 75m
 SEED ?= 0
 CAMPAIGN ?=
@@ -123,12 +123,14 @@ stress: redis ## Let clients go away, deadlines pass, handlers panic and servers
 # One at a time is all that go test -fuzz takes.
 .PHONY: fuzz
 fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s
-	@set -eu; pkgs=$$(go list ./...); for pkg in $$pkgs; do \
+	@set -eu; found=; pkgs=$$(go list ./...); for pkg in $$pkgs; do \
 		for name in $$(cat "$$(go list -f '{{.Dir}}' $$pkg)"/*_test.go 2>/dev/null | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
 			echo "== $$name in $$pkg"; \
 			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg; \
+			found=$$name; \
 		done; \
-	done
+	done; \
+	if [ -z "$$found" ]; then echo "There is no fuzz test." >&2; exit 1; fi
 
 # No part of make test: gin takes as long to compile as all other dependencies of
 # the examples together, most of it for MessagePack, which this leaves out.

@@ -16,6 +16,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"text/tabwriter"
@@ -28,12 +29,21 @@ func main() {
 	var c campaign
 	budget := flag.Duration("budget", fullTime, "how long it may take, on two cores; less than the default does a share of everything")
 	flag.Uint64Var(&c.seed, "seed", 0, "replay this one seed of simulated time, and nothing else")
-	only := flag.String("only", "", "only steps whose name matches this expression")
-	out := flag.String("out", "torture.json", "the file to write the numbers to")
+	only := flag.String("only", "", "only steps of which this expression is the name or a word of it, such as S13")
+	out := flag.String("out", "", "the file to write the numbers to (default torture.json, or torture-part.json with -only or -seed)")
 	flag.Parse()
-	c.share = min(1, budget.Seconds()/fullTime.Seconds())
+	switch {
+	case *out != "":
+	case *only != "" || c.seed > 0:
+		*out = "torture-part.json"
+	default:
+		*out = "torture.json"
+	}
+	c.share, c.limit = min(1, budget.Seconds()/fullTime.Seconds()), limit(*budget)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, c.limit, fmt.Errorf("it has taken more than %v", c.limit))
+	defer cancel()
 	failed, err := c.run(ctx, *only, *out)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "campaign:", err)
@@ -46,6 +56,7 @@ func main() {
 // campaign is what has come out so far.
 type campaign struct {
 	share  float64
+	limit  time.Duration
 	seed   uint64
 	dir    string // of the binary, the totals and the output of each step
 	totals string
@@ -65,13 +76,13 @@ type outcome struct {
 	Seconds float64 `json:"seconds"`
 	// Said is what its tests have told, if they are not this module's: those write
 	// their totals.
-	Said []string `json:"said,omitempty"`
-	own  bool
+	Said   []string `json:"said,omitempty"`
+	leaves []string
 }
 
 // run tells how many scenarios have failed.
 func (c *campaign) run(ctx context.Context, only, out string) (failed int, err error) {
-	pattern, err := regexp.Compile(only)
+	pattern, err := regexp.Compile("^(?:" + only + ")$")
 	if err != nil {
 		return 0, err
 	}
@@ -86,12 +97,9 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 	if err := c.command(ctx, os.Stderr, "go", "test", "-c", "-vet=off", "-o", c.binary(), "./core/internal/torture"); err != nil {
 		return 0, err
 	}
-	for _, s := range steps(c.share, c.seed) {
-		if pattern.MatchString(s.name) {
+	for _, s := range steps(c.share, c.seed, c.limit) {
+		if ctx.Err() == nil && (only == "" || s.matches(pattern)) {
 			c.Steps = append(c.Steps, c.do(ctx, s))
-		}
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
 		}
 	}
 	if len(c.Steps) == 0 {
@@ -109,14 +117,15 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 	if err := os.WriteFile(out, append(text, '\n'), 0o666); err != nil {
 		return 0, err
 	}
-	passed, failed := c.print()
+	c.print()
+	passed, failed := c.score()
 	if failed == 0 {
 		_ = os.RemoveAll(c.dir)
 	} else {
 		fmt.Println("The output of all steps is in", c.dir)
 	}
 	fmt.Printf("%d passed, %d failed\n", passed, failed)
-	return failed, nil
+	return failed, context.Cause(ctx)
 }
 
 func (c *campaign) binary() string { return filepath.Join(c.dir, "torture.test") }
@@ -125,7 +134,7 @@ func (c *campaign) binary() string { return filepath.Join(c.dir, "torture.test")
 func (c *campaign) do(ctx context.Context, s step) outcome {
 	begun := time.Now()
 	fmt.Fprintln(os.Stderr, "==", s.name)
-	o := outcome{Name: s.name, own: s.own}
+	o := outcome{Name: s.name, leaves: s.leaves}
 	log, err := os.Create(filepath.Join(c.dir, strings.ReplaceAll(s.name, " ", "-")+".log"))
 	if err == nil {
 		err = errors.Join(c.command(ctx, log, s.command...), log.Close())
@@ -133,8 +142,8 @@ func (c *campaign) do(ctx context.Context, s step) outcome {
 		if strings.Contains(string(text), "no tests to run") {
 			unread = errors.New("there is no such test")
 		}
-		err = errors.Join(err, unread)
-		if !s.own {
+		err = errors.Join(err, unread, c.missing(s))
+		if len(s.leaves) == 0 {
 			o.Said = said(string(text))
 		}
 	}
@@ -145,7 +154,19 @@ func (c *campaign) do(ctx context.Context, s step) outcome {
 	return o
 }
 
-// command runs one, in the folder where the campaign was started.
+// missing is the totals that a step has not left.
+func (c *campaign) missing(s step) error {
+	var errs []error
+	for _, scenario := range s.leaves {
+		if _, err := os.Stat(tally.File(c.totals, scenario)); err != nil {
+			errs = append(errs, fmt.Errorf("%s has left no totals: %w", scenario, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// command runs one, in the folder where the campaign was started, as a group of
+// processes: one that is ended must not leave others, which may be stopped.
 func (c *campaign) command(ctx context.Context, out *os.File, args ...string) error {
 	replace := strings.NewReplacer("{torture}", c.binary(), "{totals}", c.totals)
 	for i := range args {
@@ -153,7 +174,9 @@ func (c *campaign) command(ctx context.Context, out *os.File, args ...string) er
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
-	cmd.Env = append(os.Environ(), "LATCHKEY_REQUIRE_REDIS=1")
+	cmd.Env = append(os.Environ(), "LATCHKEY_REQUIRE_REDIS=1", "LATCHKEY_REQUIRE_CURL=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
@@ -177,12 +200,33 @@ func (c *campaign) sum() {
 	}
 }
 
-// print prints the table and returns how many scenarios have passed: each of this
-// module, and each other step.
-func (c *campaign) print() (passed, failed int) {
+// score is how many scenarios have passed: each of this module, and each other step.
+// A step of this module that has failed counts by itself if that is not because of
+// what its scenarios found.
+func (c *campaign) score() (passed, failed int) {
+	violated := map[string]bool{}
+	for _, t := range c.Each {
+		if violated[t.Scenario] = len(t.Violations) > 0; violated[t.Scenario] {
+			failed++
+		} else {
+			passed++
+		}
+	}
+	for _, s := range c.Steps {
+		switch {
+		case s.Failed && !slices.ContainsFunc(s.leaves, func(scenario string) bool { return violated[scenario] }):
+			failed++
+		case !s.Failed && len(s.leaves) == 0:
+			passed++
+		}
+	}
+	return passed, failed
+}
+
+// print prints the table, what was found, and what the other steps' tests say.
+func (c *campaign) print() {
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "scenario\tseeds\tattempts\tgrants\tfaults\tkinds\tambiguous\tdouble grants\tstale refused\taccepted\tlost by the twin\tviolations\tseconds")
-	violated := 0
 	for _, t := range append(c.Each, c.All) {
 		name := t.Scenario
 		if t.Unsafe {
@@ -193,12 +237,6 @@ func (c *campaign) print() (passed, failed int) {
 	}
 	_ = w.Flush()
 	for _, t := range c.Each {
-		if len(t.Violations) == 0 {
-			passed++
-			continue
-		}
-		failed++
-		violated++
 		for _, v := range t.Violations[:min(5, len(t.Violations))] {
 			fmt.Printf("%s: VIOLATION %s\n", t.Scenario, v)
 		}
@@ -208,13 +246,5 @@ func (c *campaign) print() (passed, failed int) {
 		for _, line := range s.Said {
 			fmt.Println("    " + line)
 		}
-		switch {
-		case s.own && (!s.Failed || violated > 0): // its scenarios were counted
-		case s.Failed:
-			failed++
-		default:
-			passed++
-		}
 	}
-	return passed, failed
 }

@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,36 +13,43 @@ import (
 type step struct {
 	name    string // of its scenarios
 	command []string
-	// own is set if the scenarios are this module's, which write their totals.
-	own bool
+	// leaves is the scenarios whose totals it must leave, if they are this module's.
+	leaves []string
 }
 
 // fullTime is what the whole campaign is allowed on two cores.
 const fullTime = 75 * time.Minute
 
+// limit is what a campaign may take that is to take budget: the commands of a small
+// share take their time, too.
+func limit(budget time.Duration) time.Duration { return max(budget, fullTime/5) }
+
 // steps are those of a campaign that does a share of everything. Those that need
 // both cores, or measure, are alone in a step; those that mostly wait, for stopped
 // processes and expiring leases, are side by side.
-func steps(share float64, seed uint64) []step {
-	ours := func(name, pattern string) step {
-		return step{name: name, own: true, command: []string{
-			"{torture}", "-test.v", "-test.timeout", "0", "-test.parallel", "20", "-test.run", "^(" + pattern + ")",
+func steps(share float64, seed uint64, limit time.Duration) []step {
+	timeout := limit / 2 // then it shows its stacks
+	ours := func(name, pattern string, leaves ...string) step {
+		return step{name: name, leaves: leaves, command: []string{
+			"{torture}", "-test.v", "-test.timeout", timeout.String(), "-test.parallel", "20", "-test.run", "^(" + pattern + ")[A-Z]",
 			"-share", strconv.FormatFloat(share, 'g', -1, 64), "-seed", strconv.FormatUint(seed, 10), "-totals", "{totals}",
 		}}
 	}
+	simulated := ours("S1", "TestS1", "S1")
 	if seed > 0 {
-		return []step{ours("S1", "TestS1Simulated")}
+		return []step{simulated}
 	}
 	some := func(full int) string { return strconv.Itoa(max(1, int(math.Round(share*float64(full))))) }
 	test := func(name, pattern, pkg string, args ...string) step {
 		return step{name: name, command: append([]string{
-			"go", "test", "-count", "1", "-v", "-timeout", "0", "-run", pattern, pkg, "-args"}, args...)}
+			"go", "test", "-count", "1", "-v", "-timeout", timeout.String(), "-run", pattern, pkg, "-args"}, args...)}
 	}
 	return []step{
-		ours("S1", "TestS1Simulated"),
-		ours("S2 S4 S5 S6 S7 S8 S15 side by side", "TestS2|TestS[4-8]|TestS15"),
-		ours("S3", "TestS3"),
-		ours("S12", "TestS12"),
+		simulated,
+		ours("S2 S4 S5 S6 S7 S8 S15", "TestS2|TestS[4-8]|TestS15",
+			"S2", "S4", "S5", "S6", "S7 none", "S7 everysec", "S7 power", "S7 always", "S8", "S15"),
+		ours("S3", "TestS3", "S3"),
+		ours("S12", "TestS12", "S12"),
 		test("S9 Sentinel failovers", "^TestSentinel", "./core", "-faults", some(10)),
 		test("S10 cluster failovers", "^TestCluster.*Failover", "./core", "-faults", some(30)),
 		test("S10 slots that move", "^TestCluster.*Slots", "./core", "-faults", some(10)),
@@ -51,4 +60,15 @@ func steps(share float64, seed uint64) []step {
 			"make", "fuzz", fmt.Sprint("FUZZTIME=", max(time.Second, time.Duration(share*float64(time.Minute))).Round(time.Second)),
 		}},
 	}
+}
+
+// matches tells whether a step is one of those that are asked for, by its name or a
+// word of it.
+func (s step) matches(only *regexp.Regexp) bool {
+	for _, word := range append(strings.Fields(s.name), s.name) {
+		if only.MatchString(word) {
+			return true
+		}
+	}
+	return false
 }

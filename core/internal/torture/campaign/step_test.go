@@ -29,8 +29,8 @@ func TestEachScenarioIsInOneStep(t *testing.T) {
 	}
 	for _, name := range names {
 		in := 0
-		for _, s := range steps(1, 0) {
-			if !s.own {
+		for _, s := range steps(1, 0, fullTime) {
+			if len(s.leaves) == 0 {
 				continue
 			}
 			pattern := s.command[slices.Index(s.command, "-test.run")+1]
@@ -40,6 +40,25 @@ func TestEachScenarioIsInOneStep(t *testing.T) {
 		}
 		if in != 1 {
 			t.Errorf("%s is in %d steps", name, in)
+		}
+	}
+}
+
+func TestAStepIsAskedForByAWordOfItsName(t *testing.T) {
+	for _, row := range []struct {
+		only  string
+		steps int
+	}{
+		{"S1", 1}, {"S7", 1}, {"S10", 2}, {"S10 slots that move", 1}, {"S9|S13", 2}, {"S99", 0},
+	} {
+		only, n := regexp.MustCompile("^(?:"+row.only+")$"), 0
+		for _, s := range steps(1, 0, fullTime) {
+			if s.matches(only) {
+				n++
+			}
+		}
+		if n != row.steps {
+			t.Errorf("%q asks for %d steps, not %d", row.only, n, row.steps)
 		}
 	}
 }

@@ -95,7 +95,12 @@ func (t Totals) Save(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, strings.ReplaceAll(t.Scenario, " ", "-")+".json"), append(text, '\n'), 0o666)
+	return os.WriteFile(File(dir, t.Scenario), append(text, '\n'), 0o666)
+}
+
+// File is where in dir the totals of a scenario are saved.
+func File(dir, scenario string) string {
+	return filepath.Join(dir, strings.ReplaceAll(scenario, " ", "-")+".json")
 }
 
 // Load returns all totals that were saved in dir.
