@@ -35,11 +35,11 @@ func TestS12ACrowdMeetsTheCap(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer locker.Close()
-	n := neighbour{t: t, s: s, locker: locker}
+	n := neighbour{t: t, s: s, locker: locker, most: most + 1} // and the neighbour
 	before := n.p99(each)
 	var over atomic.Bool
 	var crowd sync.WaitGroup
-	var granted, refused atomic.Int64
+	var granted, refused, inside atomic.Int64
 	for range people {
 		crowd.Go(func() {
 			for !over.Load() {
@@ -47,7 +47,12 @@ func TestS12ACrowdMeetsTheCap(t *testing.T) {
 				switch {
 				case err == nil:
 					granted.Add(1)
+					if inside.Add(1) > 1 {
+						s.Count(func(t *tally.Totals) { t.Doubles++ })
+						n.violation("O2: two are inside")
+					}
 					time.Sleep(time.Millisecond)
+					inside.Add(-1)
 					if err := lock.Release(context.Background()); err != nil {
 						n.violation("O7: Release: %v", err)
 					}
@@ -62,9 +67,6 @@ func TestS12ACrowdMeetsTheCap(t *testing.T) {
 		})
 	}
 	beside := n.p99(each)
-	if waiting := locker.Snapshot().Requests; waiting > most+1 { // and the neighbour
-		n.violation("O6: %d wait, and %d may", waiting, most)
-	}
 	over.Store(true)
 	crowd.Wait()
 	after := n.p99(each)
@@ -88,6 +90,7 @@ type neighbour struct {
 	t      *testing.T
 	s      *tally.Tally
 	locker *core.RedisLocker
+	most   int // requests that may be under way at a time
 }
 
 func (n neighbour) violation(format string, args ...any) {
@@ -108,6 +111,9 @@ func (n neighbour) p99(during time.Duration) time.Duration {
 			n.violation("O7: the neighbour's Release: %v", err)
 		}
 		took = append(took, time.Since(begun))
+		if requests := n.locker.Snapshot().Requests; requests > n.most {
+			n.violation("O6: %d hold and wait, and %d may", requests, n.most)
+		}
 	}
 	n.s.Count(func(t *tally.Totals) {
 		t.Attempts += len(took)

@@ -22,9 +22,15 @@ type network struct {
 // dropReplies loses the replies to the next n script calls, all of which have been
 // carried out.
 func (n network) dropReplies(t *testing.T, replies int) {
+	t.Helper()
 	dropped := n.proxy.DropReplies(replies, faultproxy.Contains("evalsha"))
-	for begun := time.Now(); dropped() < replies && time.Since(begun) < 10*time.Second && t.Context().Err() == nil; {
-		n.f.Elapse(5 * time.Millisecond)
+	for begun := time.Now(); dropped() < replies; n.f.Elapse(5 * time.Millisecond) {
+		if time.Since(begun) > 2*time.Minute {
+			t.Fatalf("%d replies dropped, not %d: nobody asks", dropped(), replies)
+		}
+		if t.Context().Err() != nil {
+			break
+		}
 	}
 	n.proxy.Heal() // a connection that ended before its reply came has used one up
 	n.s.Count(func(t *tally.Totals) {
@@ -90,6 +96,7 @@ func TestS15Soak(t *testing.T) {
 	}
 	t.Parallel()
 	s := scenario(t, "S15")
+	defer func() { mustSee(s, "stale write", s.End().Lost) }()
 	const ttl = 500 * time.Millisecond
 	server := locktest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	proxy := faultproxy.New(t, server.Addr())

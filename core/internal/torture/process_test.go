@@ -25,6 +25,17 @@ func count(s *tally.Tally, kind string, n int) {
 	s.Count(func(t *tally.Totals) { t.Faults[kind] += n })
 }
 
+// mustSee fails a scenario in which something that it is about has not happened. A
+// short form may be unlucky.
+func mustSee(s *tally.Tally, what string, n int) {
+	const long = 0.1
+	s.Count(func(t *tally.Totals) {
+		if *share >= long && n == 0 {
+			t.Violations = append(t.Violations, "there is nothing to be seen: no "+what)
+		}
+	})
+}
+
 // victims are those whom faults of processes have struck.
 type victims struct{ holding, waiting int }
 
@@ -37,6 +48,8 @@ func (v *victims) tell(s *tally.Tally) {
 	s.Count(func(t *tally.Totals) {
 		t.Notes = append(t.Notes, fmt.Sprintf("struck: %d who held a lock, %d who waited for one", v.holding, v.waiting))
 	})
+	mustSee(s, "holder that was struck", v.holding)
+	mustSee(s, "waiter who was struck", v.waiting)
 }
 
 // TestS4StoppedProcesses: a process that is stopped for longer than a lease lasts
@@ -57,11 +70,7 @@ func TestS4StoppedProcesses(t *testing.T) {
 	}
 	v.tell(s)
 	conclude(s, f.End("backend"), history.Terms{})
-	s.Count(func(t *tally.Totals) {
-		if t.Lost == 0 && *share > 0 {
-			t.Violations = append(t.Violations, "O3: no stale write in the whole scenario: there is nothing to be seen")
-		}
-	})
+	mustSee(s, "stale write", s.End().Lost)
 }
 
 // TestS5KilledProcesses: holders, waiters, and those who are just granted a lock.

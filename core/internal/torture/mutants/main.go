@@ -33,17 +33,17 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	survivors, err := run(ctx, *root, *only)
+	failed, err := run(ctx, *root, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
 	}
-	if err != nil || survivors > 0 {
+	if err != nil || failed > 0 {
 		os.Exit(1)
 	}
 }
 
-// run tells how many of the mutants survive.
-func run(ctx context.Context, root, only string) (survivors int, err error) {
+// run tells how many of the mutants survive, and how many controls do not.
+func run(ctx context.Context, root, only string) (failed int, err error) {
 	pattern, err := regexp.Compile(only)
 	if err != nil {
 		return 0, err
@@ -58,7 +58,7 @@ func run(ctx context.Context, root, only string) (survivors int, err error) {
 	defer os.RemoveAll(dir)
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "mutant\tscenario\tkilled after\tby")
-	killed := 0
+	passed := 0
 	for _, m := range mutants() {
 		if !pattern.MatchString(m.name) {
 			continue
@@ -66,23 +66,25 @@ func run(ctx context.Context, root, only string) (survivors int, err error) {
 		fmt.Fprintln(os.Stderr, "==", m.name)
 		v, err := m.trial(ctx, root, dir)
 		if err != nil {
-			return survivors, fmt.Errorf("%s: %w", m.name, err)
+			return failed, fmt.Errorf("%s: %w", m.name, err)
 		}
 		took := "survives " + v.took.Round(time.Second).String()
 		if v.killed {
-			killed++
 			took = v.took.Round(100 * time.Millisecond).String()
+		}
+		if v.killed == (len(m.edits) > 0) {
+			passed++
 		} else {
-			survivors++
+			failed++
 		}
 		fmt.Fprintln(os.Stderr, took, v.by)
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", m.name, m.scenario, took, v.by)
 	}
 	if err := table.Flush(); err != nil {
-		return survivors, err
+		return failed, err
 	}
-	fmt.Printf("%d passed, %d failed\n", killed, survivors)
-	return survivors, nil
+	fmt.Printf("%d passed, %d failed\n", passed, failed)
+	return failed, nil
 }
 
 // verdict is what a scenario found of a mutant.

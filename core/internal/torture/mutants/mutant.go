@@ -1,7 +1,7 @@
 package main
 
 // mutant is the library with a mistake: edits of its sources, and the scenario
-// that must notice.
+// that must notice. One without edits is a control: the scenario must not.
 type mutant struct {
 	name  string
 	edits []edit
@@ -22,8 +22,10 @@ const (
 // mutants are mistakes that lock libraries make, or that the design's model
 // checker found in its drafts.
 func mutants() []mutant {
-	const simulated = "TestS1SimulatedTime"
+	const simulated, killed = "TestS1SimulatedTime", "TestS5KilledProcesses"
 	return []mutant{
+		{name: "none: simulated time finds nothing in the library as it is", scenario: simulated},
+		{name: "none: nor do processes that are killed", scenario: killed},
 		{
 			name: "a release deletes whatever lease is there",
 			edits: []edit{{
@@ -126,7 +128,7 @@ func mutants() []mutant {
 			edits: []edit{{
 				scripts + "library.lua", "if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then", "if true then",
 			}},
-			scenario: "TestS5KilledProcesses",
+			scenario: killed,
 		},
 	}
 }
