@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +34,12 @@ type Fleet struct {
 	lag    lagMeter
 	calm   func() // stops measuring it
 
+	patience time.Duration // see [Work.patience]
+
 	made   uint32 // processes so far
 	deaths []death
+	found  []history.Violation
+	over   bool // End has begun
 
 	mu     sync.Mutex
 	ledger *ledger
@@ -49,7 +54,8 @@ type death struct {
 // place is where one process follows another.
 type place struct {
 	process *process
-	reading sync.WaitGroup
+	silent  chan struct{} // closed when it has told all that it ever will
+	told    atomic.Int64  // when it last told something
 }
 
 // Start has processes do work on server, reached at addr.
@@ -58,7 +64,7 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 	stores := locktest.StartRedis(t)
 	work.Redis, work.Store, work.Seed = addr, stores.Addr(), seed
 	f := &Fleet{
-		t: t, work: work, server: server, store: stores.Client(nil),
+		t: t, work: work, server: server, store: stores.Client(nil), patience: work.patience(),
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
 	f.calm = f.lag.start(nil)
@@ -69,7 +75,9 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 	}
 	t.Cleanup(func() { // if the test has failed before End
 		for _, p := range f.places {
-			p.process.kill()
+			if err := p.process.kill(); err != nil && !f.over {
+				t.Error(err)
+			}
 		}
 	})
 	f.Await(processes)
@@ -86,17 +94,34 @@ func (f *Fleet) fill(p *place) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.listen(p, process)
+}
+
+// listen has a process in a place, and takes in what it tells.
+func (f *Fleet) listen(p *place, process *process) {
 	p.process = process
-	p.reading.Go(func() {
+	silent := make(chan struct{})
+	p.silent = silent
+	p.told.Store(int64(now()))
+	go func() {
+		defer close(silent)
 		err := hear(process.out, func(r record) {
+			if r.what != lagged { // which a process tells that is stuck, too
+				p.told.Store(int64(now()))
+			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.ledger.take(w.Process, r)
+			f.ledger.take(process.work.Process, r)
 		})
 		if err != nil {
 			f.t.Error(err)
 		}
-	})
+	}()
+}
+
+// note adds a finding.
+func (f *Fleet) note(oracle, format string, args ...any) {
+	f.found = append(f.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf(format, args...)})
 }
 
 // Await returns when there have been n more grants.
@@ -139,10 +164,10 @@ type Outcome struct {
 	Failed   map[string]int // attempts that failed, by class
 }
 
-// AwaitDone returns when all processes have done their work.
+// AwaitDone returns when all processes have done their work, or are stuck.
 func (f *Fleet) AwaitDone() {
 	for _, p := range f.places {
-		p.reading.Wait()
+		f.awaitSilence(p)
 	}
 }
 
@@ -150,21 +175,22 @@ func (f *Fleet) AwaitDone() {
 // errors that there may be, besides "held" and "deadline".
 func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
-	var found []history.Violation
-	note := func(oracle, text string) { found = append(found, history.Violation{Oracle: oracle, Text: text}) }
+	f.over = true
 	rdb := f.server.Client(nil)
 	// One more of each process is its subscription.
 	working := f.work.Attempts == 0 // the others may have ended
 	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 && working || n > may {
-		note("O6", fmt.Sprintf("%d connections, of at most %d", n, may))
+		f.note("O6", "%d connections, of at most %d", n, may)
 	}
 	for _, p := range f.places {
 		p.process.leave()
 	}
 	for _, p := range f.places {
-		p.reading.Wait()
+		if !f.awaitSilence(p) {
+			continue
+		}
 		if err := p.process.wait(); err != nil {
-			note("O6", err.Error())
+			f.note("O6", "%v", err)
 		}
 	}
 	f.calm()
@@ -172,10 +198,10 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
 	for class, n := range o.Failed {
 		if class != "held" && class != "deadline" && !slices.Contains(allowed, class) {
-			note("O7", fmt.Sprintf("%d attempts failed: %s", n, class))
+			f.note("O7", "%d attempts failed: %s", n, class)
 		}
 	}
-	o.Found = slices.Concat(found, f.ledger.found, f.residue(rdb), f.recoveries())
+	o.Found = slices.Concat(f.found, f.ledger.found, f.residue(rdb), f.recoveries())
 	return o
 }
 

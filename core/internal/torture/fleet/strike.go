@@ -29,9 +29,11 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 	f.t.Helper()
 	for _, i := range f.random.Perm(len(f.places))[:n] {
 		p := f.places[i]
-		p.process.kill()
+		if err := p.process.kill(); err != nil {
+			f.note("O6", "%v", err)
+		}
 		at := now()
-		p.reading.Wait()
+		<-p.silent
 		h, w := f.underWay(p.process.work.Process)
 		holding, waiting = holding+h, waiting+w
 		f.deaths = append(f.deaths, death{int(p.process.work.Process), at})
