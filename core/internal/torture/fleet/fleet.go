@@ -196,11 +196,7 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	f.calm()
 	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
 	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
-	for class, n := range o.Failed {
-		if class != "held" && class != "deadline" && !slices.Contains(allowed, class) {
-			f.note("O7", "%d attempts failed: %s", n, class)
-		}
-	}
+	f.ledger.answers(f.deaths, func(class string) bool { return slices.Contains(allowed, class) })
 	o.Found = slices.Concat(f.found, f.ledger.found, f.residue(rdb), f.recoveries())
 	return o
 }

@@ -82,3 +82,16 @@ func (m *lagMeter) within(from, to time.Duration) time.Duration {
 	}
 	return sum
 }
+
+// stopped is for how long from a moment on nothing went on, if the process was
+// stopped just then.
+func (m *lagMeter) stopped(at time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.worst {
+		if l.at > at && l.at-l.by <= at+2*lagTick {
+			return l.at - at
+		}
+	}
+	return 0
+}

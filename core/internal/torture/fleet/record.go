@@ -12,13 +12,13 @@ import (
 // What a process tells its parent, as it happens: what is told has happened even
 // if the process is killed next.
 const (
-	asked   = iota + 1 // key
+	asked   = iota + 1 // key; token is the longest wait, proven the deadline or Never
 	granted            // token, proven
 	proven             // proven
 	freed
 	back
 	failed // class
-	late   // a finding; proven is by how much, class what
+	late   // of O4: not told of a loss in time; proven is by how much
 	lagged // proven is by how much the process's timers were late
 	bye    // class is 1 if goroutines are left
 )
@@ -26,7 +26,7 @@ const (
 // record is one thing that is told. All are of one size.
 type record struct {
 	what    byte
-	class   byte // of an error, or of a finding
+	class   byte // of an error
 	key     uint16
 	attempt uint32
 	at      time.Duration
