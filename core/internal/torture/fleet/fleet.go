@@ -160,6 +160,7 @@ func (f *Fleet) Between(least, most time.Duration) time.Duration {
 type Outcome struct {
 	Attempts []history.Attempt
 	Writes   []history.Write
+	TwinLost int // what a store without checks has lost to writes of lower tokens
 	Found    []history.Violation
 	Failed   map[string]int // attempts that failed, by class
 }
@@ -195,9 +196,13 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	}
 	f.calm()
 	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
-	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
+	w, err := f.ledger.writes(f.store, f.work.Keys)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	o.Writes, o.TwinLost = w.writes, w.lost
 	f.ledger.answers(f.deaths, func(class string) bool { return slices.Contains(allowed, class) })
-	o.Found = slices.Concat(f.found, f.ledger.found, f.residue(rdb), f.recoveries())
+	o.Found = slices.Concat(f.found, f.ledger.found, w.found, f.residue(rdb), f.recoveries())
 	return o
 }
 

@@ -48,6 +48,9 @@ func (l *ledger) take(process uint32, r record) {
 	case late:
 		l.note("O4", "attempt %v: its holder was not told of the loss, for %v", id, r.proven)
 		return
+	case unwritten:
+		l.note("O3", "attempt %v: its holder could not write to the stores, see the stderr of process %d", id, process)
+		return
 	case lagged:
 		l.lagOf(process).add(lateness{r.at, r.proven})
 		return

@@ -17,10 +17,11 @@ const (
 	proven             // proven
 	freed
 	back
-	failed // class
-	late   // of O4: not told of a loss in time; proven is by how much
-	lagged // proven is by how much the process's timers were late
-	bye    // class is 1 if goroutines are left
+	failed    // class
+	late      // of O4: not told of a loss in time; proven is by how much
+	lagged    // proven is by how much the process's timers were late
+	unwritten // a write has failed
+	bye       // class is 1 if goroutines are left
 )
 
 // record is one thing that is told. All are of one size.

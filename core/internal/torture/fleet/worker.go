@@ -210,7 +210,11 @@ func (c *caller) hold(lock core.Lock, r *record, say func(byte)) {
 	}
 	heedless := c.percent(c.Heedless)
 	write := func() {
-		_ = writeTo(context.Background(), c.stores, lock.Key(), lock.Token(), attemptID{c.Process, r.attempt})
+		err := writeTo(context.Background(), c.stores, lock.Key(), lock.Token(), attemptID{c.Process, r.attempt})
+		if err != nil { // no fault strikes the stores: without them nothing is seen
+			fmt.Fprintln(os.Stderr, "torture: a write:", err)
+			c.tell(record{what: unwritten, attempt: r.attempt, at: now()})
+		}
 	}
 	write()
 	for slices := 1 + int(stay/(c.TTL/8)); slices > 0; slices-- {
