@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/latchkey-go/latchkey/core/internal/remote"
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
@@ -15,11 +16,12 @@ type ledger struct {
 	grants   int
 	failed   map[string]int
 	found    []history.Violation
-	lags     map[uint32]*lagMeter // of the processes
+	lags     map[uint32]*lagMeter      // of the processes
+	names    map[uint32]remote.Process // of their Lockers
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}}
+	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}, names: map[uint32]remote.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {
@@ -36,6 +38,9 @@ func (l *ledger) lagOf(process uint32) *lagMeter {
 func (l *ledger) take(process uint32, r record) {
 	id := attemptID{process, r.attempt}
 	switch r.what {
+	case hello:
+		l.names[process] = r.name()
+		return
 	case asked:
 		// Until more is told, it is one whose outcome nobody will ever know.
 		l.of[id] = len(l.attempts)

@@ -10,6 +10,7 @@ import (
 // how many tenures and waits they were stopped.
 func (f *Fleet) Freeze(n int, d time.Duration) (holding, waiting int) {
 	f.t.Helper()
+	f.frozen = true
 	some := f.random.Perm(len(f.places))[:n]
 	for _, i := range some {
 		f.signal(i, stopSignal)

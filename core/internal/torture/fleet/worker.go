@@ -94,6 +94,11 @@ func (w Work) carryOut(in io.Reader, out io.Writer) error {
 	if k.locker, err = core.New(rdb, core.TTL(w.TTL), core.Wait(w.Wait)); err != nil {
 		return err
 	}
+	hail, err := hailed(k.locker.Snapshot().Process)
+	if err != nil {
+		return err
+	}
+	k.tell(hail)
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		k.over.Store(true)
