@@ -129,6 +129,9 @@ func (f *Fleet) Await(n int) {
 	target := f.Grants() + n
 	for begun := time.Now(); f.Grants() < target; {
 		if time.Since(begun) > 2*time.Minute {
+			for _, p := range f.places {
+				f.t.Logf("process %d:\n%s", p.process.work.Process, p.process.stacks())
+			}
 			f.t.Fatalf("fleet: only %d of %d grants after %v", f.Grants(), target, time.Since(begun))
 		}
 		f.Elapse(5 * time.Millisecond)
