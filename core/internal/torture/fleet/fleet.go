@@ -186,6 +186,7 @@ func (f *Fleet) End(allowed ...string) Outcome {
 		f.note("O6", "%d connections, of at most %d", n, may)
 	}
 	for _, p := range f.places {
+		p.told.Store(int64(now())) // its time to come to its end, beside all others
 		p.process.leave()
 	}
 	for _, p := range f.places {

@@ -17,15 +17,18 @@ func (w *Work) patience() time.Duration {
 // awaitSilence returns when the process in a place has told all that it ever will.
 // One that is stuck is O7: it is killed, and false is returned.
 func (f *Fleet) awaitSilence(p *place) bool {
-	p.told.Store(int64(now()))
 	for {
+		select {
+		case <-p.silent: // perhaps since long
+			return true
+		default:
+		}
 		left := time.Duration(p.told.Load()) + f.patience - now()
 		if left <= 0 {
 			break
 		}
 		select {
 		case <-p.silent:
-			return true
 		case <-time.After(left):
 		}
 	}
