@@ -1,6 +1,7 @@
 package torture
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -36,6 +37,7 @@ func conclude(s *tally.Tally, o fleet.Outcome, terms history.Terms) {
 			t.Violations = append(t.Violations, v.String())
 		}
 		t.Notes = append(t.Notes, "attempts that failed: "+tally.Counts(o.Failed).String())
+		t.Notes = append(t.Notes, fmt.Sprintf("lost by the twin, by its own count: %d", o.TwinLost))
 	})
 }
 

@@ -19,20 +19,18 @@ const (
 
 var classNames = [...]string{"held", "deadline", "backend", "timeout", "queue full", "other"}
 
+// classOf goes by the library's own errors first: what is beneath one of them may
+// be a deadline of the client's.
 func classOf(err error) byte {
-	for class, is := range map[byte]error{
-		classHeld: core.ErrHeld, classDeadline: context.DeadlineExceeded, classBackend: core.ErrBackend,
-		classTimeout: core.ErrWaitTimeout, classQueueFull: core.ErrQueueFull,
-	} {
-		if errors.Is(err, is) {
+	for _, class := range []byte{classHeld, classBackend, classTimeout, classQueueFull, classDeadline} {
+		if errors.Is(err, classErrors[class]) {
 			return class
 		}
 	}
 	return classOther
 }
 
-// The classes of what a process finds by itself.
-const (
-	findingUntold byte = iota // O4
-	findingLate               // O7
-)
+var classErrors = [...]error{
+	classHeld: core.ErrHeld, classDeadline: context.DeadlineExceeded, classBackend: core.ErrBackend,
+	classTimeout: core.ErrWaitTimeout, classQueueFull: core.ErrQueueFull,
+}

@@ -6,12 +6,11 @@
 package fleet
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,8 +32,13 @@ type Fleet struct {
 	lag    lagMeter
 	calm   func() // stops measuring it
 
+	patience time.Duration // see [Work.patience]
+
 	made   uint32 // processes so far
 	deaths []death
+	found  []history.Violation
+	frozen bool // some were, at some time
+	over   bool // End has begun
 
 	mu     sync.Mutex
 	ledger *ledger
@@ -49,7 +53,8 @@ type death struct {
 // place is where one process follows another.
 type place struct {
 	process *process
-	reading sync.WaitGroup
+	silent  chan struct{} // closed when it has told all that it ever will
+	told    atomic.Int64  // when it last told something
 }
 
 // Start has processes do work on server, reached at addr.
@@ -58,7 +63,7 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 	stores := locktest.StartRedis(t)
 	work.Redis, work.Store, work.Seed = addr, stores.Addr(), seed
 	f := &Fleet{
-		t: t, work: work, server: server, store: stores.Client(nil),
+		t: t, work: work, server: server, store: stores.Client(nil), patience: work.patience(),
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
 	f.calm = f.lag.start(nil)
@@ -69,7 +74,9 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 	}
 	t.Cleanup(func() { // if the test has failed before End
 		for _, p := range f.places {
-			p.process.kill()
+			if err := p.process.kill(); err != nil && !f.over {
+				t.Error(err)
+			}
 		}
 	})
 	f.Await(processes)
@@ -86,17 +93,34 @@ func (f *Fleet) fill(p *place) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.listen(p, process)
+}
+
+// listen has a process in a place, and takes in what it tells.
+func (f *Fleet) listen(p *place, process *process) {
 	p.process = process
-	p.reading.Go(func() {
+	silent := make(chan struct{})
+	p.silent = silent
+	p.told.Store(int64(now()))
+	go func() {
+		defer close(silent)
 		err := hear(process.out, func(r record) {
+			if r.what != lagged { // which a process tells that is stuck, too
+				p.told.Store(int64(now()))
+			}
 			f.mu.Lock()
 			defer f.mu.Unlock()
-			f.ledger.take(w.Process, r)
+			f.ledger.take(process.work.Process, r)
 		})
 		if err != nil {
 			f.t.Error(err)
 		}
-	})
+	}()
+}
+
+// note adds a finding.
+func (f *Fleet) note(oracle, format string, args ...any) {
+	f.found = append(f.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf(format, args...)})
 }
 
 // Await returns when there have been n more grants.
@@ -105,6 +129,9 @@ func (f *Fleet) Await(n int) {
 	target := f.Grants() + n
 	for begun := time.Now(); f.Grants() < target; {
 		if time.Since(begun) > 2*time.Minute {
+			for _, p := range f.places {
+				f.t.Logf("process %d:\n%s", p.process.work.Process, p.process.stacks())
+			}
 			f.t.Fatalf("fleet: only %d of %d grants after %v", f.Grants(), target, time.Since(begun))
 		}
 		f.Elapse(5 * time.Millisecond)
@@ -135,14 +162,15 @@ func (f *Fleet) Between(least, most time.Duration) time.Duration {
 type Outcome struct {
 	Attempts []history.Attempt
 	Writes   []history.Write
+	TwinLost int // what a store without checks has lost to writes of lower tokens
 	Found    []history.Violation
 	Failed   map[string]int // attempts that failed, by class
 }
 
-// AwaitDone returns when all processes have done their work.
+// AwaitDone returns when all processes have done their work, or are stuck.
 func (f *Fleet) AwaitDone() {
 	for _, p := range f.places {
-		p.reading.Wait()
+		f.awaitSilence(p)
 	}
 }
 
@@ -150,66 +178,35 @@ func (f *Fleet) AwaitDone() {
 // errors that there may be, besides "held" and "deadline".
 func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
-	var found []history.Violation
-	note := func(oracle, text string) { found = append(found, history.Violation{Oracle: oracle, Text: text}) }
+	f.over = true
 	rdb := f.server.Client(nil)
 	// One more of each process is its subscription.
 	working := f.work.Attempts == 0 // the others may have ended
 	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 && working || n > may {
-		note("O6", fmt.Sprintf("%d connections, of at most %d", n, may))
+		f.note("O6", "%d connections, of at most %d", n, may)
 	}
 	for _, p := range f.places {
+		p.told.Store(int64(now())) // its time to come to its end, beside all others
 		p.process.leave()
 	}
 	for _, p := range f.places {
-		p.reading.Wait()
+		if !f.awaitSilence(p) {
+			continue
+		}
 		if err := p.process.wait(); err != nil {
-			note("O6", err.Error())
+			f.note("O6", "%v", err)
 		}
 	}
+	// Where Redis is struck, its errors are allowed.
+	residue := f.residue(rdb, f.frozen || len(f.deaths) > 0 || slices.Contains(allowed, classNames[classBackend]))
 	f.calm()
 	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
-	o.Writes = writes(f.t, f.store, f.work.Keys, f.ledger.of)
-	for class, n := range o.Failed {
-		if class != "held" && class != "deadline" && !slices.Contains(allowed, class) {
-			note("O7", fmt.Sprintf("%d attempts failed: %s", n, class))
-		}
+	w, err := f.ledger.writes(f.store, f.work.Keys)
+	if err != nil {
+		f.t.Fatal(err)
 	}
-	o.Found = slices.Concat(found, f.ledger.found, f.residue(rdb), f.recoveries())
+	o.Writes, o.TwinLost = w.writes, w.lost
+	f.ledger.answers(f.deaths, func(class string) bool { return slices.Contains(allowed, class) })
+	o.Found = slices.Concat(f.found, f.ledger.found, w.found, residue, f.recoveries())
 	return o
-}
-
-// residue is O6: within a TTL there is no lease, and what else is left in Redis
-// expires; nobody is connected but the test.
-func (f *Fleet) residue(rdb *redis.Client) []history.Violation {
-	ctx := context.Background()
-	var left []string
-	for end := now() + f.work.TTL + grace; ; f.Elapse(50 * time.Millisecond) {
-		left = nil
-		for _, name := range rdb.Keys(ctx, "*").Val() {
-			ofTheDead := strings.Contains(name, ":q:") && len(f.deaths) > 0 && rdb.PTTL(ctx, name).Val() > 0
-			if !strings.HasSuffix(name, ":fence") && !ofTheDead {
-				left = append(left, "left in Redis: "+name)
-			}
-		}
-		for _, name := range rdb.PubSubChannels(ctx, "*").Val() {
-			left = append(left, "subscribed: "+name)
-		}
-		if n := connections(rdb); n > 0 {
-			left = append(left, fmt.Sprintf("%d connections", n))
-		}
-		if len(left) == 0 || now() > end {
-			break
-		}
-	}
-	var found []history.Violation
-	for _, text := range left {
-		found = append(found, history.Violation{Oracle: "O6", Text: text})
-	}
-	return found
-}
-
-// connections is how many a server has from processes of a fleet.
-func connections(rdb *redis.Client) int {
-	return strings.Count(rdb.ClientList(context.Background()).Val(), " name="+clientName+" ")
 }

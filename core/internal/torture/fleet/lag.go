@@ -66,7 +66,9 @@ func (m *lagMeter) excuses(by, since time.Duration) bool {
 	return by <= grace+m.within(since, to)
 }
 
-// within is the sum of what was late between two moments.
+// within is for how long, between two moments, the timers were late. Only the part
+// of a lateness that lies between them counts: a process that was stopped before a
+// moment of interest has no excuse for what it does after that.
 func (m *lagMeter) within(from, to time.Duration) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -76,7 +78,20 @@ func (m *lagMeter) within(from, to time.Duration) time.Duration {
 		if l.at-l.by > to {
 			break
 		}
-		sum += l.by
+		sum += min(l.at, to) - max(l.at-l.by, from)
 	}
 	return sum
+}
+
+// stopped is for how long from a moment on nothing went on, if the process was
+// stopped just then.
+func (m *lagMeter) stopped(at time.Duration) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, l := range m.worst {
+		if l.at > at && l.at-l.by <= at+2*lagTick {
+			return l.at - at
+		}
+	}
+	return 0
 }

@@ -2,31 +2,45 @@ package fleet
 
 import (
 	"fmt"
+	"time"
 
+	"github.com/latchkey-go/latchkey/core/internal/remote"
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
 // ledger is what the processes have told, as a history.
 type ledger struct {
 	attempts []history.Attempt
+	terms    []terms           // of each attempt
 	of       map[attemptID]int // where those are that are under way, or granted
 	grants   int
 	failed   map[string]int
 	found    []history.Violation
-	lags     map[uint32]*lagMeter // of the processes that tell
+	lags     map[uint32]*lagMeter      // of the processes
+	names    map[uint32]remote.Process // of their Lockers
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}}
+	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}, names: map[uint32]remote.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {
 	l.found = append(l.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf(format, args...)})
 }
 
+func (l *ledger) lagOf(process uint32) *lagMeter {
+	if l.lags[process] == nil {
+		l.lags[process] = &lagMeter{}
+	}
+	return l.lags[process]
+}
+
 func (l *ledger) take(process uint32, r record) {
 	id := attemptID{process, r.attempt}
 	switch r.what {
+	case hello:
+		l.names[process] = r.name()
+		return
 	case asked:
 		// Until more is told, it is one whose outcome nobody will ever know.
 		l.of[id] = len(l.attempts)
@@ -34,19 +48,16 @@ func (l *ledger) take(process uint32, r record) {
 			Key: keyName(int(r.key)), Process: int(process), Caller: int(process), Call: r.at, Return: history.Never,
 			Proven: history.Never, Freed: history.Never, Back: history.Never,
 		})
+		l.terms = append(l.terms, terms{id: id, wait: time.Duration(r.token), deadline: r.proven})
 		return
 	case late:
-		oracle, what := "O4", "its holder was not told of the loss"
-		if r.class == findingLate {
-			oracle, what = "O7", "it returned after its deadline"
-		}
-		l.note(oracle, "attempt %v: %s, for %v", id, what, r.proven)
+		l.note("O4", "attempt %v: its holder was not told of the loss, for %v", id, r.proven)
+		return
+	case unwritten:
+		l.note("O3", "attempt %v: its holder could not write to the stores, see the stderr of process %d", id, process)
 		return
 	case lagged:
-		if l.lags[process] == nil {
-			l.lags[process] = &lagMeter{}
-		}
-		l.lags[process].add(lateness{r.at, r.proven})
+		l.lagOf(process).add(lateness{r.at, r.proven})
 		return
 	case bye:
 		if r.class != 0 {
@@ -72,6 +83,7 @@ func (l *ledger) take(process uint32, r record) {
 		a.Back = r.at
 	case failed:
 		a.Return = r.at
+		l.terms[n].failed, l.terms[n].class = true, r.class
 		l.failed[classNames[r.class]]++
 		switch r.class {
 		case classHeld:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 const (
@@ -22,8 +23,10 @@ type process struct {
 	work   Work
 	in     io.Closer
 	out    *os.File
+	stderr tail
 	killed bool
 	ended  bool
+	err    error // of its end
 }
 
 func startProcess(w Work) (*process, error) {
@@ -38,7 +41,7 @@ func startProcess(w Work) (*process, error) {
 	defer theirs.Close()
 	p := &process{Cmd: exec.Command(os.Args[0]), work: w, out: out}
 	p.Env = append(os.Environ(), Env+"="+string(text), "GORACE=halt_on_error=1")
-	p.Stdout, p.Stderr = theirs, os.Stderr
+	p.Stdout, p.Stderr = theirs, &p.stderr
 	if p.in, err = p.StdinPipe(); err == nil {
 		err = p.Start()
 	}
@@ -56,11 +59,12 @@ func (f *Fleet) signal(place int, s syscall.Signal) {
 	}
 }
 
-// kill ends the process at once; what it has told can still be read.
-func (p *process) kill() {
+// kill ends the process at once; what it has told can still be read. The error is
+// that of a process that had come to its end by itself, badly.
+func (p *process) kill() error {
 	p.killed = true
 	_ = p.Process.Kill()
-	_ = p.wait()
+	return p.wait()
 }
 
 // leave asks the process to end.
@@ -69,11 +73,29 @@ func (p *process) leave() { _ = p.in.Close() }
 // wait returns when the process has ended.
 func (p *process) wait() error {
 	if p.ended {
-		return nil
+		return p.err
 	}
 	p.ended = true
-	if err := p.Cmd.Wait(); err != nil && !p.killed {
-		return fmt.Errorf("process %d: %w", p.work.Process, err)
+	err := p.Cmd.Wait()
+	// Only the kill itself is excused: one who is killed may have crashed before.
+	if status, ok := p.ProcessState.Sys().(syscall.WaitStatus); p.killed && ok && status.Signal() == syscall.SIGKILL {
+		return nil
 	}
-	return nil
+	if err != nil {
+		p.err = fmt.Errorf("process %d: %w; the end of its stderr:\n%s", p.work.Process, err, p.stderr.last())
+	}
+	return p.err
 }
+
+// stacks ends a process that does not end by itself, and returns where it was.
+func (p *process) stacks() string {
+	_ = p.Process.Signal(syscall.SIGQUIT)
+	ended := time.AfterFunc(stacksWithin, func() { _ = p.Process.Kill() })
+	defer ended.Stop()
+	_ = p.wait()
+	p.err = nil // it was ended
+	return p.stderr.stacks()
+}
+
+// stacksWithin is how long a process may take to write its stacks.
+const stacksWithin = 5 * time.Second

@@ -2,31 +2,37 @@ package fleet
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"sync"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
 // What a process tells its parent, as it happens: what is told has happened even
 // if the process is killed next.
 const (
-	asked   = iota + 1 // key
+	hello   = iota + 1 // token and proven are the Locker's name, see hailed
+	asked              // key; token is the longest wait, proven the deadline or Never
 	granted            // token, proven
 	proven             // proven
 	freed
 	back
-	failed // class
-	late   // a finding; proven is by how much, class what
-	lagged // proven is by how much the process's timers were late
-	bye    // class is 1 if goroutines are left
+	failed    // class
+	late      // of O4: not told of a loss in time; proven is by how much
+	lagged    // proven is by how much the process's timers were late
+	unwritten // a write has failed
+	bye       // class is 1 if goroutines are left
 )
 
 // record is one thing that is told. All are of one size.
 type record struct {
 	what    byte
-	class   byte // of an error, or of a finding
+	class   byte // of an error
 	key     uint16
 	attempt uint32
 	at      time.Duration
@@ -52,6 +58,23 @@ func (r *record) parse(b []byte) {
 	r.at = time.Duration(binary.BigEndian.Uint64(b[8:]))
 	r.token = binary.BigEndian.Uint64(b[16:])
 	r.proven = time.Duration(binary.BigEndian.Uint64(b[24:]))
+}
+
+// hailed is the first record of a process: what its Locker is called in Redis,
+// which is 128 bits in hex.
+func hailed(name string) (record, error) {
+	bits, err := hex.DecodeString(name)
+	if err != nil || len(bits) != 16 {
+		return record{}, fmt.Errorf("the Locker's name is %q", name)
+	}
+	return record{
+		what: hello, at: now(), token: binary.BigEndian.Uint64(bits), proven: time.Duration(binary.BigEndian.Uint64(bits[8:])),
+	}, nil
+}
+
+// name is the inverse of hailed.
+func (r record) name() remote.Process {
+	return remote.Process(fmt.Sprintf("%016x%016x", r.token, uint64(r.proven)))
 }
 
 // recorder is the process's end. It is safe for concurrent use.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
@@ -45,18 +44,5 @@ func TestWhatAProcessHasToldIsKnown(t *testing.T) {
 		if a != want[i] {
 			t.Errorf("attempt %d: %+v, want %+v", i, a, want[i])
 		}
-	}
-}
-
-func TestOnlyWhatWasLateItselfExcuses(t *testing.T) {
-	var m lagMeter
-	begun := now()
-	m.add(lateness{at: begun + time.Millisecond, by: time.Second})
-	m.add(lateness{at: begun + 2*time.Hour, by: time.Hour}) // at another time
-	if by := grace + 2*time.Second; m.excuses(by, begun) {
-		t.Errorf("%v late, and the process was late by a second only", by)
-	}
-	if by := grace + time.Second; !m.excuses(by, begun) {
-		t.Errorf("%v late, and the process was so, too", by)
 	}
 }

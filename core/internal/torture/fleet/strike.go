@@ -10,6 +10,7 @@ import (
 // how many tenures and waits they were stopped.
 func (f *Fleet) Freeze(n int, d time.Duration) (holding, waiting int) {
 	f.t.Helper()
+	f.frozen = true
 	some := f.random.Perm(len(f.places))[:n]
 	for _, i := range some {
 		f.signal(i, stopSignal)
@@ -29,9 +30,11 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 	f.t.Helper()
 	for _, i := range f.random.Perm(len(f.places))[:n] {
 		p := f.places[i]
-		p.process.kill()
+		if err := p.process.kill(); err != nil {
+			f.note("O6", "%v", err)
+		}
 		at := now()
-		p.reading.Wait()
+		<-p.silent
 		h, w := f.underWay(p.process.work.Process)
 		holding, waiting = holding+h, waiting+w
 		f.deaths = append(f.deaths, death{int(p.process.work.Process), at})

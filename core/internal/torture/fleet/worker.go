@@ -16,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
 // Work is what the processes of a fleet do.
@@ -93,14 +94,17 @@ func (w Work) carryOut(in io.Reader, out io.Writer) error {
 	if k.locker, err = core.New(rdb, core.TTL(w.TTL), core.Wait(w.Wait)); err != nil {
 		return err
 	}
+	hail, err := hailed(k.locker.Snapshot().Process)
+	if err != nil {
+		return err
+	}
+	k.tell(hail)
 	go func() {
 		_, _ = io.Copy(io.Discard, in)
 		k.over.Store(true)
 	}()
 	stopLag := k.lag.start(func(l lateness) {
-		if k.Prompt {
-			k.tell(record{what: lagged, at: l.at, proven: l.by})
-		}
+		k.tell(record{what: lagged, at: l.at, proven: l.by})
 	})
 	var callers sync.WaitGroup
 	for i := range w.Callers {
@@ -142,6 +146,18 @@ func (c *caller) upTo(most time.Duration) time.Duration {
 
 func (c *caller) percent(n int) bool { return c.random.IntN(100) < n }
 
+// deadlineOf is a context's deadline on the machine's clock.
+func deadlineOf(ctx context.Context) time.Duration {
+	end, _ := ctx.Deadline()
+	for {
+		at := now()
+		left := time.Until(end)
+		if now()-at < time.Millisecond { // else the process may have been stopped in between
+			return at + left
+		}
+	}
+}
+
 // call is one attempt and, if it is granted, one tenure.
 func (c *caller) call() {
 	key := c.random.IntN(c.Keys)
@@ -154,21 +170,17 @@ func (c *caller) call() {
 	if c.percent(c.Impatient) {
 		wait = 0
 	}
-	deadline := time.Duration(0)
+	deadline := history.Never
 	if c.percent(c.Leavers) {
-		d := c.upTo(c.TTL)
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, d)
+		ctx, cancel = context.WithTimeout(ctx, c.upTo(c.TTL))
 		defer cancel()
-		deadline = now() + d
+		deadline = deadlineOf(ctx)
 	}
+	r.token, r.proven = uint64(wait), deadline
 	say(asked)
+	r.token, r.proven = 0, 0
 	lock, err := c.locker.Acquire(ctx, keyName(key), core.Wait(wait))
-	if deadline > 0 {
-		if over := now() - deadline; !c.lag.excuses(over, deadline) {
-			c.tell(record{what: late, class: findingLate, attempt: r.attempt, at: now(), proven: over})
-		}
-	}
 	if err != nil {
 		r.class = classOf(err)
 		say(failed)
@@ -203,7 +215,11 @@ func (c *caller) hold(lock core.Lock, r *record, say func(byte)) {
 	}
 	heedless := c.percent(c.Heedless)
 	write := func() {
-		_ = writeTo(context.Background(), c.stores, lock.Key(), lock.Token(), attemptID{c.Process, r.attempt})
+		err := writeTo(context.Background(), c.stores, lock.Key(), lock.Token(), attemptID{c.Process, r.attempt})
+		if err != nil { // no fault strikes the stores: without them nothing is seen
+			fmt.Fprintln(os.Stderr, "torture: a write:", err)
+			c.tell(record{what: unwritten, attempt: r.attempt, at: now()})
+		}
 	}
 	write()
 	for slices := 1 + int(stay/(c.TTL/8)); slices > 0; slices-- {
@@ -242,7 +258,7 @@ func (c *caller) watch(lock core.Lock, attempt uint32) {
 		case <-time.After(10 * grace):
 		}
 		if over := now() - noticed; !c.lag.excuses(over, noticed) {
-			c.tell(record{what: late, class: findingUntold, attempt: attempt, at: now(), proven: over})
+			c.tell(record{what: late, attempt: attempt, at: now(), proven: over})
 		}
 		return
 	}
