@@ -70,20 +70,26 @@ func TestS7RedisIsKilled(t *testing.T) {
 			work := under(ttl)
 			work.Long, work.Keys = 50, 8
 			f := fleet.Start(t, server, server.Addr(), 3, work, chosen(s))
+			var forgot []history.Loss
 			for range size(2, 100) {
+				var loss history.Loss
 				if c.power {
-					losePower(t, f, server)
+					loss.From = losePower(t, f, server)
 					count(s, "power lost, persistence "+c.persistence, 1)
 				} else {
 					f.Elapse(f.Between(ttl/4, ttl))
+					loss.From = fleet.Now()
 					server.Kill()
 					count(s, "redis killed, persistence "+c.persistence, 1)
 				}
 				f.Elapse(f.Between(20*time.Millisecond, ttl/2))
 				server.Restart()
+				if loss.To = fleet.Now(); c.forgets {
+					forgot = append(forgot, loss)
+				}
 				f.Await(5)
 			}
-			conclude(s, f.End("backend"), history.Terms{Forgets: c.forgets})
+			conclude(s, f.End("backend"), history.Terms{Forgot: forgot, Proof: ttl})
 			s.Count(func(t *tally.Totals) {
 				// A few deaths may be lucky ones.
 				if *share > 0 && c.forgets && t.Doubles == 0 {
@@ -96,8 +102,8 @@ func TestS7RedisIsKilled(t *testing.T) {
 
 // losePower kills a server that syncs its log every second, and the log loses what
 // it got since the last time, as if its machine had died, too: a process that is
-// killed leaves what it has written to the system.
-func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) {
+// killed leaves what it has written to the system. It returns when it was killed.
+func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) time.Duration {
 	t.Helper()
 	const synced = time.Second
 	f.Elapse(f.Between(0, synced/4))
@@ -110,8 +116,10 @@ func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) {
 		t.Fatal(err)
 	}
 	f.Elapse(f.Between(synced/4, synced))
+	killed := fleet.Now()
 	server.Kill()
 	if err := os.Truncate(logs[0], info.Size()); err != nil {
 		t.Fatal(err)
 	}
+	return killed
 }

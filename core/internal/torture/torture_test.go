@@ -64,11 +64,8 @@ func scenario(t *testing.T, name string) *tally.Tally {
 // judge counts a history in, and what is wrong with it.
 func judge(s *tally.Tally, attempts []history.Attempt, writes []history.Write, terms history.Terms) []history.Violation {
 	found := history.Judge(attempts, writes, terms)
-	doubles := 0
-	if terms.Forgets {
-		doubles = history.Doubles(attempts)
-	}
-	stale := history.Stale(attempts, writes, terms.Forgets)
+	doubles := history.Doubles(attempts, terms)
+	stale := history.Stale(attempts, writes, terms)
 	s.Count(func(t *tally.Totals) {
 		t.Attempts += len(attempts)
 		for _, a := range attempts {

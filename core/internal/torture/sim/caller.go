@@ -112,6 +112,7 @@ func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 	}
 	a.Proven = 0
 	look()
+	a.First = a.Proven
 	if a.Proven == 0 { // no time passes between the grant and its return
 		c.note("O2", "caller %d has token %d without proof", c.id, a.Token)
 	}

@@ -75,7 +75,8 @@ type world struct {
 	calm  atomic.Bool    // nothing goes wrong any more
 	over  chan struct{}  // closed with that
 
-	forgot atomic.Int64 // when Redis last forgot everything
+	forgot atomic.Int64   // when Redis last forgot everything
+	losses []history.Loss // each time that it did; of fate's goroutine
 
 	mu       sync.Mutex
 	attempts []history.Attempt
@@ -217,6 +218,6 @@ func (w *world) result() Result {
 	}
 	return Result{
 		Attempts: w.attempts, Writes: w.writes, Found: w.found, Faults: w.faults, Ambiguous: w.lost,
-		Terms: history.Terms{Forgets: w.plan.forgets, Exact: w.plan.exact()},
+		Terms: history.Terms{Forgot: w.losses, Proof: w.plan.ttl, Exact: w.plan.exact()},
 	}
 }
