@@ -59,10 +59,15 @@ func (c *caller) call() {
 	deadline := history.Never
 	if c.percent(c.plan.leavers) {
 		d := c.upTo(2 * c.plan.ttl)
+		if c.percent(50) {
+			d = c.upTo(4 * c.plan.delay) // while its first question is under way
+		}
 		deadline = a.Call + d
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	c.enter(a.Key)
+	defer c.leave(a.Key)
 	lock, err := c.locker.Acquire(ctx, a.Key, core.Wait(wait))
 	a.Return = c.now()
 	c.onTime(a.Return, deadline)

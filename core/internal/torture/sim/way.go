@@ -21,6 +21,8 @@ type way struct {
 	heeds   bool
 	calls   atomic.Uint64 // made so far
 	conns   atomic.Uint64
+	faulty  atomic.Int64 // calls under way that go wrong
+	stray   atomic.Bool  // the next call is done late, with nobody to hear
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -145,8 +147,14 @@ func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
 	long := t.upTo(2 * t.plan.ttl)
 	fault := t.random.IntN(100) < t.plan.wire && !t.calm.Load()
 	kind := t.random.IntN(7)
-	if !fault {
+	switch {
+	case t.stray.Swap(false):
+		kind, long = 2, long/6
+	case !fault:
 		kind = -1
+	default:
+		t.faulty.Add(1)
+		defer t.faulty.Add(-1)
 	}
 	if kind == 0 {
 		t.wrong("request delayed")
@@ -160,11 +168,12 @@ func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
 		return lose(cmd)
 	case 2:
 		t.ambiguous("request done when nobody asks any more")
-		t.repeat(cmd, long)
+		failed := time.Now()
+		t.repeat(cmd, long, func(do func()) { t.revenant(failed, do) })
 		return lose(cmd)
 	case 3:
 		t.wrong("request done twice")
-		t.repeat(cmd, long)
+		t.repeat(cmd, long, func(do func()) { do() })
 	}
 	if t.isDown() {
 		return refuse(cmd)
@@ -196,12 +205,12 @@ func lose(cmd redis.Cmder) error {
 }
 
 // repeat has the call done much later, with nobody to hear.
-func (t *trip) repeat(cmd redis.Cmder, in time.Duration) {
+func (t *trip) repeat(cmd redis.Cmder, in time.Duration, around func(do func())) {
 	args := cmd.Args()
 	t.late.Go(func() {
 		time.Sleep(in)
 		if !t.isDown() {
-			t.again.Do(context.Background(), args...)
+			around(func() { t.again.Do(context.Background(), args...) })
 		}
 	})
 }

@@ -73,7 +73,10 @@ type world struct {
 	ways  []*way
 	late  sync.WaitGroup // messages under way of which nobody knows
 	calm  atomic.Bool    // nothing goes wrong any more
-	over  chan struct{}  // closed with that
+	// settled is set when what has gone wrong before is over, too, but for messages
+	// that are under way.
+	settled atomic.Bool
+	over    chan struct{} // closed with that
 
 	forgot atomic.Int64   // when Redis last forgot everything
 	losses []history.Loss // each time that it did; of fate's goroutine
@@ -82,6 +85,7 @@ type world struct {
 	attempts []history.Attempt
 	writes   []history.Write
 	stored   map[string]uint64 // the fenced store
+	vigil    vigil
 	found    []history.Violation
 	faults   map[string]int
 	lost     int
@@ -91,6 +95,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, begun: time.Now(), redis: locktest.StartMini(t), over: make(chan struct{}),
 		stored: map[string]uint64{}, faults: map[string]int{},
+		vigil: vigil{map[string]int{}, map[string]int{}},
 	}
 	w.plan = makePlan(w.random("plan", 0))
 	w.again = w.redis.Client(nil)
@@ -136,6 +141,8 @@ func (w *world) live() {
 	w.calm.Store(true)
 	close(w.over)
 	fate.Wait()
+	w.settled.Store(true)
+	w.stray(lockers[0], w.ways[0])
 	// What nobody owns expires: the last is a queue in which only a late acquire
 	// stands, after a minute.
 	time.Sleep(2 * time.Minute)
