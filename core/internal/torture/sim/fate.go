@@ -26,7 +26,7 @@ func (w *world) pause(process int) {
 		if !w.until(r, 4*w.plan.ttl) {
 			return
 		}
-		w.wrong("process paused")
+		w.wrong(processPaused)
 		w.ways[process].pauseProcess()
 		w.until(r, 5*w.plan.ttl/2)
 		w.ways[process].resumeProcess()
@@ -42,9 +42,9 @@ func (w *world) restart() {
 		if !w.until(r, 6*w.plan.ttl) {
 			return
 		}
-		kind, loss := "redis restarted", history.Loss{From: w.now()}
+		kind, loss := redisRestarted, history.Loss{From: w.now()}
 		if w.plan.forgets {
-			kind = "redis restarted, empty"
+			kind = redisEmptied
 			w.redis.FlushAll()
 			w.forgot.Store(int64(loss.From))
 		}

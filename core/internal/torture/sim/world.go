@@ -35,8 +35,8 @@ type Result struct {
 	Terms    history.Terms
 	// Found has what the world itself noticed: O4 to O7.
 	Found []history.Violation
-	// Faults counts what went wrong on purpose, by kind; Ambiguous, the replies
-	// that their askers never got.
+	// Faults counts what went wrong on purpose, by kind; Ambiguous, the calls whose
+	// askers never got a reply.
 	Faults    map[string]int
 	Ambiguous int
 }
@@ -199,21 +199,6 @@ func (w *world) note(oracle, format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.found = append(w.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf("after %v: ", w.now()) + fmt.Sprintf(format, args...)})
-}
-
-// wrong counts a fault.
-func (w *world) wrong(kind string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faults[kind]++
-}
-
-// ambiguous counts a reply that its asker never gets, for whatever fault.
-func (w *world) ambiguous(kind string) {
-	w.wrong(kind)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.lost++
 }
 
 func (w *world) result() Result {
