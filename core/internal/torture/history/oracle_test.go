@@ -268,9 +268,34 @@ func TestAWaiterWhoIsForgottenIsFound(t *testing.T) {
 		"came later":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96)}},
 		"the release was never confirmed":    {attempts: []Attempt{grant(1, 0, 1, 100, 50, never), grant(2, 10, 90, 200, 95, 96)}},
 		"after one who did not wait himself": {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 52, 53, 200, 54, 55), grant(3, 10, 90, 200, 95, 96)}, found: 1},
+		"a newcomer is next, and late":       {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96), grant(3, 10, 98, 200, 99, 99)}, found: 1},
+		"a newcomer is next, at once":        {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 51, 53, 200, 95, 96), grant(3, 10, 98, 200, 99, 99)}},
+		"nobody is next":                     {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), other(Open, 10, 90)}, found: 1},
+		"nobody is next, and he left":        {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), other(Open, 10, 53)}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if found := Wakeups(c.attempts, soon); len(found) != c.found {
+				t.Errorf("found %q", found)
+			}
+		})
+	}
+}
+
+func TestWhoIsOvertakenInTheLineOfHisProcessIsFound(t *testing.T) {
+	for name, c := range map[string]struct {
+		attempts []Attempt
+		found    int
+	}{
+		"in their order":             {attempts: []Attempt{grant(1, 0, 5, 100, 6, 6), grant(2, 1, 7, 100, 8, 8)}},
+		"the later one first":        {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), grant(2, 0, 7, 100, 8, 8)}, found: 1},
+		"before one who then left":   {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), {Key: "k", Return: 7 * time.Millisecond}}, found: 1},
+		"before another process's":   {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), other(Open, 0, 7)}},
+		"before one who came later":  {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), grant(2, 1, 7, 100, 8, 8)}},
+		"before one on another key":  {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), of("other", grant(2, 0, 7, 100, 8, 8))}},
+		"after one who left in time": {attempts: []Attempt{grant(1, 1, 5, 100, 6, 6), {Key: "k", Return: 4 * time.Millisecond}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if found := Overtaken(c.attempts); len(found) != c.found {
 				t.Errorf("found %q", found)
 			}
 		})

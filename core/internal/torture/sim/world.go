@@ -208,6 +208,9 @@ func (w *world) result() Result {
 			w.note("O5", "%s", text)
 		}
 	}
+	for _, text := range history.Overtaken(w.attempts) {
+		w.note("O5", "%s", text)
+	}
 	return Result{
 		Attempts: w.attempts, Writes: w.writes, Found: w.found, Faults: w.faults, Ambiguous: w.lost,
 		Terms: history.Terms{Forgot: w.losses, Proof: w.plan.ttl, Exact: w.plan.exact()},
