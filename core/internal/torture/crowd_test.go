@@ -1,7 +1,6 @@
 package torture
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"testing"
@@ -37,7 +36,7 @@ func conclude(s *tally.Tally, o fleet.Outcome, terms history.Terms) {
 			t.Violations = append(t.Violations, v.String())
 		}
 		t.Notes = append(t.Notes, "attempts that failed: "+tally.Counts(o.Failed).String())
-		t.Notes = append(t.Notes, fmt.Sprintf("lost by the twin, by its own count: %d", o.TwinLost))
+		t.Lost += o.TwinLost
 	})
 }
 

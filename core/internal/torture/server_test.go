@@ -76,20 +76,29 @@ func TestS7RedisIsKilled(t *testing.T) {
 			work := under(ttl)
 			work.Long, work.Keys = 50, 8
 			f := fleet.Start(t, server, server.Addr(), 3, work, chosen(s))
+			if c.forgets {
+				f.GoesBack()
+			}
+			var forgot []history.Loss
 			for range size(2, 100) {
+				var loss history.Loss
 				if c.power {
-					losePower(t, f, server)
+					loss.From = losePower(t, f, server)
 					count(s, "power lost, persistence everysec", 1)
 				} else {
 					f.Elapse(f.Between(ttl/4, ttl))
+					loss.From = fleet.Now()
 					server.Kill()
 					count(s, "redis killed, persistence "+c.persistence, 1)
 				}
 				f.Elapse(f.Between(20*time.Millisecond, ttl/2))
 				server.Restart()
+				if loss.To = fleet.Now(); c.forgets {
+					forgot = append(forgot, loss)
+				}
 				f.Await(5)
 			}
-			conclude(s, f.End("backend"), history.Terms{Forgets: c.forgets})
+			conclude(s, f.End("backend"), history.Terms{Forgot: forgot, Proof: ttl})
 			if c.unsafe { // else the oracle is blind
 				mustSee(s, "second holder, though Redis has forgotten leases", s.End().Doubles)
 			}
@@ -99,8 +108,9 @@ func TestS7RedisIsKilled(t *testing.T) {
 
 // losePower kills a server that syncs its log every second, and the log loses what
 // it got in the last quarter of a second to a second, as it may if the machine dies,
-// too: a process that is killed leaves what it has written to the system.
-func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) {
+// too: a process that is killed leaves what it has written to the system. It returns
+// when it was killed.
+func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) time.Duration {
 	t.Helper()
 	const synced = time.Second
 	f.Elapse(f.Between(0, synced/4))
@@ -113,8 +123,10 @@ func losePower(t *testing.T, f *fleet.Fleet, server *locktest.Redis) {
 		t.Fatal(err)
 	}
 	f.Elapse(f.Between(synced/4, synced))
+	killed := fleet.Now()
 	server.Kill()
 	if err := os.Truncate(logs[0], info.Size()); err != nil {
 		t.Fatal(err)
 	}
+	return killed
 }

@@ -61,14 +61,12 @@ func scenario(t *testing.T, name string) *tally.Tally {
 	return s
 }
 
-// judge counts a history in, and what is wrong with it.
+// judge counts a history in, and what is wrong with it. What the twin of the store
+// has lost is counted by who has it.
 func judge(s *tally.Tally, attempts []history.Attempt, writes []history.Write, terms history.Terms) []history.Violation {
 	found := history.Judge(attempts, writes, terms)
-	doubles := 0
-	if terms.Forgets {
-		doubles = history.Doubles(attempts)
-	}
-	stale := history.Stale(attempts, writes, terms.Forgets)
+	doubles := history.Doubles(attempts, terms)
+	stale := history.Stale(attempts, writes, terms)
 	s.Count(func(t *tally.Totals) {
 		t.Attempts += len(attempts)
 		for _, a := range attempts {
@@ -77,7 +75,6 @@ func judge(s *tally.Tally, attempts []history.Attempt, writes []history.Write, t
 			}
 		}
 		t.Doubles += doubles
-		t.Lost += len(stale)
 		for _, w := range stale {
 			if w.Accepted {
 				t.Accepted++

@@ -36,9 +36,11 @@ type Fleet struct {
 
 	made   uint32 // processes so far
 	deaths []death
-	found  []history.Violation
-	frozen bool // some were, at some time
-	over   bool // End has begun
+	// wentBack is set if Redis has come back as it was some time ago.
+	wentBack bool
+	found    []history.Violation
+	frozen   bool // some were, at some time
+	over     bool // End has begun
 
 	mu     sync.Mutex
 	ledger *ledger

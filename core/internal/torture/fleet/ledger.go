@@ -74,7 +74,7 @@ func (l *ledger) take(process uint32, r record) {
 	switch r.what {
 	case granted:
 		l.grants++
-		a.Outcome, a.Return, a.Token, a.Proven = history.Granted, r.at, r.token, r.proven
+		a.Outcome, a.Return, a.Token, a.First, a.Proven = history.Granted, r.at, r.token, r.proven, r.proven
 	case proven:
 		a.Proven = max(a.Proven, r.proven)
 	case freed:

@@ -32,7 +32,7 @@ func TestWhatAProcessHasToldIsKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []history.Attempt{
-		{Key: "k3", Call: 10, Return: 12, Outcome: history.Granted, Token: 1 << 52, Proven: 150, Freed: 30, Back: history.Never},
+		{Key: "k3", Call: 10, Return: 12, Outcome: history.Granted, Token: 1 << 52, First: 100, Proven: 150, Freed: 30, Back: history.Never},
 		{Key: "k3", Call: 13, Return: 31, Outcome: history.Held, Proven: history.Never, Freed: history.Never, Back: history.Never},
 		{Key: "k4", Call: 32, Return: history.Never, Proven: history.Never, Freed: history.Never, Back: history.Never},
 	}

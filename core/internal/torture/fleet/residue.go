@@ -59,6 +59,10 @@ func (f *Fleet) left(rdb *redis.Client) []string {
 	return left
 }
 
+// GoesBack is told before Redis comes back as it was some time ago: with waiters, too,
+// who have left since, and whom nobody but who is next can take out.
+func (f *Fleet) GoesBack() { f.wentBack = true }
+
 // ofTheDead tells whether only processes that were killed stand in a queue, and it
 // expires: nobody else can take them out.
 func (f *Fleet) ofTheDead(rdb *redis.Client, queue string) bool {
@@ -72,7 +76,7 @@ func (f *Fleet) ofTheDead(rdb *redis.Client, queue string) bool {
 	if err != nil || rdb.PTTL(context.Background(), queue).Val() <= 0 {
 		return false
 	}
-	return !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(dead, remote.Entry(m).Process()) })
+	return f.wentBack || !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(dead, remote.Entry(m).Process()) })
 }
 
 // connections is how many a server has from processes of a fleet.

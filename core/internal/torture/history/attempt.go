@@ -10,7 +10,8 @@
 //	O3  tokens are unique and rise, and a store that checks them takes no stale
 //	    write: Tokens, Stale
 //
-//	O5  the next waiter is in soon after a release: Wakeups
+//	O5  the lock is not left free while somebody waits, and a process's line
+//	    keeps its order: Wakeups, Overtaken
 //
 // The other oracles about time (O4, O7), and that about what is left behind (O6),
 // go by what the scenarios measure themselves.
@@ -54,6 +55,7 @@ type Attempt struct {
 
 	// Of a grant.
 	Token  uint64
+	First  time.Duration // until when it was proven when it was returned
 	Proven time.Duration // until when it was proven, as far as its holder has seen
 	Freed  time.Duration // when the holder began to release it, or Never
 	Back   time.Duration // when the release was confirmed, or Never
@@ -87,12 +89,14 @@ func (v Violation) String() string { return v.Oracle + ": " + v.Text }
 
 // Terms say what can be expected of a run.
 type Terms struct {
-	// Forgets is set if Redis was made to forget leases: a second holder beside
-	// the first is then what is declared, and O1 and O2 do not apply. Tokens must
-	// rise all the same.
-	Forgets bool
-	// Exact is set if no message was lost, late or repeated: a lease that nobody
-	// claims is gone after so long, and a refusal proves that somebody has one.
+	// Forgot is when Redis lost what it knew, in order. See [Terms.Excuse].
+	Forgot []Loss
+	// Proof is how long one proof lasts at most: so long before its end was sent
+	// what it goes by. It is needed with Forgot.
+	Proof time.Duration
+	// Exact is set if no message was lost, late or repeated, and nothing was
+	// forgotten: a lease that nobody claims is gone after so long, and a refusal
+	// proves that somebody has one.
 	Exact time.Duration
 }
 
@@ -104,19 +108,19 @@ func Judge(attempts []Attempt, writes []Write, terms Terms) []Violation {
 		at := func(oracle, text string) {
 			found = append(found, Violation{oracle, fmt.Sprintf("key %s: %s", key, text)})
 		}
-		if !terms.Forgets {
-			for _, text := range Overlaps(all) {
-				at("O2", text)
-			}
-			if err := Linearizable(all, terms.Exact); err != nil {
-				at("O1", err.Error())
+		for _, o := range Overlaps(all, terms) {
+			if !o.Declared {
+				at("O2", o.String())
 			}
 		}
-		for _, text := range Tokens(all, terms.Forgets) {
+		if err := Linearizable(all, terms); err != nil {
+			at("O1", err.Error())
+		}
+		for _, text := range Tokens(all, terms) {
 			at("O3", text)
 		}
 	}
-	for _, w := range Stale(attempts, writes, terms.Forgets) {
+	for _, w := range Stale(attempts, writes, terms) {
 		if w.Accepted {
 			found = append(found, Violation{"O3", fmt.Sprintf("key %s: the fenced store took a stale write of %v",
 				attempts[w.Attempt].Key, &attempts[w.Attempt])})

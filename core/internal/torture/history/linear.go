@@ -22,8 +22,9 @@ const (
 // step is one operation of the model: who takes the lock or gives it back, or
 // finds it taken.
 type step struct {
-	what stepKind
-	who  int
+	what  stepKind
+	who   int
+	token uint64 // of who takes it; 0 if nobody knows
 }
 
 type stepKind uint8
@@ -36,23 +37,34 @@ const (
 
 const nobody = -1
 
-// lock is the model. Its state is who has the lock.
+// state is who has the lock, and the last token that is known.
+type state struct {
+	owner int
+	token uint64
+}
+
+// lock is the model. The tokens of those who take it rise: that is what O1 sees
+// beyond O2 where refusals say nothing, and an order of its own beside the times.
+// It is the same for a lock that is passed on inside a process, and for tokens that
+// are reserved many at once: those who have a key, have it one after another, and
+// nobody's token is reserved while another has the key.
 var lock = porcupine.Model{
-	Init: func() any { return nobody },
-	Step: func(state, input, _ any) (bool, any) {
-		owner, s := state.(int), input.(step)
+	Init: func() any { return state{owner: nobody} },
+	Step: func(before, input, _ any) (bool, any) {
+		was, s := before.(state), input.(step)
 		switch s.what {
 		case takes:
-			return owner == nobody, s.who
+			rises := s.token == 0 || s.token > was.token
+			return was.owner == nobody && rises, state{s.who, max(was.token, s.token)}
 		case gives:
-			return owner == s.who, nobody
+			return was.owner == s.who, state{nobody, was.token}
 		default:
-			return owner != nobody, owner
+			return was.owner != nobody, was
 		}
 	},
 	DescribeOperation: func(input, _ any) string {
 		s := input.(step)
-		return [...]string{"takes", "gives", "finds it taken"}[s.what] + fmt.Sprint(" ", s.who)
+		return [...]string{"takes", "gives", "finds it taken"}[s.what] + fmt.Sprintf(" %d, token %d", s.who, s.token)
 	},
 }
 
@@ -63,8 +75,9 @@ var (
 
 // Linearizable is O1: each grant happened at one moment within its call, each
 // end at one moment within the release, or after the proof's end if that came
-// first; and at each grant the lock was free. A release that was not confirmed
-// stays open for ever.
+// first; and at each grant the lock was free and its token higher than the last. A
+// release that was not confirmed stays open for ever. What Redis forgot ends a
+// history and begins another: see [Terms].
 //
 // With exact, a refusal is a moment at which the lock was taken, if only by an
 // attempt whose outcome is unknown: that stays open, too, until such a lease must
@@ -75,7 +88,16 @@ var (
 // stood in line behind that, which was refused itself.
 //
 // Attempts are in the order of their return.
-func Linearizable(attempts []*Attempt, exact time.Duration) error {
+func Linearizable(attempts []*Attempt, terms Terms) error {
+	for _, part := range terms.remembered(attempts) {
+		if err := linearizable(part, terms.Exact); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func linearizable(attempts []*Attempt, exact time.Duration) error {
 	var open []*Attempt
 	if exact > 0 {
 		attempts, open = telling(attempts)
@@ -146,9 +168,9 @@ func stretches(attempts []*Attempt) []part {
 // steps returns what happens in the stretch.
 func (p part) steps(attempts, open []*Attempt, exact time.Duration) []porcupine.Operation {
 	var ops []porcupine.Operation
-	add := func(what stepKind, who int, call, end time.Duration) {
+	add := func(what stepKind, who int, token uint64, call, end time.Duration) {
 		ops = append(ops, porcupine.Operation{
-			ClientId: len(ops), Input: step{what, who}, Call: int64(call), Return: int64(end),
+			ClientId: len(ops), Input: step{what, who, token}, Call: int64(call), Return: int64(end),
 		})
 	}
 	for who := p.first; who <= p.last; who++ {
@@ -158,18 +180,18 @@ func (p part) steps(attempts, open []*Attempt, exact time.Duration) []porcupine.
 			if a.Return == p.from {
 				call = p.from // the lock is its holder's from the first moment
 			}
-			add(takes, who, call, a.Return)
-			add(gives, who, a.end(), a.Back)
+			add(takes, who, a.Token, call, a.Return)
+			add(gives, who, 0, a.end(), a.Back)
 		case exact > 0 && a.Outcome == Held && a.Call > p.from:
 			// One that lies across a boundary can always be found taken at it.
-			add(findsTaken, who, a.Call, a.Return)
+			add(findsTaken, who, 0, a.Call, a.Return)
 		}
 	}
 	for i, a := range open {
 		if a.Call <= p.to && a.Return+exact > p.from {
 			who := len(attempts) + i
-			add(takes, who, max(a.Call, p.from+1), Never)
-			add(gives, who, max(a.Call, p.from+1), Never)
+			add(takes, who, 0, max(a.Call, p.from+1), Never)
+			add(gives, who, 0, max(a.Call, p.from+1), Never)
 		}
 	}
 	return ops

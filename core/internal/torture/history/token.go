@@ -9,9 +9,9 @@ import (
 
 // Tokens is the first half of O3: no token comes twice, and they rise with the
 // holders. Of two holders with proof, the one whose lock was returned first came
-// first. Where Redis forgets, or one had no proof, only that is certain which
-// the callers could tell: one had the lock before the other asked.
-func Tokens(attempts []*Attempt, forgets bool) []string {
+// first. Where Redis forgot one of them, or one had no proof, only that is
+// certain which the callers could tell: one had the lock before the other asked.
+func Tokens(attempts []*Attempt, terms Terms) []string {
 	var found []string
 	var granted []*Attempt
 	seen := map[uint64]*Attempt{}
@@ -30,14 +30,14 @@ func Tokens(attempts []*Attempt, forgets bool) []string {
 			found = append(found, fmt.Sprintf("%v after %v", b, a))
 		}
 	}
-	if !forgets {
-		var last *Attempt
-		holders := claiming(attempts)
-		slices.SortStableFunc(holders, byReturn)
-		for _, a := range holders {
+	var last *Attempt
+	holders := claiming(attempts)
+	slices.SortStableFunc(holders, byReturn)
+	for _, a := range holders {
+		if last == nil || !terms.Excuse(last, a) {
 			fell(last, a)
-			last = a
 		}
+		last = a
 	}
 	returned := slices.SortedStableFunc(slices.Values(granted), byReturn)
 	var highest *Attempt // of those who had the lock before
@@ -67,25 +67,28 @@ type Write struct {
 // the order in which the store got them: what the twin has lost, and what a
 // fenced store must not accept. Who came later is told by times alone, as for
 // [Tokens], never by tokens.
-func Stale(attempts []Attempt, writes []Write, forgets bool) []Write {
-	type seen struct{ call, granted time.Duration }
+func Stale(attempts []Attempt, writes []Write, terms Terms) []Write {
+	type seen struct {
+		call   time.Duration // of who called last
+		holder *Attempt      // who was granted last, with proof
+	}
 	latest := map[string]*seen{}
 	var found []Write
 	for _, w := range writes {
 		a := &attempts[w.Attempt]
 		s := latest[a.Key]
 		if s == nil {
-			s = &seen{-1, -1}
+			s = &seen{call: -1}
 			latest[a.Key] = s
 		}
-		proof := !forgets && a.claims()
-		if a.Return < s.call || proof && a.Return < s.granted {
+		before := a.claims() && s.holder != nil && a.Return < s.holder.Return && !terms.Excuse(a, s.holder)
+		if a.Return < s.call || before {
 			found = append(found, w)
 			continue // the twin has it now, but the later one's stays the latest
 		}
 		s.call = max(s.call, a.Call)
-		if proof {
-			s.granted = max(s.granted, a.Return)
+		if a.claims() && (s.holder == nil || a.Return > s.holder.Return) {
+			s.holder = a
 		}
 	}
 	return found

@@ -117,6 +117,20 @@ func mutants() []mutant {
 			scenario: simulated,
 		},
 		{
+			name: "what a caller who left was granted is not given back",
+			edits: []edit{{
+				core + "cleanup.go", "func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }", "func (c *cleanup) run() { _ = c.answered }",
+			}},
+			scenario: simulated,
+		},
+		{
+			name: "what a lost request brings when its caller has left is not looked for again",
+			edits: []edit{{
+				core + "cleanup.go", "thorough: e.unread,", "thorough: false,",
+			}},
+			scenario: simulated,
+		},
+		{
 			name: "the next in line is taken from the queue, and not told",
 			edits: []edit{{
 				scripts + "library.lua", "call(PUBLISH, to, table.concat(", "tostring(table.concat(",

@@ -59,10 +59,15 @@ func (c *caller) call() {
 	deadline := history.Never
 	if c.percent(c.plan.leavers) {
 		d := c.upTo(2 * c.plan.ttl)
+		if c.percent(50) {
+			d = c.upTo(4 * c.plan.delay) // while its first question is under way
+		}
 		deadline = a.Call + d
 		ctx, cancel = context.WithTimeout(ctx, d)
 		defer cancel()
 	}
+	c.enter(a.Key)
+	defer c.leave(a.Key)
 	lock, err := c.locker.Acquire(ctx, a.Key, core.Wait(wait))
 	a.Return = c.now()
 	c.onTime(a.Return, deadline)
@@ -112,6 +117,7 @@ func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 	}
 	a.Proven = 0
 	look()
+	a.First = a.Proven
 	if a.Proven == 0 { // no time passes between the grant and its return
 		c.note("O2", "caller %d has token %d without proof", c.id, a.Token)
 	}

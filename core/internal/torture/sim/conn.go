@@ -90,11 +90,11 @@ func (c *conn) Read(b []byte) (int, error) {
 		delay := time.Duration(c.random.Int64N(int64(w.plan.delay)))
 		if long := time.Duration(c.random.Int64N(int64(3 * w.plan.ttl))); c.random.IntN(100) < w.plan.ears && !w.calm.Load() {
 			if c.random.IntN(4) == 0 {
-				w.wrong("subscription cut")
+				w.wrong(subscriptionCut)
 				_ = c.Conn.Close() // and what has come is lost
 				return 0, io.EOF
 			}
-			w.wrong("message delayed")
+			w.wrong(messageDelayed)
 			delay = long
 		}
 		time.Sleep(time.Until(m.at.Add(delay)))

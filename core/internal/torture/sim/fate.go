@@ -3,6 +3,8 @@ package sim
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
 // until sleeps for up to most, and tells whether things may go wrong still.
@@ -24,7 +26,7 @@ func (w *world) pause(process int) {
 		if !w.until(r, 4*w.plan.ttl) {
 			return
 		}
-		w.wrong("process paused")
+		w.wrong(processPaused)
 		w.ways[process].pauseProcess()
 		w.until(r, 5*w.plan.ttl/2)
 		w.ways[process].resumeProcess()
@@ -40,11 +42,11 @@ func (w *world) restart() {
 		if !w.until(r, 6*w.plan.ttl) {
 			return
 		}
-		kind := "redis restarted"
+		kind, loss := redisRestarted, history.Loss{From: w.now()}
 		if w.plan.forgets {
-			kind = "redis restarted, empty"
+			kind = redisEmptied
 			w.redis.FlushAll()
-			w.forgot.Store(int64(w.now()))
+			w.forgot.Store(int64(loss.From))
 		}
 		w.wrong(kind)
 		for _, y := range w.ways {
@@ -55,6 +57,8 @@ func (w *world) restart() {
 		w.until(r, w.plan.restart)
 		if w.plan.forgets {
 			w.redis.FlushAll() // with what came by other ways meanwhile
+			loss.To = w.now()
+			w.losses = append(w.losses, loss)
 		}
 		for _, y := range w.ways {
 			y.cut(false)

@@ -57,6 +57,10 @@ func makePlan(r *rand.Rand) plan {
 // orderly tells whether no message is lost, late or repeated.
 func (p *plan) orderly() bool { return p.wire+p.ears+p.pauses+p.restarts == 0 }
 
+// tidied is how long after its last caller a key has nothing in Redis, if nothing
+// goes wrong.
+func (p *plan) tidied() time.Duration { return 12*p.delay + 10*time.Millisecond }
+
 // exact is for how long a lease may be there that nobody claims, if that can be
 // told at all.
 func (p *plan) exact() time.Duration {

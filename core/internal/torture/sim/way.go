@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -21,6 +20,8 @@ type way struct {
 	heeds   bool
 	calls   atomic.Uint64 // made so far
 	conns   atomic.Uint64
+	faulty  atomic.Int64 // calls under way that go wrong
+	stray   atomic.Bool  // the next call is done late, with nobody to hear
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -117,7 +118,7 @@ func (y *way) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 				cmd.(interface{ SetVal(any) }).SetVal(sent.Val())
 			}
 		case <-time.After(time.Until(deadline)):
-			y.ambiguous("deadline")
+			trip.ambiguous()
 			cmd.SetErr(context.DeadlineExceeded)
 		}
 		return cmd.Err()
@@ -132,8 +133,9 @@ func refuse(cmd redis.Cmder) error {
 // trip is one call on its way there and back.
 type trip struct {
 	*way
-	random *rand.Rand
-	next   redis.ProcessHook
+	random  *rand.Rand
+	next    redis.ProcessHook
+	unheard sync.Once // counted as ambiguous
 }
 
 func (t *trip) upTo(most time.Duration) time.Duration {
@@ -145,26 +147,33 @@ func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
 	long := t.upTo(2 * t.plan.ttl)
 	fault := t.random.IntN(100) < t.plan.wire && !t.calm.Load()
 	kind := t.random.IntN(7)
-	if !fault {
+	switch {
+	case t.stray.Swap(false):
+		kind, long = 2, long/6
+	case !fault:
 		kind = -1
+	default:
+		t.faulty.Add(1)
+		defer t.faulty.Add(-1)
 	}
 	if kind == 0 {
-		t.wrong("request delayed")
+		t.wrong(requestDelayed)
 		there = long
 	}
 	t.awaitResume()
 	time.Sleep(there)
 	switch kind {
 	case 1:
-		t.ambiguous("request lost")
-		return lose(cmd)
+		t.wrong(requestLost)
+		return t.lose(cmd)
 	case 2:
-		t.ambiguous("request done when nobody asks any more")
-		t.repeat(cmd, long)
-		return lose(cmd)
+		t.wrong(requestLate)
+		failed := time.Now()
+		t.repeat(cmd, long, func(do func()) { t.revenant(failed, do) })
+		return t.lose(cmd)
 	case 3:
-		t.wrong("request done twice")
-		t.repeat(cmd, long)
+		t.wrong(requestTwice)
+		t.repeat(cmd, long, func(do func()) { do() })
 	}
 	if t.isDown() {
 		return refuse(cmd)
@@ -172,36 +181,38 @@ func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
 	err := t.next(ctx, cmd)
 	switch kind {
 	case 4:
-		t.ambiguous("reply lost")
-		return lose(cmd)
+		t.wrong(replyLost)
+		return t.lose(cmd)
 	case 5:
-		t.wrong("reply delayed")
+		t.wrong(replyDelayed)
 		back = long
 	case 6:
-		t.ambiguous("reply lost, late")
+		t.wrong(replyLostLate)
 		time.Sleep(long)
-		return lose(cmd)
+		return t.lose(cmd)
 	}
 	time.Sleep(back)
 	t.awaitResume()
-	if err != nil && !errors.Is(err, redis.Nil) {
-		t.ambiguous("connection closed")
+	if unanswered(err) {
+		t.ambiguous()
 	}
 	return err
 }
 
-func lose(cmd redis.Cmder) error {
+// lose has the asker get no reply.
+func (t *trip) lose(cmd redis.Cmder) error {
+	t.ambiguous()
 	cmd.SetErr(io.ErrUnexpectedEOF)
 	return io.ErrUnexpectedEOF
 }
 
 // repeat has the call done much later, with nobody to hear.
-func (t *trip) repeat(cmd redis.Cmder, in time.Duration) {
+func (t *trip) repeat(cmd redis.Cmder, in time.Duration, around func(do func())) {
 	args := cmd.Args()
 	t.late.Go(func() {
 		time.Sleep(in)
 		if !t.isDown() {
-			t.again.Do(context.Background(), args...)
+			around(func() { t.again.Do(context.Background(), args...) })
 		}
 	})
 }

@@ -35,8 +35,8 @@ type Result struct {
 	Terms    history.Terms
 	// Found has what the world itself noticed: O4 to O7.
 	Found []history.Violation
-	// Faults counts what went wrong on purpose, by kind; Ambiguous, the replies
-	// that their askers never got.
+	// Faults counts what went wrong on purpose, by kind; Ambiguous, the calls whose
+	// askers never got a reply.
 	Faults    map[string]int
 	Ambiguous int
 }
@@ -73,14 +73,19 @@ type world struct {
 	ways  []*way
 	late  sync.WaitGroup // messages under way of which nobody knows
 	calm  atomic.Bool    // nothing goes wrong any more
-	over  chan struct{}  // closed with that
+	// settled is set when what has gone wrong before is over, too, but for messages
+	// that are under way.
+	settled atomic.Bool
+	over    chan struct{} // closed with that
 
-	forgot atomic.Int64 // when Redis last forgot everything
+	forgot atomic.Int64   // when Redis last forgot everything
+	losses []history.Loss // each time that it did; of fate's goroutine
 
 	mu       sync.Mutex
 	attempts []history.Attempt
 	writes   []history.Write
 	stored   map[string]uint64 // the fenced store
+	vigil    vigil
 	found    []history.Violation
 	faults   map[string]int
 	lost     int
@@ -90,6 +95,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, begun: time.Now(), redis: locktest.StartMini(t), over: make(chan struct{}),
 		stored: map[string]uint64{}, faults: map[string]int{},
+		vigil: vigil{map[string]int{}, map[string]int{}},
 	}
 	w.plan = makePlan(w.random("plan", 0))
 	w.again = w.redis.Client(nil)
@@ -135,6 +141,8 @@ func (w *world) live() {
 	w.calm.Store(true)
 	close(w.over)
 	fate.Wait()
+	w.settled.Store(true)
+	w.stray(lockers[0], w.ways[0])
 	// What nobody owns expires: the last is a queue in which only a late acquire
 	// stands, after a minute.
 	time.Sleep(2 * time.Minute)
@@ -193,21 +201,6 @@ func (w *world) note(oracle, format string, args ...any) {
 	w.found = append(w.found, history.Violation{Oracle: oracle, Text: fmt.Sprintf("after %v: ", w.now()) + fmt.Sprintf(format, args...)})
 }
 
-// wrong counts a fault.
-func (w *world) wrong(kind string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.faults[kind]++
-}
-
-// ambiguous counts a reply that its asker never gets, for whatever fault.
-func (w *world) ambiguous(kind string) {
-	w.wrong(kind)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.lost++
-}
-
 func (w *world) result() Result {
 	if w.plan.orderly() {
 		// Three messages, and three more if one crosses another; never a poll.
@@ -215,8 +208,11 @@ func (w *world) result() Result {
 			w.note("O5", "%s", text)
 		}
 	}
+	for _, text := range history.Overtaken(w.attempts) {
+		w.note("O5", "%s", text)
+	}
 	return Result{
 		Attempts: w.attempts, Writes: w.writes, Found: w.found, Faults: w.faults, Ambiguous: w.lost,
-		Terms: history.Terms{Forgets: w.plan.forgets, Exact: w.plan.exact()},
+		Terms: history.Terms{Forgot: w.losses, Proof: w.plan.ttl, Exact: w.plan.exact()},
 	}
 }

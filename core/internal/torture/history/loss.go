@@ -1,0 +1,63 @@
+package history
+
+import (
+	"math"
+	"time"
+)
+
+// Loss is one time that Redis lost what it knew. What it granted before To it may
+// not know from From on.
+//
+// It does not matter that a log which is synced every second keeps what is older:
+// a lease that is in force has been renewed within a third of its TTL, and what is
+// lost of it may be that.
+type Loss struct {
+	From time.Duration // when it was still there
+	To   time.Duration // when Redis answers again
+}
+
+// since is when the request was sent that proved the lock to its holder at first.
+// Whoever granted it knew of the lease then, or later: it may have been granted
+// long before to another of the process, who has passed it on.
+func (t Terms) since(a *Attempt) time.Duration { return a.First - t.Proof }
+
+// Excuse tells whether a loss can be why two held at once, or why their tokens are
+// not in order: one's lease may be from before it, and the other's from after it.
+// All else is a double grant, in the same run and on the same key, too.
+func (t Terms) Excuse(a, b *Attempt) bool {
+	for _, l := range t.Forgot {
+		if t.since(a) <= l.To && b.Return >= l.From || t.since(b) <= l.To && a.Return >= l.From {
+			return true
+		}
+	}
+	return false
+}
+
+// remembered are attempts that were granted by a Redis that forgot nothing
+// meanwhile: those between two losses each. Whoever may have been granted the lock
+// on either side of one is not among them; what is left of a lock's history without
+// some of its holders is a lock's history, too.
+func (t Terms) remembered(attempts []*Attempt) [][]*Attempt {
+	if len(t.Forgot) == 0 {
+		return [][]*Attempt{attempts}
+	}
+	var parts [][]*Attempt
+	from := time.Duration(math.MinInt64)
+	for i := range len(t.Forgot) + 1 {
+		to := Never
+		if i < len(t.Forgot) {
+			to = t.Forgot[i].From
+		}
+		var part []*Attempt
+		for _, a := range attempts {
+			if a.claims() && t.since(a) > from && a.Return < to {
+				part = append(part, a)
+			}
+		}
+		parts = append(parts, part)
+		if i < len(t.Forgot) {
+			from = t.Forgot[i].To
+		}
+	}
+	return parts
+}
