@@ -34,9 +34,12 @@ type cleanup struct {
 // cancel ends an entry in Redis, whatever it has become there, or may yet
 // become if the answer to an attempt was never read. The caller holds mu.
 func (l *RedisLocker) cancel(e *entry) {
+	// It stood in line, or was granted, too late to count or not, by a question that
+	// was answered; or more than one was not.
+	stood := e.waited != nil && (e.waited.ticket != 0 || !e.waited.lapsed.IsZero())
 	(&cleanup{
 		locker: l, op: remote.Cancel(e.queue.names, e.wire), until: time.Now().Add(e.ttl),
-		thorough: e.unread, shared: e.waited != nil && e.waited.ticket != 0 || e.lock != nil,
+		thorough: e.unread, shared: stood || e.unreads || e.lock != nil,
 		// A lease of hours is not worth a command every second.
 		maxPause: min(max(minMaxCleanupPause, e.ttl/10), maxMaxCleanupPause),
 	}).run()

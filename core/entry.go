@@ -46,8 +46,9 @@ type entry struct {
 	// had been sent: it may have been done after the release, too.
 	ghost bool
 	// unread is set if an acquire had no answer: it may be done yet, at any
-	// time, and after the end of the entry would leave a lease to nobody.
-	unread bool
+	// time, and after the end of the entry would leave a lease to nobody. unreads is
+	// set if more than one had none.
+	unread, unreads bool
 
 	// alarm is the next poll, or the next renewal once it is held; it is on
 	// RedisLocker.work.
@@ -167,9 +168,14 @@ func (l *RedisLocker) heard(e *entry, a remote.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
-	e.unread = e.unread || a.Repeated // the first attempt may be done yet
+	if a.Repeated {
+		e.missed() // the first attempt may be done yet
+	}
 	l.answered(e, a)
 }
+
+// missed notes that an acquire had no answer. The caller holds mu.
+func (e *entry) missed() { e.unread, e.unreads = true, e.unread || e.unreads }
 
 // expectAnswer notes that a question about e is being sent. The caller holds
 // mu.
@@ -204,9 +210,12 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 	case l.entries[e.number] == e:
 		// Its release is under way. Another end beside it could come first,
 		// and the release would then find that the lease is not ours.
-		e.ghost, e.unread = true, e.unread || a.Err != nil
+		e.ghost = true
+		if a.Err != nil {
+			e.missed()
+		}
 	case a.Err != nil:
-		e.unread = true
+		e.missed()
 		l.cancel(e)
 	case a.Repeated, a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting, a.Reply.Status == remote.Broken:
 		l.cancel(e)
@@ -218,7 +227,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 func (l *RedisLocker) failed(e *entry, err error) {
 	e.fault = err
 	if _, known := err.(*ReplicaAckError); !known {
-		e.unread = true
+		e.missed()
 	}
 	switch {
 	case e.life == held:
@@ -236,7 +245,9 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 	q := e.queue
 	l.refuseAll(q, ErrBackend, err)
 	l.forget(e)
-	e.unread = e.unread || e.inFlight > 0
+	if e.inFlight > 0 {
+		e.missed()
+	}
 	l.cancel(e)
 	l.tidy(q)
 }

@@ -204,7 +204,12 @@ func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
 	defer l.mu.Unlock()
 	e.inFlight--
 	// The release, or its first attempt, may be done yet, and queue it.
-	e.unread = e.unread || a.Err != nil || a.Repeated
+	if a.Err != nil {
+		e.missed()
+	}
+	if a.Repeated {
+		e.missed()
+	}
 	r := a.Reply.Requeued
 	switch {
 	case e.life == retired && r != nil:

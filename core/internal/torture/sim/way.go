@@ -212,6 +212,7 @@ func (t *trip) repeat(cmd redis.Cmder, in time.Duration, around func(do func()))
 	t.late.Go(func() {
 		time.Sleep(in)
 		if !t.isDown() {
+			t.revenants.Add(1)
 			around(func() { t.again.Do(context.Background(), args...) })
 		}
 	})

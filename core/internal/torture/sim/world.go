@@ -77,6 +77,8 @@ type world struct {
 	// that are under way.
 	settled atomic.Bool
 	over    chan struct{} // closed with that
+	// revenants is how many requests were done with nobody to hear.
+	revenants atomic.Int64
 
 	forgot atomic.Int64   // when Redis last forgot everything
 	losses []history.Loss // each time that it did; of fate's goroutine
