@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
@@ -174,16 +175,33 @@ func TestErrAbortHandlerClosesTheConnectionQuietly(t *testing.T) {
 	equal(t, "log", logged.String(), "")
 }
 
-// lines is a log's writer, read once the server is closed.
+// lines is a log's writer. A server that is closed may write to it yet: it does not
+// wait for handlers of HTTP/2 in the clear.
 type lines struct {
-	mu sync.Mutex
-	strings.Builder
+	mu  sync.Mutex
+	all strings.Builder
 }
 
 func (l *lines) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.Builder.Write(b)
+	return l.all.Write(b)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.all.String()
+}
+
+// await tells whether what is logged has text in it, soon.
+func (l *lines) await(t *testing.T, text string) bool {
+	for ctx := soon(t); ctx.Err() == nil; time.Sleep(time.Millisecond) {
+		if strings.Contains(l.String(), text) {
+			return true
+		}
+	}
+	return false
 }
 
 func serveLogged(t *testing.T, h http.Handler) (*httptest.Server, *lines) {
