@@ -27,16 +27,23 @@ func TestS2TheAPIBehavesAsAModelDoes(t *testing.T) {
 	server := locktest.StartRedis(t)
 	var lockers []*core.RedisLocker
 	for range 3 {
-		l, err := core.New(server.Client(nil))
+		// What is leaked must not expire while it is waited for, and who is not
+		// subscribed is to hear soon that it is broken: at its renewal.
+		l, err := core.New(server.Client(nil), core.TTL(soon+soon/4))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer l.Close()
 		lockers = append(lockers, l)
 	}
+	runs := 0
 	rapid.Check(t, func(t *rapid.T) {
+		runs++
 		m := &model{lockers: lockers, s: s, held: map[string]*holding{}, last: map[string]uint64{}, left: map[string]bool{}}
-		defer m.releaseAll()
+		for _, name := range []string{"a", "b", "c"} {
+			m.keys = append(m.keys, fmt.Sprintf("%s of run %d", name, runs))
+		}
+		defer m.releaseAll(t)
 		t.Repeat(map[string]func(*rapid.T){
 			"TryAcquire":                   m.tryAcquire,
 			"TryAcquire, as likely as not": m.tryAcquire, // keys are to be held mostly
@@ -73,6 +80,7 @@ func setRapid(t *testing.T, name, value string) (back func()) {
 // that one that has failed leaves nothing to the next.
 type model struct {
 	lockers []*core.RedisLocker
+	keys    []string
 	s       *tally.Tally
 	held    map[string]*holding
 	last    map[string]uint64 // the highest token of each key
@@ -93,7 +101,7 @@ type holding struct {
 const soon = 10 * time.Second
 
 func (m *model) draw(t *rapid.T) (locker int, key string) {
-	return rapid.IntRange(0, len(m.lockers)-1).Draw(t, "locker"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "key")
+	return rapid.IntRange(0, len(m.lockers)-1).Draw(t, "locker"), m.keys[rapid.IntRange(0, len(m.keys)-1).Draw(t, "key")]
 }
 
 // attempted counts, and checks what a grant must be like.
@@ -248,7 +256,7 @@ func (m *model) breakOne(t *rapid.T) {
 			return // it broke what is just being given back
 		}
 		if !errors.Is(err, core.ErrNotHeld) {
-			t.Fatalf("VIOLATION O7: Break of a free key: %v", err)
+			t.Fatalf("VIOLATION O7: Break of free key %s: %+v, %v", key, lease, err)
 		}
 		return
 	}
@@ -312,8 +320,19 @@ func (m *model) invariants(t *rapid.T) {
 	}
 }
 
-func (m *model) releaseAll() {
+// releaseAll ends a run, which is to leave nothing in Redis. One that has failed
+// already is not judged again.
+func (m *model) releaseAll(t *rapid.T) {
 	for _, h := range m.held {
 		_ = h.lock.Release(context.Background())
+	}
+	for _, key := range m.keys {
+		i, err := m.lockers[0].Inspect(context.Background(), key)
+		for end := time.Now().Add(soon); err == nil && (i.Lease != nil || i.Waiting > 0) && time.Now().Before(end); {
+			i, err = m.lockers[0].Inspect(context.Background(), key)
+		}
+		if !t.Failed() && (err != nil || i.Lease != nil || i.Waiting > 0) {
+			t.Errorf("VIOLATION O6: key %s: everybody has gone, and Redis has %+v, %v", key, i, err)
+		}
 	}
 }
