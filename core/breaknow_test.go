@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/redis/go-redis/v9"
 )
 
 // What it costs: the old holder runs on beside the new one until it is told.
@@ -100,27 +97,6 @@ func TestBreakNowOfABrokenLeaseDoesNotWaitForItsHolder(t *testing.T) {
 	})
 }
 
-// repeating returns a Locker whose client repeats once what was not answered.
-func (b *bubble) repeating() (*RedisLocker, *path) {
-	b.t.Helper()
-	rdb := redis.NewClient(&redis.Options{
-		Addr:       "127.0.0.1:6379", // never dialled
-		MaxRetries: 1,
-		Dialer:     func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
-	})
-	p := &path{}
-	rdb.AddHook(p)
-	l, err := New(rdb)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	b.t.Cleanup(func() {
-		l.Close()
-		rdb.Close()
-	})
-	return l, p
-}
-
 // Repeated because its answer was lost, it would else take the lock from the next.
 func TestABreakThatIsRepeatedBreaksOneLease(t *testing.T) {
 	for name, atOnce := range map[string]bool{"Break": false, "BreakNow": true} {
@@ -128,7 +104,7 @@ func TestABreakThatIsRepeatedBreaksOneLease(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, _ := b.locker()
 				other, _ := b.locker()
-				operator, p := b.repeating()
+				operator, p := b.repeating(1)
 				warm(t, l)
 				k := get(t, l, "k")
 				next := begin(t.Context(), other, "k")

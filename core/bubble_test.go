@@ -1,6 +1,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"sync"
@@ -37,25 +38,29 @@ func inBubble(t *testing.T, f func(t *testing.T, b *bubble)) {
 // locker returns a Locker and the path of its operations to Redis.
 func (b *bubble) locker(opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
-	return b.lockerOn(false, opts...)
+	return b.lockerOn(redis.Options{}, opts...)
 }
 
 // heeding returns a Locker whose client ends a call at its context's deadline,
 // so that it makes lone trips.
 func (b *bubble) heeding(opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
-	return b.lockerOn(true, opts...)
+	return b.lockerOn(redis.Options{ContextTimeoutEnabled: true}, opts...)
 }
 
-func (b *bubble) lockerOn(heeds bool, opts ...Option) (*RedisLocker, *path) {
+// repeating returns a Locker whose client repeats so often what was not answered.
+func (b *bubble) repeating(n int, opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
-	rdb := redis.NewClient(&redis.Options{
-		Addr:                  "127.0.0.1:6379", // never dialled
-		MaxRetries:            -1,               // what the path loses is lost
-		Dialer:                func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() },
-		ContextTimeoutEnabled: heeds,
-	})
-	p := &path{heeds: heeds}
+	return b.lockerOn(redis.Options{MaxRetries: n}, opts...)
+}
+
+func (b *bubble) lockerOn(client redis.Options, opts ...Option) (*RedisLocker, *path) {
+	b.t.Helper()
+	client.Addr = "127.0.0.1:6379" // never dialled
+	client.Dialer = func(context.Context, string, string) (net.Conn, error) { return b.srv.Dial() }
+	client.MaxRetries = cmp.Or(client.MaxRetries, -1) // what the path loses is lost
+	rdb := redis.NewClient(&client)
+	p := &path{heeds: client.ContextTimeoutEnabled}
 	rdb.AddHook(p)
 	l, err := New(rdb, opts...)
 	if err != nil {

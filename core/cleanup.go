@@ -14,18 +14,18 @@ const (
 	maxMaxCleanupPause = time.Minute
 )
 
-// cleanup is an operation that is repeated until it is answered, or until what
-// it ends must have expired by itself.
+// cleanup is an operation that is repeated until it has ended all that the
+// questions about an entry may have brought, or what is left must have expired by
+// itself.
 type cleanup struct {
 	locker *RedisLocker
+	entry  *entry
 	op     remote.Op
-	until  time.Time
-	// thorough repeats also after an answer that found nothing: the operation
-	// that this one undoes may still be under way, in a socket or a proxy.
+	until  time.Time // what is asked later than this may be left
+	// thorough repeats also after an answer, whatever was found: a question that had
+	// no answer may still be under way, in a socket or a proxy, and what was found may
+	// be the work of another one.
 	thorough bool
-	// shared repeats even after one that found something, which may have been
-	// another operation's work than of the one that is still under way.
-	shared   bool
 	maxPause time.Duration
 	pause    time.Duration
 	alarm    clockwork.Alarm
@@ -34,12 +34,9 @@ type cleanup struct {
 // cancel ends an entry in Redis, whatever it has become there, or may yet
 // become if the answer to an attempt was never read. The caller holds mu.
 func (l *RedisLocker) cancel(e *entry) {
-	// It stood in line, or was granted, too late to count or not, by a question that
-	// was answered; or more than one was not.
-	stood := e.waited != nil && (e.waited.ticket != 0 || !e.waited.lapsed.IsZero())
 	(&cleanup{
-		locker: l, op: remote.Cancel(e.queue.names, e.wire), until: time.Now().Add(e.ttl),
-		thorough: e.unread, shared: stood || e.unreads || e.lock != nil,
+		locker: l, entry: e, op: remote.Cancel(e.queue.names, e.wire), until: time.Now().Add(e.ttl),
+		thorough: e.unread,
 		// A lease of hours is not worth a command every second.
 		maxPause: min(max(minMaxCleanupPause, e.ttl/10), maxMaxCleanupPause),
 	}).run()
@@ -57,10 +54,20 @@ func (c *cleanup) Due() { c.run() }
 func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }
 
 func (c *cleanup) answered(a remote.Answer) {
-	done := a.Err == nil && (!c.thorough || !c.shared && a.Reply.Status != remote.Absent)
-	if done || errors.Is(a.Err, remote.ErrRoomClosed) || time.Now().After(c.until) {
+	done := a.Err == nil && !c.thorough && !c.awaited()
+	// It counts when it was sent: it may have been done just after that.
+	if done || errors.Is(a.Err, remote.ErrRoomClosed) || a.Sent.After(c.until) {
 		return
 	}
 	c.pause = min(max(minCleanupPause, 2*c.pause), c.maxPause)
 	c.locker.work.Set(&c.alarm, time.Now().Add(c.pause), c)
+}
+
+// awaited tells whether a question about the entry has no answer yet. It may be done
+// long before that is known to have failed; an answer is followed by a cleanup of
+// its own, if it needs one.
+func (c *cleanup) awaited() bool {
+	c.locker.mu.Lock()
+	defer c.locker.mu.Unlock()
+	return c.entry.inFlight > 0
 }

@@ -46,9 +46,8 @@ type entry struct {
 	// had been sent: it may have been done after the release, too.
 	ghost bool
 	// unread is set if an acquire had no answer: it may be done yet, at any
-	// time, and after the end of the entry would leave a lease to nobody. unreads is
-	// set if more than one had none.
-	unread, unreads bool
+	// time, and after the end of the entry would leave a lease to nobody.
+	unread bool
 
 	// alarm is the next poll, or the next renewal once it is held; it is on
 	// RedisLocker.work.
@@ -168,14 +167,9 @@ func (l *RedisLocker) heard(e *entry, a remote.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
-	if a.Repeated {
-		e.missed() // the first attempt may be done yet
-	}
+	e.unread = e.unread || a.Repeated // the first attempt may be done yet
 	l.answered(e, a)
 }
-
-// missed notes that an acquire had no answer. The caller holds mu.
-func (e *entry) missed() { e.unread, e.unreads = true, e.unread || e.unreads }
 
 // expectAnswer notes that a question about e is being sent. The caller holds
 // mu.
@@ -210,12 +204,9 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 	case l.entries[e.number] == e:
 		// Its release is under way. Another end beside it could come first,
 		// and the release would then find that the lease is not ours.
-		e.ghost = true
-		if a.Err != nil {
-			e.missed()
-		}
+		e.ghost, e.unread = true, e.unread || a.Err != nil
 	case a.Err != nil:
-		e.missed()
+		e.unread = true
 		l.cancel(e)
 	case a.Repeated, a.Reply.Status == remote.Granted, a.Reply.Status == remote.Waiting, a.Reply.Status == remote.Broken:
 		l.cancel(e)
@@ -227,7 +218,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 func (l *RedisLocker) failed(e *entry, err error) {
 	e.fault = err
 	if _, known := err.(*ReplicaAckError); !known {
-		e.missed()
+		e.unread = true
 	}
 	switch {
 	case e.life == held:
@@ -245,9 +236,7 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 	q := e.queue
 	l.refuseAll(q, ErrBackend, err)
 	l.forget(e)
-	if e.inFlight > 0 {
-		e.missed()
-	}
+	e.unread = e.unread || e.inFlight > 0
 	l.cancel(e)
 	l.tidy(q)
 }
@@ -272,6 +261,12 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 		switch r.Status {
 		case remote.Granted:
 			e.extend(sent)
+			if e.lost && l.closed {
+				l.cancel(e) // it was cut off, and this may have come after its release
+			}
+		case remote.Waiting:
+			// From before the grant, unless the lease has expired since.
+			e.ghost = e.ghost || e.valid.Remaining(time.Now()) <= 0
 		case remote.Broken:
 			l.sendRenewal(e, 0) // whose answer stops the holder
 		}

@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
@@ -58,7 +60,7 @@ func TestAnOutageIsToldAtOnceAndIsOverSoonAfterItsEnd(t *testing.T) {
 		for _, heeds := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, heeds deadlines %v", name, heeds), func(t *testing.T) {
 				inBubble(t, func(t *testing.T, b *bubble) {
-					l, p := b.lockerOn(heeds)
+					l, p := b.lockerOn(redis.Options{ContextTimeoutEnabled: heeds})
 					free(t, get(t, l, "k"))
 					inOutage(t, l, p, outage)
 					for range 100 { // 10 s

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
@@ -85,7 +87,7 @@ func TestALoneTripIsForThoseWhoAreAlone(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
-				l, p := b.lockerOn(!tt.deaf)
+				l, p := b.lockerOn(redis.Options{ContextTimeoutEnabled: !tt.deaf})
 				once(t, l)
 				ctx, opts := tt.prep(t, l, p)
 				before := p.lone("A")

@@ -183,8 +183,8 @@ func (r *returning) outcome(a remote.Answer) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.entries, e.number)
-	if a.Err != nil || e.ghost || e.unread {
-		l.cancel(e) // until it is answered, or the lease has expired
+	if a.Err != nil || e.ghost || e.unread || e.inFlight > 0 {
+		l.cancel(e) // until nothing can be left, or the lease has expired
 	}
 	switch {
 	case r.lost:
@@ -204,12 +204,7 @@ func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
 	defer l.mu.Unlock()
 	e.inFlight--
 	// The release, or its first attempt, may be done yet, and queue it.
-	if a.Err != nil {
-		e.missed()
-	}
-	if a.Repeated {
-		e.missed()
-	}
+	e.unread = e.unread || a.Err != nil || a.Repeated
 	r := a.Reply.Requeued
 	switch {
 	case e.life == retired && r != nil:
