@@ -91,6 +91,9 @@ func TestALateAcquireIsGivenBackThoughAnotherWasFound(t *testing.T) {
 			client: redis.Options{ContextTimeoutEnabled: true},
 			ways:   []way{slow(5 * late), slow(late)}, leaves: true, want: context.Canceled,
 		},
+		"it fails when its caller has left, and is done late": {
+			ways: []way{func(call func() error) error { time.Sleep(late); return lateBy(5 * late)(call) }}, leaves: true, want: context.Canceled,
+		},
 		"the first is done late, the second fails when its caller has left": {
 			client: redis.Options{MaxRetries: 1},
 			ways:   []way{lateBy(5 * late), func(call func() error) error { time.Sleep(late); return unheard(call) }},
@@ -134,6 +137,30 @@ func TestLateAcquiresOfWhoWasRefusedAreAllGivenBack(t *testing.T) {
 		asked := p.goes("A", lateBy(time.Second), lateBy(5*time.Second))
 		if _, err := l.TryAcquire(t.Context(), "k"); !errors.Is(err, ErrHeld) || asked() != 3 {
 			t.Fatalf("%v after %d questions", err, asked())
+		}
+		free(t, k)
+		elapse(10 * time.Minute)
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is left to nobody: %q", got)
+		}
+	})
+}
+
+// The same for one who left before he was.
+func TestALateAcquireOfWhoLeftBeforeHeWasRefusedIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		other, _ := b.locker()
+		l, p := b.repeating(1, TTL(time.Hour))
+		once(t, l)
+		k := get(t, other, "k")
+		asked := p.goes("A", lateBy(5*time.Second), slow(200*time.Millisecond))
+		ctx, leave := context.WithCancel(t.Context())
+		r := begin(ctx, l, "k", Wait(0))
+		elapse(100 * time.Millisecond)
+		leave()
+		elapse(time.Second)
+		if !r.done() || asked() != 2 {
+			t.Fatalf("%v after %d questions", r.err, asked())
 		}
 		free(t, k)
 		elapse(10 * time.Minute)
@@ -221,6 +248,37 @@ func TestAPollThatIsDoneInSilenceAfterTheReleaseIsGivenBack(t *testing.T) {
 		}
 		free(t, r.lock)
 		elapse(3 * time.Second)
+		if got := b.lease("k"); got != "" {
+			t.Errorf("the lease is left to nobody: %q", got)
+		}
+	})
+}
+
+// The poll fails while the release is under way, and is done after that.
+func TestAPollThatFailsDuringTheReleaseIsGivenBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, p := b.locker(TTL(30 * time.Second)) // a poll after 5 s
+		k, r := b.behind(l)
+		p.via(func(op operation, call func() error) error {
+			switch op.kind {
+			case "A":
+				time.Sleep(500 * time.Millisecond)
+				return lateBy(3 * time.Second)(call)
+			case "R":
+				err := call()
+				time.Sleep(time.Second)
+				return err
+			}
+			return call()
+		})
+		elapse(5050 * time.Millisecond)
+		free(t, k)
+		synctest.Wait()
+		if !r.done() || r.err != nil {
+			t.Fatalf("%+v", r)
+		}
+		r.lock.giveBack()
+		elapse(6 * time.Second)
 		if got := b.lease("k"); got != "" {
 			t.Errorf("the lease is left to nobody: %q", got)
 		}

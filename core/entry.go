@@ -236,7 +236,6 @@ func (l *RedisLocker) giveUp(e *entry, err error) {
 	q := e.queue
 	l.refuseAll(q, ErrBackend, err)
 	l.forget(e)
-	e.unread = e.unread || e.inFlight > 0
 	l.cancel(e)
 	l.tidy(q)
 }
