@@ -89,7 +89,7 @@ func (v Violation) String() string { return v.Oracle + ": " + v.Text }
 
 // Terms say what can be expected of a run.
 type Terms struct {
-	// Forgot is when Redis lost what it knew, in order. See [Terms.Excuse].
+	// Forgot is when Redis lost what it knew, in order. See [Terms.Excuse] and [Terms.Unsure].
 	Forgot []Loss
 	// Proof is how long one proof lasts at most: so long before its end was sent
 	// what it goes by. It is needed with Forgot.

@@ -21,12 +21,27 @@ type Loss struct {
 // long before to another of the process, who has passed it on.
 func (t Terms) since(a *Attempt) time.Duration { return a.First - t.Proof }
 
-// Excuse tells whether a loss can be why two held at once, or why their tokens are
-// not in order: one's lease may be from before it, and the other's from after it.
-// All else is a double grant, in the same run and on the same key, too.
+// Excuse tells whether a loss can be why two held at once: one's lease may be from
+// before it, and the other's from after it. All else is a double grant, in the same
+// run and on the same key, too.
 func (t Terms) Excuse(a, b *Attempt) bool {
 	for _, l := range t.Forgot {
+		if max(a.Return, b.Return) > l.To+t.Proof {
+			continue // what was proven before the loss has lapsed
+		}
 		if t.since(a) <= l.To && b.Return >= l.From || t.since(b) <= l.To && a.Return >= l.From {
+			return true
+		}
+	}
+	return false
+}
+
+// Unsure tells whether a loss can be why a, whose lock was returned before b's, came
+// after b: b may have been granted it before the loss, and a after it. The other way
+// round they came in the order of their returns, as any two do.
+func (t Terms) Unsure(a, b *Attempt) bool {
+	for _, l := range t.Forgot {
+		if t.since(b) <= l.To && a.Return >= l.From {
 			return true
 		}
 	}

@@ -110,6 +110,11 @@ func TestOraclesTellALockFromWhatIsNone(t *testing.T) {
 			terms:    forgets(5, 8),
 			found:    "O1 O2",
 		},
+		"beside one whom Redis has forgotten, when his proof must have ended": {
+			attempts: []Attempt{grant(1, 0, 1, 300, 250, 251), grant(2, 10, 150, 249, 160, 161)},
+			terms:    forgets(5, 8),
+			found:    "O2",
+		},
 		"on a key of which Redis was asked only before it forgets": {
 			attempts: []Attempt{
 				grant(1, 0, 1, 100, 50, 51), grant(2, 10, 12, 111, 14, 15),
@@ -140,8 +145,13 @@ func TestOraclesTellALockFromWhatIsNone(t *testing.T) {
 			terms:    forgets(2, 3),
 			found:    "O1 O3",
 		},
-		"with a lower token, but nobody can tell who was first": {
+		"with a lower token, after one who had the lock before Redis forgets": {
 			attempts: []Attempt{grant(7, 0, 1, 100, 5, 6), grant(6, 0, 8, 100, 10, 12)},
+			terms:    forgets(2, 3),
+			found:    "O3",
+		},
+		"with a lower token, but nobody can tell who was first": {
+			attempts: []Attempt{grant(7, 0, 4, 103, 5, 6), since(grant(6, 0, 8, 100, 10, 12), 1)},
 			terms:    forgets(2, 3),
 		},
 		"a refusal while another has it": {
@@ -256,6 +266,27 @@ func TestAFencedStoreThatTakesAStaleWriteIsFound(t *testing.T) {
 	}
 }
 
+// Who had the lock before a loss came before all who were granted it later: their
+// requests may be as old as his.
+func TestAStaleWriteOfOneFromBeforeALossIsFound(t *testing.T) {
+	before, waiter := grant(7, 0, 1, 100, 5, 6), since(grant(6, 0, 8, 107, 10, 12), 7)
+	attempts := []Attempt{before, waiter}
+	writes := []Write{{1, true}, {0, true}}
+	if n := len(Stale(attempts, writes, forgets(2, 3))); n != 1 {
+		t.Errorf("%d stale writes", n)
+	}
+	found := Judge(attempts, writes, forgets(2, 3))
+	if len(found) != 2 { // the token that fell, and the write
+		t.Errorf("found %v", found)
+	}
+	// One that may have been granted after the loss, to one who waited for less long,
+	// says nothing.
+	attempts = []Attempt{grant(7, 0, 4, 103, 5, 6), since(grant(6, 0, 8, 100, 10, 12), 1)}
+	if found := Judge(attempts, writes, forgets(2, 3)); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
 func TestAWaiterWhoIsForgottenIsFound(t *testing.T) {
 	const soon = 5 * time.Millisecond
 	for name, c := range map[string]struct {
@@ -266,7 +297,9 @@ func TestAWaiterWhoIsForgottenIsFound(t *testing.T) {
 		"in much later":                      {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 90, 200, 95, 96)}, found: 1},
 		"had only begun to wait":             {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 48, 90, 200, 95, 96)}},
 		"came later":                         {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96)}},
-		"the release was never confirmed":    {attempts: []Attempt{grant(1, 0, 1, 100, 50, never), grant(2, 10, 90, 200, 95, 96)}},
+		"the release was never confirmed":    {attempts: []Attempt{grant(1, 0, 1, 100, 50, never), grant(2, 10, 90, 200, 95, 96)}, found: 1},
+		"it was never released":              {attempts: []Attempt{grant(1, 0, 1, 100, never, never), grant(2, 10, 190, 300, 195, 196)}},
+		"it had lapsed when it was released": {attempts: []Attempt{grant(1, 0, 1, 50, 50, 51), grant(2, 10, 90, 200, 95, 96)}},
 		"after one who did not wait himself": {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 52, 53, 200, 54, 55), grant(3, 10, 90, 200, 95, 96)}, found: 1},
 		"a newcomer is next, and late":       {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 80, 90, 200, 95, 96), grant(3, 10, 98, 200, 99, 99)}, found: 1},
 		"a newcomer is next, at once":        {attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 51, 53, 200, 95, 96), grant(3, 10, 98, 200, 99, 99)}},

@@ -9,8 +9,9 @@ import (
 
 // Tokens is the first half of O3: no token comes twice, and they rise with the
 // holders. Of two holders with proof, the one whose lock was returned first came
-// first. Where Redis forgot one of them, or one had no proof, only that is
-// certain which the callers could tell: one had the lock before the other asked.
+// first. Where Redis may have forgotten the one that was returned last, or one had no
+// proof, only that is certain which the callers could tell: one had the lock before
+// the other asked.
 func Tokens(attempts []*Attempt, terms Terms) []string {
 	var found []string
 	var granted []*Attempt
@@ -34,7 +35,7 @@ func Tokens(attempts []*Attempt, terms Terms) []string {
 	holders := claiming(attempts)
 	slices.SortStableFunc(holders, byReturn)
 	for _, a := range holders {
-		if last == nil || !terms.Excuse(last, a) {
+		if last == nil || !terms.Unsure(last, a) {
 			fell(last, a)
 		}
 		last = a
@@ -81,7 +82,7 @@ func Stale(attempts []Attempt, writes []Write, terms Terms) []Write {
 			s = &seen{call: -1}
 			latest[a.Key] = s
 		}
-		before := a.claims() && s.holder != nil && a.Return < s.holder.Return && !terms.Excuse(a, s.holder)
+		before := a.claims() && s.holder != nil && a.Return < s.holder.Return && !terms.Unsure(a, s.holder)
 		if a.Return < s.call || before {
 			found = append(found, w)
 			continue // the twin has it now, but the later one's stays the latest

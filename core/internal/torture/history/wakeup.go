@@ -8,7 +8,8 @@ import (
 
 // Wakeups is O5 where no message is lost or late: a lock that is released does not
 // stay free while somebody waits who had called a while before that, whoever gets it
-// next. It returns a text for each time that it did.
+// next. It returns a text for each time that it did. A release whose caller did not
+// wait for the answer counts like any other: where no message is lost it arrives.
 //
 // It does not say who must be next: between processes that is told by turns, which
 // last for a tenure and for as long as holders stay, and in which processes stand in
@@ -19,8 +20,8 @@ func Wakeups(attempts []Attempt, soon time.Duration) []string {
 		holders := claiming(all)
 		slices.SortStableFunc(holders, byReturn)
 		for i, a := range holders {
-			if a.Back == Never {
-				continue
+			if a.Freed >= a.Proven {
+				continue // it had lapsed, or was never released
 			}
 			free := Never // until when, as far as callers see
 			if i+1 < len(holders) {

@@ -72,7 +72,7 @@ func (c *caller) call() {
 	a.Return = c.now()
 	c.onTime(a.Return, deadline)
 	if err != nil {
-		a.Outcome = c.outcome(err, wait, deadline)
+		a.Outcome = c.outcome(err, wait, a.Return, deadline)
 		c.add(a)
 		return
 	}
@@ -89,16 +89,33 @@ func (c *caller) onTime(at, deadline time.Duration) {
 }
 
 // outcome is what an error means, and O7's part about errors: which there may be.
-func (c *caller) outcome(err error, wait, deadline time.Duration) history.Outcome {
+func (c *caller) outcome(err error, wait, at, deadline time.Duration) history.Outcome {
+	fine := false
 	switch {
-	case errors.Is(err, core.ErrHeld) && wait == 0:
-		return history.Held
-	case errors.Is(err, context.DeadlineExceeded) && deadline != history.Never:
-	case errors.Is(err, core.ErrBackend) && !c.plan.orderly():
-	default:
+	case errors.Is(err, core.ErrHeld):
+		if wait == 0 {
+			return history.Held
+		}
+	case errors.Is(err, core.ErrBackend): // its cause may be another's deadline
+		fine = !c.plan.orderly()
+	case errors.Is(err, context.DeadlineExceeded):
+		fine = at >= deadline
+	}
+	if !fine {
 		c.note("O7", "caller %d: %v", c.id, err)
 	}
 	return history.Open
+}
+
+// released is the same for the error of a release: where nothing goes wrong a holder is
+// told that the lock is free, unless he does not wait for that.
+func (c *caller) released(ctx context.Context, err error) {
+	switch {
+	case err == nil || ctx.Err() != nil:
+	case !c.plan.orderly() && (errors.Is(err, core.ErrLost) || errors.Is(err, core.ErrBackend)):
+	default:
+		c.note("O7", "Release: %v", err)
+	}
 }
 
 // hold is a tenure: the holder writes to the stores, works, perhaps for longer
@@ -148,10 +165,13 @@ func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 		cancel() // as of a request that has been cancelled: it is released all the same
 	}
 	defer cancel()
-	if err := lock.Release(ctx); err == nil {
+	err := lock.Release(ctx)
+	if err == nil {
 		a.Back = c.now()
-	} else if !errors.Is(err, core.ErrLost) && !errors.Is(err, core.ErrBackend) && ctx.Err() == nil {
-		c.note("O7", "Release: %v", err)
+	}
+	c.released(ctx, err)
+	if cause := context.Cause(lock.Context()); c.plan.orderly() && errors.Is(cause, core.ErrLost) {
+		c.note("O7", "token %d was lost, though nothing went wrong: %v", a.Token, cause)
 	}
 	<-watched
 	c.mu.Lock()

@@ -43,8 +43,8 @@ func (w *world) wrong(kind string) {
 // once, though its asker may have gone before it was lost.
 func (t *trip) ambiguous() {
 	t.unheard.Do(func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
+		t.world.mu.Lock() // not that of the way
+		defer t.world.mu.Unlock()
 		t.lost++
 	})
 }

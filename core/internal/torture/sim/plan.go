@@ -51,6 +51,9 @@ func makePlan(r *rand.Rand) plan {
 			p.pauses = 1 + r.IntN(3)
 		}
 	}
+	if p.orderly() && p.tidied() >= p.ttl {
+		p.ttl *= 5 // what is left behind must be there when the vigil looks
+	}
 	return p
 }
 
