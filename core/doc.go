@@ -47,7 +47,9 @@
 //     Nothing waits without a bound, nothing queues without a cap.
 //   - A release does not depend on the caller's context, and is repeated until it
 //     is answered or the lease must have expired. A request that was cancelled,
-//     panicked or gave up leaves nothing behind.
+//     panicked or gave up leaves nothing behind: what may yet be done for it is
+//     looked for, for one TTL. (An acquire that the network delivers later than
+//     that brings a lease of nobody, which expires by itself.)
 //   - A key that the call chain of the context holds already is
 //     [ErrSelfDeadlock], at once. (Across different Lockers, or with a context
 //     that does not descend from [Lock.Context], nobody can know.)
