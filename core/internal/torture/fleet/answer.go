@@ -30,14 +30,14 @@ func (t *terms) due(asked time.Duration) time.Duration {
 func (l *ledger) answers(deaths []death, allowed func(class string) bool) {
 	ends := map[int]time.Duration{}
 	for _, d := range deaths {
-		ends[d.process] = d.at
+		// How late it was itself after that is not told any more.
+		ends[d.process] = min(d.from, l.beats[uint32(d.process)])
 	}
 	for n := range l.terms {
 		a, t := &l.attempts[n], &l.terms[n]
 		until := a.Return
-		if died, ok := ends[a.Process]; ok && until >= died-grace {
-			// What was late itself just before the end is not told any more.
-			until = min(until, died) - grace
+		if end, ok := ends[a.Process]; ok {
+			until = min(until, end)
 		}
 		if late := l.late(a, t, until); late > 0 && until != history.Never {
 			l.note("O7", "attempt %v, asked at %v, wait %v, deadline %v: it had not returned %v later than it had to",

@@ -22,6 +22,7 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		back           time.Duration // when it is told, or Never
 		lag            lateness      // of the process
 		died           time.Duration
+		beat           time.Duration // when it last told how late it was, or when it died
 		finds          string // or ""
 	}{
 		{name: "held, no wait", deadline: never, class: classHeld, back: ms},
@@ -46,6 +47,9 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 			lag: lateness{at: time.Second, by: time.Second}},
 		{name: "killed at once", deadline: never, back: never, died: time.Second},
 		{name: "killed when it should have returned", wait: patient, deadline: 100 * ms, back: never, died: time.Second, finds: "later"},
+		{name: "killed, and silent since it had to return", wait: patient, deadline: 100 * ms, back: never, died: time.Second, beat: 300 * ms},
+		{name: "told just before it was killed, and silent before that", wait: patient, deadline: 100 * ms, class: classDeadline, back: 900 * ms,
+			died: time.Second, beat: 300 * ms},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLedger()
@@ -64,7 +68,12 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 			l.take(7, record{what: lagged, at: begun + c.lag.at, proven: c.lag.by})
 			var deaths []death
 			if c.died > 0 {
-				deaths = []death{{7, begun + c.died}}
+				// It is gone later, when it is reaped.
+				deaths = []death{{7, begun + c.died, begun + c.died + time.Minute}}
+				if c.beat == 0 {
+					c.beat = c.died
+				}
+				l.take(7, record{what: lagged, at: begun + c.beat})
 			}
 			l.answers(deaths, func(class string) bool { return slices.Contains([]string{"backend", "timeout"}, class) })
 			if found := fmt.Sprint(l.found); (c.finds == "") != (len(l.found) == 0) || !strings.Contains(found, c.finds) {

@@ -46,10 +46,11 @@ type Fleet struct {
 	ledger *ledger
 }
 
-// death is a process that was killed.
+// death is a process that was killed: between two moments, the later of which is
+// when it was gone.
 type death struct {
-	process int
-	at      time.Duration
+	process  int
+	from, at time.Duration
 }
 
 // place is where one process follows another.

@@ -17,11 +17,12 @@ type ledger struct {
 	failed   map[string]int
 	found    []history.Violation
 	lags     map[uint32]*lagMeter      // of the processes
+	beats    map[uint32]time.Duration  // until when they have told how late they were
 	names    map[uint32]remote.Process // of their Lockers
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}, names: map[uint32]remote.Process{}}
+	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]remote.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {
@@ -57,7 +58,9 @@ func (l *ledger) take(process uint32, r record) {
 		l.note("O3", "attempt %v: its holder could not write to the stores, see the stderr of process %d", id, process)
 		return
 	case lagged:
-		l.lagOf(process).add(lateness{r.at, r.proven})
+		if l.beats[process] = r.at; r.proven > 0 {
+			l.lagOf(process).add(lateness{r.at, r.proven})
+		}
 		return
 	case bye:
 		if r.class != 0 {

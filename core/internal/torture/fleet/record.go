@@ -24,7 +24,7 @@ const (
 	back
 	failed    // class
 	late      // of O4: not told of a loss in time; proven is by how much
-	lagged    // proven is by how much the process's timers were late
+	lagged    // proven is by how much the process's timers were late, or 0: a beat
 	unwritten // a write has failed
 	bye       // class is 1 if goroutines are left
 )

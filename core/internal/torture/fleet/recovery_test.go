@@ -36,14 +36,14 @@ func TestADeathCostsATTLOnlyWhereItMust(t *testing.T) {
 	}{
 		{name: "released, in soon", holder: released, in: grace},
 		{name: "released, not so", holder: released, in: grace + 1, violates: true},
-		{name: "released to one who died", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(2 * second)}}, in: second + grace},
-		{name: "and no longer", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(2 * second)}}, in: second + grace + 1, violates: true},
-		{name: "released, one died who waited for another key", holder: released, dead: waits(2, "k1"), deaths: []death{{2, at(2 * second)}}, in: second, violates: true},
-		{name: "released, one had died before", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(second)}}, in: second, violates: true},
-		{name: "died, in after a TTL", holder: died, deaths: []death{{1, at(2 * second)}}, in: second + grace},
-		{name: "died, not so", holder: died, deaths: []death{{1, at(2 * second)}}, in: second + grace + 1, violates: true},
-		{name: "died with one in line", holder: died, dead: waits(2, "k0"), deaths: []death{{1, at(2 * second)}, {2, at(2 * second)}}, in: second + grace + 1, violates: true},
-		{name: "expired, and went to one who died", holder: died, dead: waits(2, "k0"), deaths: []death{{1, at(2 * second)}, {2, at(3 * second)}}, in: 2*second + grace},
+		{name: "released to one who died", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(2 * second), at(2 * second)}}, in: second + grace},
+		{name: "and no longer", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(2 * second), at(2 * second)}}, in: second + grace + 1, violates: true},
+		{name: "released, one died who waited for another key", holder: released, dead: waits(2, "k1"), deaths: []death{{2, at(2 * second), at(2 * second)}}, in: second, violates: true},
+		{name: "released, one had died before", holder: released, dead: waits(2, "k0"), deaths: []death{{2, at(second), at(second)}}, in: second, violates: true},
+		{name: "died, in after a TTL", holder: died, deaths: []death{{1, at(2 * second), at(2 * second)}}, in: second + grace},
+		{name: "died, not so", holder: died, deaths: []death{{1, at(2 * second), at(2 * second)}}, in: second + grace + 1, violates: true},
+		{name: "died with one in line", holder: died, dead: waits(2, "k0"), deaths: []death{{1, at(2 * second), at(2 * second)}, {2, at(2 * second), at(2 * second)}}, in: second + grace + 1, violates: true},
+		{name: "expired, and went to one who died", holder: died, dead: waits(2, "k0"), deaths: []death{{1, at(2 * second), at(2 * second)}, {2, at(3 * second), at(3 * second)}}, in: 2*second + grace},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &Fleet{work: Work{TTL: second, Prompt: true}, ledger: newLedger(), deaths: c.deaths}
