@@ -23,7 +23,7 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		lag            lateness      // of the process
 		died           time.Duration
 		beat           time.Duration // when it last told how late it was, or when it died
-		finds          string // or ""
+		finds          string        // or ""
 	}{
 		{name: "held, no wait", deadline: never, class: classHeld, back: ms},
 		{name: "held, and it waits", wait: patient, deadline: never, class: classHeld, back: ms, finds: "held"},

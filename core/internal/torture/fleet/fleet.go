@@ -185,8 +185,9 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	rdb := f.server.Client(nil)
 	// One more of each process is its subscription.
 	working := f.work.Attempts == 0 // the others may have ended
-	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 && working || n > may {
-		f.note("O6", "%d connections, of at most %d", n, may)
+	may := len(f.places) * (poolSize + 1)
+	if n, err := connections(rdb); err != nil || n == 0 && working || n > may {
+		f.note("O6", "%d connections, of at most %d, %v", n, may, err)
 	}
 	for _, p := range f.places {
 		p.told.Store(int64(now())) // its time to come to its end, beside all others

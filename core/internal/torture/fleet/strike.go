@@ -48,6 +48,19 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 	return holding, waiting
 }
 
+// Proven is how many had a lock with proof at a moment, as far as is told.
+func (f *Fleet) Proven(at time.Duration) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, i := range f.ledger.of {
+		if a := &f.ledger.attempts[i]; a.Outcome == history.Granted && a.Return < at && min(a.Proven, a.Freed) > at {
+			n++
+		}
+	}
+	return n
+}
+
 // underWay is how many locks a process has, and for how many it waits, as far as
 // it has told.
 func (f *Fleet) underWay(process uint32) (holding, waiting int) {
