@@ -42,7 +42,7 @@ func TestS6RedisStops(t *testing.T) {
 		}
 		f.Await(5)
 	}
-	conclude(s, f.End("backend"), history.Terms{})
+	conclude(s, f.End("backend", "lost"), history.Terms{})
 	mustSee(s, "stale write", s.End().Lost)
 }
 
@@ -76,8 +76,8 @@ func TestS7RedisIsKilled(t *testing.T) {
 			work := under(ttl)
 			work.Long, work.Keys = 50, 8
 			f := fleet.Start(t, server, server.Addr(), 3, work, chosen(s))
-			if c.forgets && c.args != nil { // else it comes back empty
-				f.GoesBack()
+			if c.forgets {
+				f.Forgets(c.args != nil) // else it comes back empty
 			}
 			var forgot []history.Loss
 			held := 0 // with proof, when Redis was killed
@@ -101,7 +101,7 @@ func TestS7RedisIsKilled(t *testing.T) {
 				}
 				f.Await(5)
 			}
-			conclude(s, f.End("backend"), history.Terms{Forgot: forgot, Proof: ttl})
+			conclude(s, f.End("backend", "lost"), history.Terms{Forgot: forgot, Proof: ttl})
 			mustSee(s, "holder when Redis was killed", held)
 			if c.unsafe { // else the oracle is blind
 				mustSee(s, "second holder, though Redis has forgotten leases", s.End().Doubles)

@@ -3,7 +3,6 @@ package fleet
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,9 +74,72 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 				}
 				l.take(7, record{what: lagged, at: begun + c.beat})
 			}
-			l.answers(deaths, func(class string) bool { return slices.Contains([]string{"backend", "timeout"}, class) })
+			l.answers(deaths, rules{allowed: []string{"backend", "timeout"}})
 			if found := fmt.Sprint(l.found); (c.finds == "") != (len(l.found) == 0) || !strings.Contains(found, c.finds) {
 				t.Errorf("found %s, want %q", found, c.finds)
+			}
+		})
+	}
+}
+
+func TestAReleaseIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
+	const ms, never = time.Millisecond, history.Never
+	const ttl = time.Second
+	struck := rules{ttl: ttl, allowed: []string{"backend", "lost"}}
+	for _, c := range []struct {
+		name   string
+		class  byte // of the error; classes is none
+		proven time.Duration
+		back   time.Duration // when it is told, or Never
+		lag    lateness      // of the process
+		redis  lateness      // and of Redis
+		died   time.Duration
+		rules  rules
+		finds  string // or ""
+	}{
+		{name: "at once", class: classes, proven: ttl, back: ms},
+		{name: "late", class: classes, proven: ttl, back: backendWait + grace + ms, finds: "later"},
+		{name: "late as the process", class: classes, proven: ttl, back: backendWait + grace + 500*ms,
+			lag: lateness{backendWait + 500*ms, 500 * ms}},
+		{name: "lost", class: classLost, proven: -ms, back: ms, finds: "lost"},
+		{name: "lost, and that may be", class: classLost, proven: -ms, back: ms, rules: struck},
+		{name: "lost before the proof had ended", class: classLost, proven: ttl, back: ms, rules: struck, finds: "before"},
+		{name: "lost, and Redis forgets", class: classLost, proven: ttl, back: ms, rules: rules{ttl: ttl, allowed: struck.allowed, forgets: true}},
+		{name: "lost by a process that was late", class: classLost, proven: -ms, back: ms, rules: rules{ttl: ttl}, lag: lateness{-100 * ms, 400 * ms}},
+		{name: "lost by a Redis that was late", class: classLost, proven: -ms, back: ms, rules: rules{ttl: ttl}, redis: lateness{-100 * ms, 400 * ms}},
+		{name: "lost by a process that was late before", class: classLost, proven: -ms, back: ms, rules: rules{ttl: ttl}, lag: lateness{-2 * ttl, 400 * ms},
+			finds: "lost"},
+		{name: "backend", class: classBackend, proven: ttl, back: ms, finds: "backend"},
+		{name: "backend, and that may be", class: classBackend, proven: ttl, back: ms, rules: struck},
+		{name: "released already", class: classOther, proven: ttl, back: ms, rules: struck, finds: "other"},
+		{name: "killed at once", proven: ttl, back: never, died: ms},
+		{name: "killed when it should have returned", proven: ttl, back: never, died: 3 * time.Second, finds: "later"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLedger()
+			const begun, freedAt = 990 * time.Second, 1000 * time.Second
+			l.take(7, record{what: asked, attempt: 1, at: begun, token: uint64(time.Minute), proven: never})
+			l.take(7, record{what: granted, attempt: 1, at: begun, proven: begun + ttl})
+			l.take(7, record{what: proven, attempt: 1, proven: freedAt + c.proven})
+			l.take(7, record{what: freed, attempt: 1, at: freedAt})
+			l.take(7, record{what: lagged, at: freedAt + c.lag.at, proven: c.lag.by})
+			l.redis.add(lateness{freedAt + c.redis.at, c.redis.by})
+			var deaths []death
+			switch {
+			case c.back == never:
+				deaths = []death{{7, freedAt + c.died, freedAt + c.died}}
+				l.take(7, record{what: lagged, at: freedAt + c.died})
+			case c.class == classes:
+				l.take(7, record{what: back, attempt: 1, at: freedAt + c.back})
+			default:
+				l.take(7, record{what: unreturned, class: c.class, attempt: 1, at: freedAt + c.back})
+			}
+			l.answers(deaths, c.rules)
+			if found := fmt.Sprint(l.found); (c.finds == "") != (len(l.found) == 0) || !strings.Contains(found, c.finds) {
+				t.Errorf("found %s, want %q", found, c.finds)
+			}
+			if confirmed := l.attempts[0].Back != never; confirmed != (c.back != never && c.class == classes) {
+				t.Errorf("confirmed: %v", confirmed)
 			}
 		})
 	}

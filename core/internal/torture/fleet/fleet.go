@@ -34,13 +34,13 @@ type Fleet struct {
 
 	patience time.Duration // see [Work.patience]
 
-	made   uint32 // processes so far
-	deaths []death
-	// wentBack is set if Redis has come back as it was some time ago.
-	wentBack bool
-	found    []history.Violation
-	frozen   bool // some were, at some time
-	over     bool // End has begun
+	made              uint32 // processes so far
+	deaths            []death
+	forgets, wentBack bool // see [Fleet.Forgets]
+
+	found  []history.Violation
+	frozen bool // some were, at some time
+	over   bool // End has begun
 
 	mu     sync.Mutex
 	ledger *ledger
@@ -168,6 +168,7 @@ type Outcome struct {
 	TwinLost int // what a store without checks has lost to writes of lower tokens
 	Found    []history.Violation
 	Failed   map[string]int // attempts that failed, by class
+	Unback   map[string]int // and releases
 }
 
 // AwaitDone returns when all processes have done their work, or are stuck.
@@ -178,7 +179,8 @@ func (f *Fleet) AwaitDone() {
 }
 
 // End has all processes end, and returns what they saw. allowed are the classes of
-// errors that there may be, besides "held" and "deadline".
+// errors that there may be, besides "held" and "deadline": of Acquire, and of Release
+// "backend" and "lost" only.
 func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
 	f.over = true
@@ -204,13 +206,13 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	// Where Redis is struck, its errors are allowed.
 	residue := f.residue(rdb, f.frozen || len(f.deaths) > 0 || slices.Contains(allowed, classNames[classBackend]))
 	f.calm()
-	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
+	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed, Unback: f.ledger.unback}
 	w, err := f.ledger.writes(f.store, f.work.Keys)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	o.Writes, o.TwinLost = w.writes, w.lost
-	f.ledger.answers(f.deaths, func(class string) bool { return slices.Contains(allowed, class) })
+	f.ledger.answers(f.deaths, f.rules(allowed))
 	o.Found = slices.Concat(f.found, f.ledger.found, w.found, residue, f.recoveries())
 	return o
 }

@@ -70,9 +70,10 @@ func (f *Fleet) left(rdb *redis.Client) []string {
 	return left
 }
 
-// GoesBack is told before Redis comes back as it was some time ago: with waiters, too,
-// who have left since, and whom nobody but who is next can take out.
-func (f *Fleet) GoesBack() { f.wentBack = true }
+// Forgets is told before Redis forgets leases. If it goes back to what it knew some
+// time ago, it has waiters, too, who have left since, and whom nobody but who is next
+// can take out.
+func (f *Fleet) Forgets(goesBack bool) { f.forgets, f.wentBack = true, goesBack }
 
 // ofTheDead tells whether only processes that were killed stand in a queue, and it
 // expires: nobody else can take them out.
