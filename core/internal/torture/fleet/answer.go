@@ -44,11 +44,7 @@ func (t *terms) due(asked time.Duration) time.Duration {
 // answers is O7: each attempt and each release came to an end in time, and with an
 // error only that it may have. deaths says when processes were killed.
 func (l *ledger) answers(deaths []death, rules rules) {
-	ends := map[int]time.Duration{}
-	for _, d := range deaths {
-		// How late it was itself after that is not told any more.
-		ends[d.process] = min(d.from, l.beats[uint32(d.process)])
-	}
+	ends := l.ends(deaths)
 	for n := range l.terms {
 		a, t := &l.attempts[n], &l.terms[n]
 		end, died := ends[a.Process]
@@ -74,6 +70,16 @@ func (l *ledger) answers(deaths []death, rules rules) {
 			l.judgeRelease(a, t, rules)
 		}
 	}
+}
+
+// ends are until when it is known of processes that were killed how late they were
+// themselves: after that they told it no more.
+func (l *ledger) ends(deaths []death) map[int]time.Duration {
+	ends := map[int]time.Duration{}
+	for _, d := range deaths {
+		ends[d.process] = min(d.from, l.beats[uint32(d.process)])
+	}
+	return ends
 }
 
 // late is by how much more than its process a call was late, at a moment. own is set

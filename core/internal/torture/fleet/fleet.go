@@ -69,7 +69,11 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 		t: t, work: work, server: server, store: stores.Client(nil), patience: work.patience(),
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
-	f.calm = f.lag.start(nil)
+	own := f.lag.start(nil)
+	// Its answers are late for as long as Redis is, and no longer.
+	watch := server.Client(&redis.Options{MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second, PoolSize: 1})
+	pings := f.ledger.redis.watch(watch)
+	f.calm = func() { own(); pings() }
 	for range processes {
 		p := &place{}
 		f.places = append(f.places, p)

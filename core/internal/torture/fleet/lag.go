@@ -2,9 +2,12 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // lagMeter measures how late this process's timers are: what nothing in it can be
@@ -26,6 +29,17 @@ const (
 // nil; and from time to time one of zero, so that it is known until when there was
 // no other.
 func (m *lagMeter) start(tell func(lateness)) (stop func()) {
+	return m.measure(func() bool { return true }, tell)
+}
+
+// watch measures how late a Redis is, and this process with it: from one answer to
+// the next.
+func (m *lagMeter) watch(rdb *redis.Client) (stop func()) {
+	return m.measure(func() bool { return rdb.Ping(context.Background()).Err() == nil }, nil)
+}
+
+// measure is start for what is only there if it answers.
+func (m *lagMeter) measure(answers func() bool, tell func(lateness)) (stop func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
@@ -35,6 +49,9 @@ func (m *lagMeter) start(tell func(lateness)) (stop func()) {
 			case <-done:
 				over = true // and it may have been late until now
 			case <-time.After(lagTick):
+			}
+			if !answers() {
+				continue
 			}
 			at := now()
 			by := at - last - lagTick
