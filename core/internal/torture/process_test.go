@@ -68,7 +68,7 @@ func TestS4StoppedProcesses(t *testing.T) {
 		count(s, "process stopped", 1)
 		v.add(holding, waiting)
 	}
-	conclude(s, f.End("backend", "lost"), history.Terms{})
+	conclude(s, f.End(), history.Terms{}) // who was stopped has his excuse
 	v.tell(s)
 	mustSee(s, "stale write", s.End().Lost)
 }

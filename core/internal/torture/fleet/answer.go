@@ -108,6 +108,7 @@ func (l *ledger) judgeError(a *history.Attempt, t *terms, rules rules) {
 		}
 	case t.class == classTimeout && t.wait > 0 && a.Return < a.Call+t.wait:
 		l.note("O7", "attempt %v: its wait was over %v too early", t.id, a.Call+t.wait-a.Return)
+	case t.class == classBackend && l.silent(a.Process, a.Call, a.Return):
 	case t.class == classHeld || t.class == classDeadline || t.class == classLost || !rules.allow(t.class):
 		l.note("O7", "attempt %v, wait %v, deadline %v, failed: %s", t.id, t.wait, told(t.deadline), class)
 	}
@@ -125,10 +126,18 @@ func (l *ledger) judgeRelease(a *history.Attempt, t *terms, rules rules) {
 		l.note("O7", "attempt %v, released at %v: lost, %v before its proof had ended", t.id, a.Freed, a.Proven-t.released)
 	case t.class == classLost && rules.allow(t.class):
 	case t.class == classLost && l.lag(a.Process, max(a.Proven, a.Return)-rules.ttl, t.released) > rules.ttl/3:
-	case t.class == classBackend && rules.allow(t.class):
+	case t.class == classBackend && (rules.allow(t.class) || l.silent(a.Process, a.Freed, t.released)):
 	default:
 		l.note("O7", "attempt %v, proven until %v, released at %v: Release failed: %s", t.id, a.Proven, a.Freed, classNames[t.class])
 	}
+}
+
+// silent tells whether a process could find Redis silent during a call, though nothing
+// struck it or the way to it: together they were late for most of the second after
+// which the library gives up.
+func (l *ledger) silent(process int, begin, end time.Duration) bool {
+	const silence = time.Second
+	return l.lag(process, begin-silence, end) > silence/2
 }
 
 // lag is how late a process and Redis were, between two moments.

@@ -21,6 +21,7 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		back           time.Duration // when it is told, or Never
 		lag            lateness      // of the process
 		died           time.Duration
+		strict         bool          // no backend is allowed
 		beat           time.Duration // when it last told how late it was, or when it died
 		finds          string        // or ""
 	}{
@@ -29,6 +30,9 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		{name: "no wait, late", deadline: never, class: classHeld, back: backendWait + grace + ms, finds: "later"},
 		{name: "no wait, late for a lock", deadline: never, class: classes, back: backendWait + grace + ms, finds: "later"},
 		{name: "backend, allowed", wait: patient, deadline: never, class: classBackend, back: ms},
+		{name: "backend, not allowed", wait: patient, deadline: never, class: classBackend, back: ms, strict: true, finds: "backend"},
+		{name: "backend, told to one who was stopped", wait: patient, deadline: never, class: classBackend, back: ms, strict: true,
+			lag: lateness{at: ms, by: 600 * ms}},
 		{name: "full, not allowed", wait: patient, deadline: never, class: classQueueFull, back: ms, finds: "queue full"},
 		{name: "deadline", wait: patient, deadline: 100 * ms, class: classDeadline, back: 100 * ms},
 		{name: "deadline, none", wait: patient, deadline: never, class: classDeadline, back: 100 * ms, finds: "deadline"},
@@ -74,7 +78,11 @@ func TestAnAttemptIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 				}
 				l.take(7, record{what: lagged, at: begun + c.beat})
 			}
-			l.answers(deaths, rules{allowed: []string{"backend", "timeout"}})
+			allowed := []string{"timeout", "backend"}
+			if c.strict {
+				allowed = allowed[:1]
+			}
+			l.answers(deaths, rules{allowed: allowed})
 			if found := fmt.Sprint(l.found); (c.finds == "") != (len(l.found) == 0) || !strings.Contains(found, c.finds) {
 				t.Errorf("found %s, want %q", found, c.finds)
 			}
@@ -111,6 +119,7 @@ func TestAReleaseIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 			finds: "lost"},
 		{name: "backend", class: classBackend, proven: ttl, back: ms, finds: "backend"},
 		{name: "backend, and that may be", class: classBackend, proven: ttl, back: ms, rules: struck},
+		{name: "backend, told to one who was stopped", class: classBackend, proven: ttl, back: ms, rules: rules{ttl: ttl}, lag: lateness{0, 600 * ms}},
 		{name: "released already", class: classOther, proven: ttl, back: ms, rules: struck, finds: "other"},
 		{name: "killed at once", proven: ttl, back: never, died: ms},
 		{name: "killed when it should have returned", proven: ttl, back: never, died: 3 * time.Second, finds: "later"},

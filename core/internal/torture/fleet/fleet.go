@@ -184,7 +184,7 @@ func (f *Fleet) AwaitDone() {
 
 // End has all processes end, and returns what they saw. allowed are the classes of
 // errors that there may be, besides "held" and "deadline": of Acquire, and of Release
-// "backend" and "lost" only.
+// "backend" and "lost" only. A process that was late itself may have these in any case.
 func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
 	f.over = true
