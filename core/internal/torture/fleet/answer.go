@@ -56,7 +56,8 @@ func (l *ledger) answers(deaths []death, rules rules) {
 			l.note("O7", "attempt %v, asked at %v, wait %v, deadline %v: it had not returned %v later than it had to",
 				t.id, a.Call, t.wait, told(t.deadline), late)
 		}
-		if t.failed {
+		// An error that was told after the end may have an excuse that was not.
+		if t.failed && a.Return <= end {
 			l.judgeError(a, t, rules)
 		}
 		if a.Freed == history.Never {
@@ -66,7 +67,7 @@ func (l *ledger) answers(deaths []death, rules rules) {
 		if late := l.late(a.Process, a.Freed, a.Freed+backendWait, until, true); late > 0 && until != history.Never {
 			l.note("O7", "attempt %v, released at %v: Release had not returned %v later than it had to", t.id, a.Freed, late)
 		}
-		if t.unreturned {
+		if t.unreturned && t.released <= end {
 			l.judgeRelease(a, t, rules)
 		}
 	}

@@ -102,6 +102,7 @@ func TestAReleaseIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		lag    lateness      // of the process
 		redis  lateness      // and of Redis
 		died   time.Duration
+		beat   time.Duration // when it last told how late it was, or when it died
 		rules  rules
 		finds  string // or ""
 	}{
@@ -121,6 +122,7 @@ func TestAReleaseIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 		{name: "backend, and that may be", class: classBackend, proven: ttl, back: ms, rules: struck},
 		{name: "backend, told to one who was stopped", class: classBackend, proven: ttl, back: ms, rules: rules{ttl: ttl}, lag: lateness{0, 600 * ms}},
 		{name: "released already", class: classOther, proven: ttl, back: ms, rules: struck, finds: "other"},
+		{name: "lost, and killed before it could tell why", class: classLost, proven: -ms, back: ms, died: 10 * ms, beat: -ms},
 		{name: "killed at once", proven: ttl, back: never, died: ms},
 		{name: "killed when it should have returned", proven: ttl, back: never, died: 3 * time.Second, finds: "later"},
 	} {
@@ -134,10 +136,15 @@ func TestAReleaseIsToldInTimeAndOnlyWhatItMayBe(t *testing.T) {
 			l.take(7, record{what: lagged, at: freedAt + c.lag.at, proven: c.lag.by})
 			l.redis.add(lateness{freedAt + c.redis.at, c.redis.by})
 			var deaths []death
+			if c.died > 0 {
+				deaths = []death{{7, freedAt + c.died, freedAt + c.died}}
+				if c.beat == 0 {
+					c.beat = c.died
+				}
+				l.take(7, record{what: lagged, at: freedAt + c.beat})
+			}
 			switch {
 			case c.back == never:
-				deaths = []death{{7, freedAt + c.died, freedAt + c.died}}
-				l.take(7, record{what: lagged, at: freedAt + c.died})
 			case c.class == classes:
 				l.take(7, record{what: back, attempt: 1, at: freedAt + c.back})
 			default:

@@ -70,7 +70,7 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
 	own := f.lag.start(nil)
-	// Its answers are late for as long as Redis is, and no longer.
+	// Its questions are not repeated: the meter asks again soon.
 	watch := server.Client(&redis.Options{MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second, PoolSize: 1})
 	pings := f.ledger.redis.watch(watch)
 	f.calm = func() { own(); pings() }
