@@ -36,6 +36,9 @@ func conclude(s *tally.Tally, o fleet.Outcome, terms history.Terms) {
 			t.Violations = append(t.Violations, v.String())
 		}
 		t.Notes = append(t.Notes, "attempts that failed: "+tally.Counts(o.Failed).String())
+		if len(o.Unback) > 0 {
+			t.Notes = append(t.Notes, "releases that failed: "+tally.Counts(o.Unback).String())
+		}
 		t.Lost += o.TwinLost
 	})
 }

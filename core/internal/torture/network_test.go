@@ -82,7 +82,7 @@ func TestS8RepliesGetLost(t *testing.T) {
 			f.Await(5)
 		}
 	}
-	conclude(s, f.End("backend"), history.Terms{})
+	conclude(s, f.End("backend", "lost"), history.Terms{})
 	s.Count(func(t *tally.Totals) {
 		if want := times * atOnce * 9 / 10; t.Ambiguous < want {
 			t.Violations = append(t.Violations, fmt.Sprintf("there is nothing to be seen: %d replies were lost, of %d at least", t.Ambiguous, want))
@@ -97,7 +97,6 @@ func TestS15Soak(t *testing.T) {
 	}
 	t.Parallel()
 	s := scenario(t, "S15")
-	defer func() { mustSee(s, "stale write", s.End().Lost) }()
 	const ttl = 500 * time.Millisecond
 	server := locktest.StartRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	proxy := faultproxy.New(t, server.Addr())
@@ -121,5 +120,7 @@ func TestS15Soak(t *testing.T) {
 		faults[f.Between(0, time.Duration(len(faults)-1))]()
 		f.Await(5)
 	}
-	conclude(s, f.End("backend"), history.Terms{})
+	conclude(s, f.End("backend", "lost"), history.Terms{})
+	// Not deferred: if the test dies before, that is its finding, and nothing else.
+	mustSee(s, "stale write", s.End().Lost)
 }

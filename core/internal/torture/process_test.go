@@ -68,8 +68,8 @@ func TestS4StoppedProcesses(t *testing.T) {
 		count(s, "process stopped", 1)
 		v.add(holding, waiting)
 	}
+	conclude(s, f.End(), history.Terms{}) // who was stopped has his excuse
 	v.tell(s)
-	conclude(s, f.End("backend"), history.Terms{})
 	mustSee(s, "stale write", s.End().Lost)
 }
 
@@ -89,7 +89,7 @@ func TestS5KilledProcesses(t *testing.T) {
 		count(s, "process killed", 1)
 		v.add(holding, waiting)
 	}
-	v.tell(s)
 	f.Elapse(2 * ttl)
 	conclude(s, f.End(), history.Terms{})
+	v.tell(s)
 }

@@ -42,7 +42,7 @@ func TestS6RedisStops(t *testing.T) {
 		}
 		f.Await(5)
 	}
-	conclude(s, f.End("backend"), history.Terms{})
+	conclude(s, f.End("backend", "lost"), history.Terms{})
 	mustSee(s, "stale write", s.End().Lost)
 }
 
@@ -77,18 +77,21 @@ func TestS7RedisIsKilled(t *testing.T) {
 			work.Long, work.Keys = 50, 8
 			f := fleet.Start(t, server, server.Addr(), 3, work, chosen(s))
 			if c.forgets {
-				f.GoesBack()
+				f.Forgets(c.args != nil) // else it comes back empty
 			}
 			var forgot []history.Loss
+			held := 0 // with proof, when Redis was killed
 			for range size(2, 100) {
 				var loss history.Loss
 				if c.power {
 					loss.From = losePower(t, f, server)
+					held += f.Proven(loss.From)
 					count(s, "power lost, persistence everysec", 1)
 				} else {
 					f.Elapse(f.Between(ttl/4, ttl))
 					loss.From = fleet.Now()
 					server.Kill()
+					held += f.Proven(loss.From)
 					count(s, "redis killed, persistence "+c.persistence, 1)
 				}
 				f.Elapse(f.Between(20*time.Millisecond, ttl/2))
@@ -98,7 +101,8 @@ func TestS7RedisIsKilled(t *testing.T) {
 				}
 				f.Await(5)
 			}
-			conclude(s, f.End("backend"), history.Terms{Forgot: forgot, Proof: ttl})
+			conclude(s, f.End("backend", "lost"), history.Terms{Forgot: forgot, Proof: ttl})
+			mustSee(s, "holder when Redis was killed", held)
 			if c.unsafe { // else the oracle is blind
 				mustSee(s, "second holder, though Redis has forgotten leases", s.End().Doubles)
 			}

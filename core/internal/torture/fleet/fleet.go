@@ -34,22 +34,23 @@ type Fleet struct {
 
 	patience time.Duration // see [Work.patience]
 
-	made   uint32 // processes so far
-	deaths []death
-	// wentBack is set if Redis has come back as it was some time ago.
-	wentBack bool
-	found    []history.Violation
-	frozen   bool // some were, at some time
-	over     bool // End has begun
+	made              uint32 // processes so far
+	deaths            []death
+	forgets, wentBack bool // see [Fleet.Forgets]
+
+	found  []history.Violation
+	frozen bool // some were, at some time
+	over   bool // End has begun
 
 	mu     sync.Mutex
 	ledger *ledger
 }
 
-// death is a process that was killed.
+// death is a process that was killed: between two moments, the later of which is
+// when it was gone.
 type death struct {
-	process int
-	at      time.Duration
+	process  int
+	from, at time.Duration
 }
 
 // place is where one process follows another.
@@ -68,7 +69,11 @@ func Start(t *testing.T, server *locktest.Redis, addr string, processes int, wor
 		t: t, work: work, server: server, store: stores.Client(nil), patience: work.patience(),
 		random: rand.New(rand.NewPCG(seed, 0)), ledger: newLedger(),
 	}
-	f.calm = f.lag.start(nil)
+	own := f.lag.start(nil)
+	// Its questions are not repeated: the meter asks again soon.
+	watch := server.Client(&redis.Options{MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second, PoolSize: 1})
+	pings := f.ledger.redis.watch(watch)
+	f.calm = func() { own(); pings() }
 	for range processes {
 		p := &place{}
 		f.places = append(f.places, p)
@@ -167,6 +172,7 @@ type Outcome struct {
 	TwinLost int // what a store without checks has lost to writes of lower tokens
 	Found    []history.Violation
 	Failed   map[string]int // attempts that failed, by class
+	Unback   map[string]int // and releases
 }
 
 // AwaitDone returns when all processes have done their work, or are stuck.
@@ -177,15 +183,17 @@ func (f *Fleet) AwaitDone() {
 }
 
 // End has all processes end, and returns what they saw. allowed are the classes of
-// errors that there may be, besides "held" and "deadline".
+// errors that there may be, besides "held" and "deadline": of Acquire, and of Release
+// "backend" and "lost" only. A process that was late itself may have these in any case.
 func (f *Fleet) End(allowed ...string) Outcome {
 	f.t.Helper()
 	f.over = true
 	rdb := f.server.Client(nil)
 	// One more of each process is its subscription.
 	working := f.work.Attempts == 0 // the others may have ended
-	if n, may := connections(rdb), len(f.places)*(poolSize+1); n == 0 && working || n > may {
-		f.note("O6", "%d connections, of at most %d", n, may)
+	may := len(f.places) * (poolSize + 1)
+	if n, err := connections(rdb); err != nil || n == 0 && working || n > may {
+		f.note("O6", "%d connections, of at most %d, %v", n, may, err)
 	}
 	for _, p := range f.places {
 		p.told.Store(int64(now())) // its time to come to its end, beside all others
@@ -202,13 +210,13 @@ func (f *Fleet) End(allowed ...string) Outcome {
 	// Where Redis is struck, its errors are allowed.
 	residue := f.residue(rdb, f.frozen || len(f.deaths) > 0 || slices.Contains(allowed, classNames[classBackend]))
 	f.calm()
-	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed}
+	o := Outcome{Attempts: f.ledger.attempts, Failed: f.ledger.failed, Unback: f.ledger.unback}
 	w, err := f.ledger.writes(f.store, f.work.Keys)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	o.Writes, o.TwinLost = w.writes, w.lost
-	f.ledger.answers(f.deaths, func(class string) bool { return slices.Contains(allowed, class) })
+	f.ledger.answers(f.deaths, f.rules(allowed))
 	o.Found = slices.Concat(f.found, f.ledger.found, w.found, residue, f.recoveries())
 	return o
 }

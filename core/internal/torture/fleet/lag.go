@@ -2,9 +2,12 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 // lagMeter measures how late this process's timers are: what nothing in it can be
@@ -19,26 +22,47 @@ type lateness struct{ at, by time.Duration }
 const (
 	lagTick = 10 * time.Millisecond
 	lagLeft = 20 * time.Millisecond // is no lag
+	lagBeat = 100 * time.Millisecond
 )
 
 // start measures until stop is called, and has each lateness told, unless tell is
-// nil.
+// nil; and from time to time one of zero, so that it is known until when there was
+// no other.
 func (m *lagMeter) start(tell func(lateness)) (stop func()) {
+	return m.measure(func() bool { return true }, tell)
+}
+
+// watch measures how late a Redis is, and this process with it: from one answer to
+// the next.
+func (m *lagMeter) watch(rdb *redis.Client) (stop func()) {
+	return m.measure(func() bool { return rdb.Ping(context.Background()).Err() == nil }, nil)
+}
+
+// measure is start for what is only there if it answers.
+func (m *lagMeter) measure(answers func() bool, tell func(lateness)) (stop func()) {
 	done := make(chan struct{})
 	var running sync.WaitGroup
 	running.Go(func() {
-		for last := now(); ; {
+		told := now()
+		for last, over := told, false; !over; {
 			select {
 			case <-done:
-				return
+				over = true // and it may have been late until now
 			case <-time.After(lagTick):
 			}
+			if !answers() {
+				continue
+			}
 			at := now()
-			if by := at - last - lagTick; by > lagLeft {
+			by := at - last - lagTick
+			if by > lagLeft {
 				m.add(lateness{at, by})
-				if tell != nil {
-					tell(lateness{at, by})
-				}
+			} else {
+				by = 0
+			}
+			if tell != nil && (by > 0 || over || at-told >= lagBeat) {
+				tell(lateness{at, by})
+				told = at
 			}
 			last = at
 		}

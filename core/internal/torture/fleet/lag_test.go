@@ -3,6 +3,8 @@ package fleet
 import (
 	"testing"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
 func TestOnlyWhatWasLateItselfExcuses(t *testing.T) {
@@ -16,6 +18,21 @@ func TestOnlyWhatWasLateItselfExcuses(t *testing.T) {
 	}
 	if by := grace + time.Second; !m.excuses(by, since) {
 		t.Errorf("%v late, and the process was so, too", by)
+	}
+}
+
+func TestARedisThatWasStoppedWasLate(t *testing.T) {
+	server := locktest.StartRedis(t)
+	var m lagMeter
+	stop := m.watch(server.Client(nil))
+	const d = 300 * time.Millisecond
+	begun := now()
+	server.Stop()
+	time.Sleep(d)
+	server.Continue()
+	stop()
+	if got := m.within(begun, begun+d); got < d-5*lagTick {
+		t.Errorf("%v late, of %v", got, d)
 	}
 }
 

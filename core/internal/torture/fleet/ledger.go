@@ -14,14 +14,17 @@ type ledger struct {
 	terms    []terms           // of each attempt
 	of       map[attemptID]int // where those are that are under way, or granted
 	grants   int
-	failed   map[string]int
+	failed   map[string]int // attempts, by class
+	unback   map[string]int // releases that failed, by class
+	redis    lagMeter       // of Redis, as the parent sees it
 	found    []history.Violation
 	lags     map[uint32]*lagMeter      // of the processes
+	beats    map[uint32]time.Duration  // until when they have told how late they were
 	names    map[uint32]remote.Process // of their Lockers
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, lags: map[uint32]*lagMeter{}, names: map[uint32]remote.Process{}}
+	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, unback: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]remote.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {
@@ -48,7 +51,7 @@ func (l *ledger) take(process uint32, r record) {
 			Key: keyName(int(r.key)), Process: int(process), Caller: int(process), Call: r.at, Return: history.Never,
 			Proven: history.Never, Freed: history.Never, Back: history.Never,
 		})
-		l.terms = append(l.terms, terms{id: id, wait: time.Duration(r.token), deadline: r.proven})
+		l.terms = append(l.terms, terms{id: id, wait: time.Duration(r.token), deadline: r.proven, released: history.Never})
 		return
 	case late:
 		l.note("O4", "attempt %v: its holder was not told of the loss, for %v", id, r.proven)
@@ -57,7 +60,9 @@ func (l *ledger) take(process uint32, r record) {
 		l.note("O3", "attempt %v: its holder could not write to the stores, see the stderr of process %d", id, process)
 		return
 	case lagged:
-		l.lagOf(process).add(lateness{r.at, r.proven})
+		if l.beats[process] = r.at; r.proven > 0 {
+			l.lagOf(process).add(lateness{r.at, r.proven})
+		}
 		return
 	case bye:
 		if r.class != 0 {
@@ -80,7 +85,11 @@ func (l *ledger) take(process uint32, r record) {
 	case freed:
 		a.Freed = r.at
 	case back:
-		a.Back = r.at
+		a.Back, l.terms[n].released = r.at, r.at
+	case unreturned:
+		t := &l.terms[n]
+		t.released, t.unreturned, t.class = r.at, true, r.class
+		l.unback[classNames[r.class]]++
 	case failed:
 		a.Return = r.at
 		l.terms[n].failed, l.terms[n].class = true, r.class

@@ -21,12 +21,13 @@ const (
 	granted            // token, proven
 	proven             // proven
 	freed
-	back
-	failed    // class
-	late      // of O4: not told of a loss in time; proven is by how much
-	lagged    // proven is by how much the process's timers were late
-	unwritten // a write has failed
-	bye       // class is 1 if goroutines are left
+	back       // Release has returned nil
+	unreturned // class: Release has failed
+	failed     // class
+	late       // of O4: not told of a loss in time; proven is by how much
+	lagged     // proven is by how much the process's timers were late, or 0: a beat
+	unwritten  // a write has failed
+	bye        // class is 1 if goroutines are left
 )
 
 // record is one thing that is told. All are of one size.

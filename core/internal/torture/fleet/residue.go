@@ -38,8 +38,15 @@ func (f *Fleet) residue(rdb *redis.Client, struck bool) []history.Violation {
 func (f *Fleet) left(rdb *redis.Client) []string {
 	ctx := context.Background()
 	var left []string
+	unknown := func(what string, err error) {
+		if err != nil { // no answer is not "nothing"
+			left = append(left, fmt.Sprintf("what is left is not known: %s: %v", what, err))
+		}
+	}
 	fences := 0
-	for _, name := range rdb.Keys(ctx, "*").Val() {
+	names, err := rdb.Keys(ctx, "*").Result()
+	unknown("keys", err)
+	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, "}:fence"):
 			if fences++; fences > f.work.Keys { // at most one of each key's bucket
@@ -50,18 +57,23 @@ func (f *Fleet) left(rdb *redis.Client) []string {
 			left = append(left, "left in Redis: "+name)
 		}
 	}
-	for _, name := range rdb.PubSubChannels(ctx, "*").Val() {
+	channels, err := rdb.PubSubChannels(ctx, "*").Result()
+	unknown("channels", err)
+	for _, name := range channels {
 		left = append(left, "subscribed: "+name)
 	}
-	if n := connections(rdb); n > 0 {
+	n, err := connections(rdb)
+	unknown("connections", err)
+	if n > 0 {
 		left = append(left, fmt.Sprintf("%d connections", n))
 	}
 	return left
 }
 
-// GoesBack is told before Redis comes back as it was some time ago: with waiters, too,
-// who have left since, and whom nobody but who is next can take out.
-func (f *Fleet) GoesBack() { f.wentBack = true }
+// Forgets is told before Redis forgets leases. If it goes back to what it knew some
+// time ago, it has waiters, too, who have left since, and whom nobody but who is next
+// can take out.
+func (f *Fleet) Forgets(goesBack bool) { f.forgets, f.wentBack = true, goesBack }
 
 // ofTheDead tells whether only processes that were killed stand in a queue, and it
 // expires: nobody else can take them out.
@@ -73,13 +85,17 @@ func (f *Fleet) ofTheDead(rdb *redis.Client, queue string) bool {
 		}
 	}
 	members, err := rdb.ZRange(context.Background(), queue, 0, -1).Result()
-	if err != nil || rdb.PTTL(context.Background(), queue).Val() <= 0 {
+	if err != nil {
+		return false
+	}
+	if left, err := rdb.PTTL(context.Background(), queue).Result(); err != nil || left <= 0 {
 		return false
 	}
 	return f.wentBack || !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(dead, remote.Entry(m).Process()) })
 }
 
 // connections is how many a server has from processes of a fleet.
-func connections(rdb *redis.Client) int {
-	return strings.Count(rdb.ClientList(context.Background()).Val(), " name="+clientName+" ")
+func connections(rdb *redis.Client) (int, error) {
+	list, err := rdb.ClientList(context.Background()).Result()
+	return strings.Count(list, " name="+clientName+" "), err
 }

@@ -31,6 +31,13 @@ func TestWhatIsLeftInRedisIsOnlyThatOfTheDead(t *testing.T) {
 		}
 		rdb.PExpire(ctx, name, time.Minute)
 	}
+	forbid := func(command string) func() {
+		return func() {
+			if err := rdb.Do(ctx, "ACL", "SETUSER", "default", "-"+command).Err(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
 	for _, c := range []struct {
 		name   string
 		leave  func()
@@ -48,7 +55,13 @@ func TestWhatIsLeftInRedisIsOnlyThatOfTheDead(t *testing.T) {
 		{name: "and of both", leave: func() { line("latchkey:{00}:q:k0", 1, 2) }, want: 1},
 		{name: "a lease", leave: func() { rdb.Set(ctx, "latchkey:{00}:l:k0", entry(2), work.TTL) }, want: 1},
 		{name: "a lease, and something was struck", leave: func() { rdb.Set(ctx, "latchkey:{00}:l:k0", entry(2), work.TTL) }, struck: true},
+		{name: "no answer: keys", leave: forbid("keys"), want: 1},
+		{name: "no answer: channels", leave: forbid("pubsub"), want: 1},
+		{name: "no answer: connections", leave: forbid("client|list"), want: 1},
+		{name: "no answer: a queue", leave: func() { line("latchkey:{00}:q:k0", 1); forbid("zrange")() }, want: 1},
+		{name: "no answer: when a queue expires", leave: func() { line("latchkey:{00}:q:k0", 1); forbid("pttl")() }, want: 1},
 	} {
+		rdb.Do(ctx, "ACL", "SETUSER", "default", "+@all")
 		rdb.FlushAll(ctx)
 		c.leave()
 		if found := f.residue(rdb, c.struck); len(found) != c.want {

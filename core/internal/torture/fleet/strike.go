@@ -30,6 +30,7 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 	f.t.Helper()
 	for _, i := range f.random.Perm(len(f.places))[:n] {
 		p := f.places[i]
+		from := now()
 		if err := p.process.kill(); err != nil {
 			f.note("O6", "%v", err)
 		}
@@ -37,7 +38,7 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 		<-p.silent
 		h, w := f.underWay(p.process.work.Process)
 		holding, waiting = holding+h, waiting+w
-		f.deaths = append(f.deaths, death{int(p.process.work.Process), at})
+		f.deaths = append(f.deaths, death{int(p.process.work.Process), from, at})
 	}
 	for _, p := range f.places {
 		if p.process.killed {
@@ -45,6 +46,19 @@ func (f *Fleet) Kill(n int) (holding, waiting int) {
 		}
 	}
 	return holding, waiting
+}
+
+// Proven is how many had a lock with proof at a moment, as far as is told.
+func (f *Fleet) Proven(at time.Duration) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := 0
+	for _, i := range f.ledger.of {
+		if a := &f.ledger.attempts[i]; a.Outcome == history.Granted && a.Return < at && min(a.Proven, a.Freed) > at {
+			n++
+		}
+	}
+	return n
 }
 
 // underWay is how many locks a process has, and for how many it waits, as far as

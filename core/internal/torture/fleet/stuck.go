@@ -32,10 +32,10 @@ func (f *Fleet) awaitSilence(p *place) bool {
 		case <-time.After(left):
 		}
 	}
-	number := p.process.work.Process
+	number, from := p.process.work.Process, now()
 	stacks := p.process.stacks()
 	<-p.silent
-	f.deaths = append(f.deaths, death{int(number), now()})
+	f.deaths = append(f.deaths, death{int(number), from, now()})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.note("O7", "process %d was silent for %v, and has not come to its end; its stacks:\n%s", number, f.patience, stacks)

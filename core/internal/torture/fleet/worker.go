@@ -235,9 +235,12 @@ func (c *caller) hold(lock core.Lock, r *record, say func(byte)) {
 		write()
 	}
 	say(freed)
-	if lock.Release(context.Background()) == nil {
-		say(back)
+	if err := lock.Release(context.Background()); err != nil {
+		r.class = classOf(err)
+		say(unreturned)
+		return
 	}
+	say(back)
 }
 
 // watch is O4: a holder whose proof has ended is told in time. A process that was
