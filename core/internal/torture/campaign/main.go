@@ -6,6 +6,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,16 +31,10 @@ func main() {
 	budget := flag.Duration("budget", fullTime, "how long it may take, on two cores; less than the default does a share of everything")
 	flag.Uint64Var(&c.seed, "seed", 0, "replay this one seed of simulated time, and nothing else")
 	only := flag.String("only", "", "only steps of which this expression is the name or a word of it, such as S13")
-	out := flag.String("out", "", "the file to write the numbers to (default torture.json, or torture-part.json with -only or -seed)")
+	out := flag.String("out", "", "the file to write the numbers to (default torture.json for all of the campaign, torture-part.json for less)")
 	flag.Parse()
-	switch {
-	case *out != "":
-	case *only != "" || c.seed > 0:
-		*out = "torture-part.json"
-	default:
-		*out = "torture.json"
-	}
 	c.share, c.limit = min(1, budget.Seconds()/fullTime.Seconds()), limit(*budget)
+	c.full = c.share == 1 && *only == "" && c.seed == 0
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ctx, cancel := context.WithTimeoutCause(ctx, c.limit, fmt.Errorf("it has taken more than %v", c.limit))
@@ -58,6 +53,7 @@ type campaign struct {
 	share  float64
 	limit  time.Duration
 	seed   uint64
+	full   bool   // it is to do everything
 	dir    string // of the binary, the totals and the output of each step
 	totals string
 
@@ -75,16 +71,18 @@ type outcome struct {
 	Failed  bool    `json:"failed"`
 	Seconds float64 `json:"seconds"`
 	// Said is what its tests have told, if they are not this module's: those write
-	// their totals.
+	// their totals. For the floors, what is missing.
 	Said   []string `json:"said,omitempty"`
 	leaves []string
 }
 
 // run tells how many scenarios have failed.
 func (c *campaign) run(ctx context.Context, only, out string) (failed int, err error) {
-	pattern, err := regexp.Compile("^(?:" + only + ")$")
-	if err != nil {
-		return 0, err
+	var pattern *regexp.Regexp
+	if only != "" {
+		if pattern, err = regexp.Compile("^(?:" + only + ")$"); err != nil {
+			return 0, err
+		}
 	}
 	if c.dir, err = os.MkdirTemp("", "latchkey-torture-"); err != nil {
 		return 0, err
@@ -97,11 +95,7 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 	if err := c.command(ctx, os.Stderr, "go", "test", "-c", "-vet=off", "-o", c.binary(), "./core/internal/torture"); err != nil {
 		return 0, err
 	}
-	for _, s := range steps(c.share, c.seed, c.limit) {
-		if ctx.Err() == nil && (only == "" || s.matches(pattern)) {
-			c.Steps = append(c.Steps, c.do(ctx, s))
-		}
-	}
+	c.doAll(ctx, steps(c.share, c.seed, c.limit), pattern)
 	if len(c.Steps) == 0 {
 		return 0, fmt.Errorf("no step matches %q", only)
 	}
@@ -109,12 +103,16 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 		return 0, err
 	}
 	c.sum()
+	if c.full {
+		short := c.short()
+		c.Steps = append(c.Steps, outcome{Name: "floors", Failed: len(short) > 0, Said: short})
+	}
 	c.Seconds = time.Since(c.Begun).Seconds()
 	text, err := json.MarshalIndent(c, "", "  ")
 	if err != nil {
 		return 0, err
 	}
-	if err := os.WriteFile(out, append(text, '\n'), 0o666); err != nil {
+	if err := os.WriteFile(cmp.Or(out, c.file(ctx)), append(text, '\n'), 0o666); err != nil {
 		return 0, err
 	}
 	c.print()
@@ -130,6 +128,29 @@ func (c *campaign) run(ctx context.Context, only, out string) (failed int, err e
 
 func (c *campaign) binary() string { return filepath.Join(c.dir, "torture.test") }
 
+// file is where the numbers go: a campaign that has done less than everything must
+// not replace the numbers of one that has.
+func (c *campaign) file(ctx context.Context) string {
+	if c.full && ctx.Err() == nil {
+		return "torture.json"
+	}
+	return "torture-part.json"
+}
+
+// doAll does the steps that are asked for. Those that are not begun when ctx ends
+// have failed: otherwise a campaign that was cut off could end with "0 failed".
+func (c *campaign) doAll(ctx context.Context, all []step, only *regexp.Regexp) {
+	for _, s := range all {
+		switch {
+		case !s.matches(only):
+		case ctx.Err() != nil:
+			c.Steps = append(c.Steps, outcome{Name: s.name + " (not run)", Failed: true, leaves: s.leaves})
+		default:
+			c.Steps = append(c.Steps, c.do(ctx, s))
+		}
+	}
+}
+
 // do runs a step, with its output in a file of its own.
 func (c *campaign) do(ctx context.Context, s step) outcome {
 	begun := time.Now()
@@ -142,7 +163,7 @@ func (c *campaign) do(ctx context.Context, s step) outcome {
 		if strings.Contains(string(text), "no tests to run") {
 			unread = errors.New("there is no such test")
 		}
-		err = errors.Join(err, unread, c.missing(s))
+		err = errors.Join(err, unread, s.skipped(string(text)), c.missing(s))
 		if len(s.leaves) == 0 {
 			o.Said = said(string(text))
 		}
@@ -160,6 +181,15 @@ func (c *campaign) missing(s step) error {
 	for _, scenario := range s.leaves {
 		if _, err := os.Stat(tally.File(c.totals, scenario)); err != nil {
 			errs = append(errs, fmt.Errorf("%s has left no totals: %w", scenario, err))
+		}
+	}
+	if s.seeds > 0 {
+		all, err := tally.Load(c.totals)
+		errs = append(errs, err)
+		for _, t := range all {
+			if t.Scenario == simulated && t.Seeds < s.seeds {
+				errs = append(errs, fmt.Errorf("%s has done %d seeds of %d", simulated, t.Seeds, s.seeds))
+			}
 		}
 	}
 	return errors.Join(errs...)

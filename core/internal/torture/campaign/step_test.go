@@ -62,3 +62,21 @@ func TestAStepIsAskedForByAWordOfItsName(t *testing.T) {
 		}
 	}
 }
+
+// The campaign as a whole skips nothing, and a share asks for no more than it does.
+func TestWhatAStepHasToDoIsOfItsShare(t *testing.T) {
+	for _, row := range []struct {
+		share float64
+		seed  uint64
+		seeds int
+		skips bool
+	}{
+		{1, 0, fullSeeds, false}, {0.5, 0, fullSeeds / 2, true}, {1, 7, 1, false},
+	} {
+		all := steps(row.share, row.seed, fullTime)
+		skips := slices.ContainsFunc(all, func(s step) bool { return s.skips != "" })
+		if all[0].name != simulated || all[0].seeds != row.seeds || skips != row.skips {
+			t.Errorf("a share of %v, seed %d: %d seeds of %s, something may be skipped: %v", row.share, row.seed, all[0].seeds, all[0].name, skips)
+		}
+	}
+}

@@ -1,13 +1,20 @@
 package main
 
-// mutant is the library with a mistake: edits of its sources, and the scenario
-// that must notice. One without edits is a control: the scenario must not.
+// mutant is the library with a mistake: edits of its sources, and the scenarios
+// each of which must notice. One without edits is a control: they must not.
 type mutant struct {
-	name  string
-	edits []edit
-	// scenario is the test that must fail, with its flags.
+	name   string
+	edits  []edit
+	trials []trial
+}
+
+// trial is a test that must fail, with its flags.
+type trial struct {
 	scenario string
-	flags    []string
+	// oracles are those that a mistake of this kind is for, as in RELIABILITY.md:
+	// one of them must have found it. Another's finding alone would be luck.
+	oracles string
+	flags   []string
 }
 
 // edit replaces a text that must be in a file exactly once. A mutant whose text
@@ -19,13 +26,22 @@ const (
 	scripts = "core/internal/remote/script/"
 )
 
+func simulated(oracles string) trial { return trial{scenario: "TestS1SimulatedTime", oracles: oracles} }
+
+func killed(oracles string) trial { return trial{scenario: "TestS5KilledProcesses", oracles: oracles} }
+
+func forgotten(oracles string) trial { return trial{scenario: "TestS7RedisIsKilled", oracles: oracles} }
+
+// Five stops, as in the quick form, are too few to meet a mistake each time.
+func stopped(oracles string) trial {
+	return trial{"TestS4StoppedProcesses", oracles, []string{"-share", "0.2"}}
+}
+
 // mutants are mistakes that lock libraries make, or that the design's model
 // checker found in its drafts.
 func mutants() []mutant {
-	const simulated, killed = "TestS1SimulatedTime", "TestS5KilledProcesses"
 	return []mutant{
-		{name: "none: simulated time finds nothing in the library as it is", scenario: simulated},
-		{name: "none: nor do processes that are killed", scenario: killed},
+		{name: "none: the library as it is", trials: []trial{simulated(""), stopped(""), killed(""), forgotten("")}},
 		{
 			name: "a release deletes whatever lease is there",
 			edits: []edit{{
@@ -33,14 +49,14 @@ func mutants() []mutant {
 				"if owner and sub(owner, 1, 1) == '0' and sub(owner, 3, 50) == entry then",
 				"if true then",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2"), stopped("O1 O2")},
 		},
 		{
 			name: "a release does not look whose the lease is",
 			edits: []edit{{
 				scripts + "release.lua", "if owner and id(owner) ~= identity then return LOST end", "",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2"), stopped("O1 O2")},
 		},
 		{
 			name: "a release compares the process only, not the whole identity",
@@ -48,14 +64,14 @@ func mutants() []mutant {
 				{scripts + "main.lua", "sub(owner, 3, 50) == entry then", "sub(owner, 3, 34) == sub(entry, 1, 32) then"},
 				{scripts + "release.lua", "id(owner) ~= identity", "sub(id(owner), 1, 32) ~= sub(identity, 1, 32)"},
 			},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "who was granted the lock does not check whether it is late",
 			edits: []edit{{
 				core + "grant.go", "if valid.Remaining(now) <= 0 {", "if false {",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "a grant is valid from the arrival of its message",
@@ -63,14 +79,14 @@ func mutants() []mutant {
 				{core + "grant.go", "since := e.firstSend\n", "since := time.Now()\n"},
 				{core + "grant.go", "since = w.ticketSent\n", "since = time.Now()\n"},
 			},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2"), stopped("O1 O2")},
 		},
 		{
 			name: "a grant is valid from the last answered poll, whatever its ticket",
 			edits: []edit{{
 				core + "grant.go", "w != nil && g.Ticket == w.ticket {", "w != nil && w.ticket != 0 {",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "the fencing token is a counter, without the clock as its floor",
@@ -79,7 +95,7 @@ func mutants() []mutant {
 				"  local first, text = now()\n",
 				"  local first = (tonumber(try('GET', fence) or '1000000') or 1000000) + 1\n  local text = format('%.0f', first)\n",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O3"), forgotten("O3")},
 		},
 		{
 			name: "fencing tokens of a lease that was lost are used for the next one",
@@ -90,14 +106,14 @@ func mutants() []mutant {
 					"\tif kept := e.queue.kept; kept != nil && kept.left() > 0 {\n\t\te.tokens = *kept\n\t} else {\n\t\te.tokens.start(b)\n\t}\n\te.queue.kept = &e.tokens\n",
 				},
 			},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O3")},
 		},
 		{
 			name: "a release needs the context of the request",
 			edits: []edit{{
 				core + "release.go", "return l.releaseUnheard(ctx, k)\n", "return unconfirmed(context.Cause(ctx))\n",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O6")},
 		},
 		{
 			name: "a renewal makes the lease anew if it is gone",
@@ -105,7 +121,7 @@ func mutants() []mutant {
 				scripts + "renew.lua", "  if not owner or",
 				"  if not owner then\n    call('SET', lease, entry, 'PX', ttl(entry))\n    owner = entry\n  end\n  if",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O4")},
 		},
 		{
 			name: "a lease that was lost is passed on inside the process",
@@ -114,35 +130,35 @@ func mutants() []mutant {
 				{core + "handoff.go", "next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3:", "next.settings.TTL != e.ttl:"},
 				{core + "lease.go", "if q := e.queue; q.entry == e {", "if q := e.queue; false {"},
 			},
-			scenario: simulated,
+			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "what a caller who left was granted is not given back",
 			edits: []edit{{
 				core + "cleanup.go", "func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }", "func (c *cleanup) run() { _ = c.answered }",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O6")},
 		},
 		{
 			name: "what a lost request brings when its caller has left is not looked for again",
 			edits: []edit{{
 				core + "cleanup.go", "thorough: e.unread,", "thorough: false,",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O6")},
 		},
 		{
 			name: "the next in line is taken from the queue, and not told",
 			edits: []edit{{
 				scripts + "library.lua", "call(PUBLISH, to, table.concat(", "tostring(table.concat(",
 			}},
-			scenario: simulated,
+			trials: []trial{simulated("O5")},
 		},
 		{
 			name: "a waiter whose process is gone is not skipped",
 			edits: []edit{{
 				scripts + "library.lua", "if mine or call('PUBSUB', NUMSUB, to)[2] > 0 then", "if true then",
 			}},
-			scenario: killed,
+			trials: []trial{killed("O5")},
 		},
 	}
 }
