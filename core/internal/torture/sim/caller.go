@@ -127,8 +127,9 @@ func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 			return
 		}
 		a.Proven = max(a.Proven, c.now()+left)
-		// What proves a lease was sent while Redis knew of it.
-		if forgot := time.Duration(c.forgot.Load()); a.Return < forgot && a.Proven > forgot+c.plan.ttl {
+		// What proves a lease was sent while Redis knew of it: before it forgot, or after
+		// a late question of the same process has brought the lease anew.
+		if forgot := time.Duration(c.forgot.Load()); a.Return < forgot && a.Proven > forgot+c.plan.ttl && !c.way.askedSince(a.Key, forgot) {
 			c.note("O4", "token %d is proven until %v, though Redis forgot it at %v", a.Token, a.Proven, forgot)
 		}
 	}

@@ -24,7 +24,7 @@ func found(t *testing.T, happens func(t *testing.T, c *caller)) string {
 		w := newWorld(t, 1)
 		w.plan = plan{lockers: 1, callers: 1, keys: 1, ttl: ttl, delay: time.Millisecond}
 		w.plan.tenures, w.plan.heeds = []time.Duration{0}, []bool{false}
-		c := &caller{world: w, way: &way{world: w}, random: w.random("caller", 0)}
+		c := &caller{world: w, way: &way{world: w, asked: map[string]time.Duration{}}, random: w.random("caller", 0)}
 		happens(t, c)
 		w.late.Wait()
 		for _, v := range w.found {
@@ -131,6 +131,37 @@ func TestOraclesTellAHoldersLockFromWhatIsNone(t *testing.T) {
 				t.Errorf("%q find something, want %q", got, c.found)
 			}
 		})
+	}
+}
+
+// Only an acquire brings a lease anew that Redis has forgotten, and only of its key.
+func TestWhatIsAskedOfRedisIsKnown(t *testing.T) {
+	call := func(op string, keys ...string) []any {
+		args := []any{"evalsha", "", 3 * len(keys)}
+		for _, key := range keys {
+			args = append(args, "latchkey:{00}:l:"+key, "latchkey:{00}:q:"+key, "latchkey:{00}:fence")
+		}
+		return append(args, op, "entry", "0")
+	}
+	for name, c := range map[string]struct {
+		args  []any
+		since time.Duration
+		want  bool
+	}{
+		"an acquire":           {args: call("A", "k0"), want: true},
+		"one among others":     {args: call("A", "k1", "k0"), want: true},
+		"an acquire of before": {args: call("A", "k0"), since: 1},
+		"a renewal":            {args: call("N", "k0")},
+		"of another key":       {args: call("A", "k1", "k00")},
+	} {
+		if got := found(t, func(t *testing.T, caller *caller) {
+			caller.way.carriedOut(c.args)
+			if got := caller.way.askedSince("k0", c.since); got != c.want {
+				t.Errorf("%s: %v", name, got)
+			}
+		}); got != "" {
+			t.Errorf("%s: %q find something", name, got)
+		}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -25,13 +27,14 @@ type way struct {
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
+	asked  map[string]time.Duration // when an acquire was last carried out, by key
 	down   bool
 	resume chan struct{} // closed when the process goes on; nil while it runs
 }
 
 // client returns the client of the process with this number.
 func (w *world) client(number int) *redis.Client {
-	y := &way{world: w, process: uint64(number), heeds: w.plan.heeds[number], open: map[*conn]struct{}{}}
+	y := &way{world: w, process: uint64(number), heeds: w.plan.heeds[number], open: map[*conn]struct{}{}, asked: map[string]time.Duration{}}
 	w.ways = append(w.ways, y)
 	rdb := redis.NewClient(&redis.Options{
 		Addr:                  "127.0.0.1:6379", // never dialled
@@ -130,6 +133,31 @@ func refuse(cmd redis.Cmder) error {
 	return syscall.ECONNREFUSED
 }
 
+// carriedOut notes the keys of a call with acquires in it: some or all of them are
+// asked for.
+func (y *way) carriedOut(args []any) {
+	if !slices.Contains(args, any("A")) {
+		return
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for _, arg := range args {
+		if name, ok := arg.(string); ok {
+			if _, key, lease := strings.Cut(name, "}:l:"); lease {
+				y.asked[key] = y.now()
+			}
+		}
+	}
+}
+
+// askedSince tells whether an acquire of a key may have been carried out since then.
+func (y *way) askedSince(key string, since time.Duration) bool {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	at, ok := y.asked[key]
+	return ok && at >= since
+}
+
 // trip is one call on its way there and back.
 type trip struct {
 	*way
@@ -178,6 +206,7 @@ func (t *trip) make(ctx context.Context, cmd redis.Cmder) error {
 	if t.isDown() {
 		return refuse(cmd)
 	}
+	t.carriedOut(cmd.Args())
 	err := t.next(ctx, cmd)
 	switch kind {
 	case 4:
@@ -213,6 +242,7 @@ func (t *trip) repeat(cmd redis.Cmder, in time.Duration, around func(do func()))
 		time.Sleep(in)
 		if !t.isDown() {
 			t.revenants.Add(1)
+			t.carriedOut(args)
 			around(func() { t.again.Do(context.Background(), args...) })
 		}
 	})
