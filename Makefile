@@ -32,6 +32,7 @@ endef
 # For each benchmark, each fuzz test, and all tests of one module.
 BENCHTIME ?= 1s
 FUZZTIME ?= 60s
+FUZZERS ?= $(shell getconf _NPROCESSORS_ONLN)
 TESTTIME ?= 8m
 
 .PHONY: help
@@ -120,17 +121,18 @@ STRESS ?= -stress.requests 10000
 stress: redis ## Let clients go away, deadlines pass, handlers panic and servers stop, 10,000 times each over HTTP and gRPC, on a real Redis
 	go test -race -count 1 -v -p 1 -timeout 10m -run '^TestNothingIsHeldWhateverClientsAndHandlersDo$$' ./httpmw ./grpcmw -args $(STRESS)
 
-# One at a time is all that go test -fuzz takes.
+# go test -fuzz takes one at a time, so each has a process, and a core, to itself.
 .PHONY: fuzz
-fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s
-	@set -eu; found=; pkgs=$$(go list ./...); for pkg in $$pkgs; do \
+fuzz: ## Fuzz each fuzz test of the library for FUZZTIME=60s, FUZZERS at a time
+	@set -eu; tests=$$(for pkg in $$(go list ./...); do \
 		for name in $$(cat "$$(go list -f '{{.Dir}}' $$pkg)"/*_test.go 2>/dev/null | sed -nE 's/^func (Fuzz[A-Za-z0-9_]*)\(.*/\1/p'); do \
-			echo "== $$name in $$pkg"; \
-			go test -run '^$$' -fuzz "^$$name\$$" -fuzztime $(FUZZTIME) $$pkg; \
-			found=$$name; \
+			echo "$$pkg $$name"; \
 		done; \
-	done; \
-	if [ -z "$$found" ]; then echo "There is no fuzz test." >&2; exit 1; fi
+	done); \
+	if [ -z "$$tests" ]; then echo "There is no fuzz test." >&2; exit 1; fi; \
+	echo "$$tests" | xargs -n 2 -P $(FUZZERS) sh -c ' \
+		out=$$(go test -run "^$$" -fuzz "^$$1\$$" -fuzztime $(FUZZTIME) -parallel 1 "$$0" 2>&1) && failed=0 || failed=1; \
+		printf "== %s in %s\n%s\n" "$$1" "$$0" "$$out"; exit $$failed'
 
 # No part of make test: gin takes as long to compile as all other dependencies of
 # the examples together, most of it for MessagePack, which this leaves out.
