@@ -59,7 +59,9 @@
 //   - That Redis remembers. A failover to a replica that had not heard of a
 //     lease, a restart without persistence, FLUSHALL, or an evicting
 //     maxmemory-policy lets a second holder in. The first is told at its next
-//     renewal, a third of its TTL later at most. Use noeviction, and check tokens;
+//     renewal, a third of its TTL later at most, unless a question of its own that
+//     was under way since before it had the lock has brought its lease anew, when
+//     nobody had the key any more. Use noeviction, and check tokens;
 //     [RedisLocker.Check] finds a policy that evicts. [ReplicaAck] makes it rarer
 //     for failovers, and not impossible.
 //   - That a holder stops. A process that is suspended, or code that does not
