@@ -80,7 +80,7 @@ func mutants() []mutant {
 				{core + "grant.go", "since := e.firstSend\n", "since := time.Now()\n"},
 				{core + "grant.go", "since = w.ticketSent\n", "since = time.Now()\n"},
 			},
-			trials: []trial{simulated("O1 O2"), stopped("O1 O2")},
+			trials: []trial{simulated("O1 O2"), stopped("O1 O2 O7")},
 		},
 		{
 			name: "a grant is valid from the last answered poll, whatever its ticket",
