@@ -62,7 +62,7 @@ func (b *bubble) lockerOn(client redis.Options, opts ...Option) (*RedisLocker, *
 	rdb := redis.NewClient(&client)
 	p := &path{heeds: client.ContextTimeoutEnabled}
 	rdb.AddHook(p)
-	l, err := New(rdb, opts...)
+	l, err := New(rdb, append([]Option{SharedClient()}, opts...)...) // the path is a hook
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -136,7 +136,7 @@ func TestWhatAServerSaysAboutItself(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			rdb := srv.Client(nil)
 			rdb.AddHook(infoHook{c.info})
-			err := newLocker(t, rdb).Check(t.Context())
+			err := newLocker(t, rdb, core.SharedClient()).Check(t.Context())
 			wantFaults(t, err, c.want...)
 			if err != nil && (!errors.Is(err, core.ErrUnfit) || errors.Is(err, core.ErrBackend) || core.ErrorType(err) != "unfit") {
 				t.Errorf("matches other than ErrUnfit: %v", err)
@@ -188,7 +188,7 @@ func TestServersThatDoNotServeLocks(t *testing.T) {
 			if err := rdb.Do(t.Context(), words(c.do)...).Err(); err != nil {
 				t.Fatal(err)
 			}
-			err := newLocker(t, rdb).Check(t.Context())
+			err := newLocker(t, rdb, core.SharedClient()).Check(t.Context())
 			e := wantFaults(t, err, c.want)
 			if !strings.Contains(err.Error(), c.says) || e.Faults[0].Server != srv.Addr() {
 				t.Errorf("%v", err)

@@ -80,6 +80,7 @@ type lockerOptions struct {
 	prefix   string
 	tenure   time.Duration
 	ack      *remote.Ack // nil for none
+	shared   bool        // the caller's client is used
 	observer Observer
 }
 
@@ -97,9 +98,11 @@ func WithObserver(o Observer) Option {
 	return lockerOption(func(l *lockerOptions) { l.observer = o })
 }
 
-// New returns a Locker that keeps its locks in rdb, which stays the caller's:
-// close the Locker first. The settings among opts are the defaults of its
-// acquisitions. New does not talk to Redis; [RedisLocker.Check] does.
+// New returns a Locker that keeps its locks in the Redis of rdb. It uses a client
+// of its own, made from the options of rdb and closed with the Locker, unless with
+// [SharedClient], which says more. rdb stays the caller's. Close the Locker first if
+// the client is shared, or one of Sentinels. The settings among opts are the
+// defaults of its acquisitions. New does not talk to Redis; [RedisLocker.Check] does.
 //
 // Its error lists everything that is wrong: [ErrOption] for options out of
 // range, [ErrUnsupportedClient] for a nil client or one that it cannot be safe on:
@@ -126,7 +129,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 		settings:  o.settings,
 		tenure:    o.tenure,
 		process:   remote.NewProcess(),
-		room:      remote.NewRoomAcked(rdb, o.prefix, ack),
+		room:      remote.Open(rdb, remote.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
 		acks:      o.ack != nil,
 		work:      clockwork.NewSchedule(),
 		deadlines: clockwork.NewSchedule(),

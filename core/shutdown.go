@@ -89,6 +89,7 @@ func (l *RedisLocker) dismantle(ctx context.Context, listener *remote.Listener) 
 	}
 	l.work.Close()
 	l.deadlines.Close()
+	l.room.Disconnect()
 }
 
 // cutOff takes the locks from all who hold one because ctx has ended, and ends

@@ -277,7 +277,7 @@ func (s *stress) locker() *RedisLocker {
 		path.way = 500 * time.Microsecond // a slow Redis would have no lone trips
 	}
 	rdb.AddHook(path)
-	l, err := New(rdb,
+	l, err := New(rdb, SharedClient(), // the path is a hook
 		Tenure(stressTenures[s.below(len(stressTenures))]), TTL(stressTTLs[s.below(len(stressTTLs))]))
 	if err != nil {
 		s.t.Fatal(err)

@@ -128,7 +128,7 @@ func TestAnOutageAndItsEndAreLogged(t *testing.T) {
 		var down away
 		rdb := locktest.StartMini(t).Client(nil)
 		rdb.AddHook(&down)
-		l, err := core.New(rdb, core.Prefix(shop), core.WithObserver(r.observer))
+		l, err := core.New(rdb, core.SharedClient(), core.Prefix(shop), core.WithObserver(r.observer))
 		if err != nil {
 			t.Fatal(err)
 		}

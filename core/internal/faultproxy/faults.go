@@ -76,6 +76,27 @@ func (p *Proxy) resume() {
 	}
 }
 
+// SilenceOpen has the connections that are open move nothing any more, in either
+// direction, without an end that either side could see, as when a firewall or an
+// address translator has forgotten them. New ones flow. It returns how many there
+// were. Resume and Heal do not bring them back.
+func (p *Proxy) SilenceOpen() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		l.silenced.Store(true)
+	}
+	return len(p.links)
+}
+
+// Retarget has new connections lead to another server; open ones stay where they
+// are.
+func (p *Proxy) Retarget(target string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.target = target
+}
+
 // Block resets new connections as soon as they are accepted; open ones go on.
 func (p *Proxy) Block() {
 	p.mu.Lock()

@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,8 +16,9 @@ const remembered = 64
 
 // link is one connection from a client, and the one to the server for it.
 type link struct {
-	client *net.TCPConn
-	done   chan struct{} // closed by close
+	client   *net.TCPConn
+	done     chan struct{} // closed by close
+	silenced atomic.Bool   // for good
 
 	mu          sync.Mutex
 	closed      bool

@@ -17,13 +17,13 @@ const acceptRetry = 5 * time.Millisecond
 // Proxy forwards TCP connections to one Redis server. Its methods are safe for
 // concurrent use. It is closed when the test is over.
 type Proxy struct {
-	target   string
 	listener net.Listener
 	ctx      context.Context // ends when the proxy is closed
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 
 	mu      sync.Mutex
+	target  string
 	links   map[*link]struct{}
 	refuse  bool
 	delay   time.Duration
@@ -94,7 +94,10 @@ func (p *Proxy) serve(client *net.TCPConn) {
 		return
 	}
 	dialer := net.Dialer{Timeout: dialTimeout}
-	server, err := dialer.DialContext(p.ctx, "tcp", p.target)
+	p.mu.Lock()
+	target := p.target
+	p.mu.Unlock()
+	server, err := dialer.DialContext(p.ctx, "tcp", target)
 	if err != nil {
 		l.reset()
 		return
@@ -136,6 +139,10 @@ func (p *Proxy) flow(l *link) bool {
 		p.mu.Lock()
 		stalled := p.stalled
 		p.mu.Unlock()
+		if l.silenced.Load() {
+			<-l.done
+			return false
+		}
 		if stalled == nil {
 			return l.open()
 		}

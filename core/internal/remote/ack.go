@@ -42,15 +42,15 @@ func (o *Op) binds() bool {
 // an error of its own, and after them what waits for the replicas, if one of the
 // tasks calls for that: over the same connection, by whose writes WAIT goes
 // (https://redis.io/docs/latest/commands/wait/).
-func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, groups []group, calls ...once) {
-	pipe := rdb.Pipeline()
-	for _, c := range calls {
-		_ = pipe.Process(ctx, c) // only puts it in
+func (c *courier) exec(ctx context.Context, rdb redis.UniversalClient, groups []group, calls ...once) {
+	a, pipe := c.ack, rdb.Pipeline()
+	for _, call := range calls {
+		_ = pipe.Process(ctx, call) // only puts it in
 	}
 	binds := false
 	for _, g := range groups {
 		for i := range g.len() {
-			binds = binds || g.at(i).op.binds()
+			binds = binds || g.op(i).binds()
 		}
 	}
 	var wait *redis.IntCmd
@@ -58,7 +58,12 @@ func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, groups []group
 		wait = redis.NewIntCmd(ctx, "wait", a.Replicas, a.Within.Milliseconds())
 		_ = pipe.Process(ctx, wait)
 	}
-	_, _ = pipe.Exec(ctx)
+	if err := c.execContained(ctx, pipe); err != nil {
+		for _, call := range calls {
+			call.SetErr(err)
+		}
+		return
+	}
 	if wait == nil {
 		return
 	}
@@ -68,7 +73,14 @@ func (a Ack) exec(ctx context.Context, rdb redis.UniversalClient, groups []group
 	}
 	for _, g := range groups {
 		for i := range g.len() {
-			g.at(i).unacked = unacked
+			g.result(i).unacked = unacked
 		}
 	}
+}
+
+// execContained returns an error for a panic alone: commands have errors of their own.
+func (c *courier) execContained(ctx context.Context, pipe redis.Pipeliner) (err error) {
+	defer c.log.Contain(clientHook, &err)
+	_, _ = pipe.Exec(ctx)
+	return nil
 }

@@ -106,7 +106,7 @@ func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
 	var servers []*server
 	seen := map[string]bool{}
 	for i := range buckets {
-		master, err := r.places.rdb.MasterForKey(ctx, r.names.bases[i].fence)
+		master, err := r.masterOf(ctx, byte(i))
 		if err != nil {
 			f := r.noCluster(err)
 			return nil, &f

@@ -25,8 +25,9 @@ var (
 	errStrict = errors.New("redis: the node does not carry out a script for several slots")
 )
 
-// byBucket groups tasks without changing their order in a bucket.
-func byBucket(tasks []task) []group {
+// byBucket groups operations without changing their order in a bucket.
+func byBucket(b batch) []group {
+	tasks := b.tasks
 	var groups []group
 	order := make([]uint8, 0, len(tasks)) // of tasks, by group
 	var done [maxOps]bool
@@ -41,7 +42,7 @@ func byBucket(tasks []task) []group {
 				order = append(order, uint8(j))
 			}
 		}
-		groups = append(groups, group{tasks, order[from:len(order):len(order)]})
+		groups = append(groups, group{b, order[from:len(order):len(order)]})
 	}
 	return groups
 }

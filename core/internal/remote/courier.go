@@ -6,50 +6,58 @@ import (
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/panics"
 )
 
-// courier makes one attempt to have a server carry tasks out: it sets the reply
-// or the error of each. What its methods return is nil if the server has answered
+// clientHook is what panics in the client are put down to: the rest of it is
+// go-redis's own.
+const clientHook = "a hook of the Redis client"
+
+// courier makes one attempt to have a server carry operations out: it sets the
+// result of each. What its methods return is nil if the server has answered
 // something, and be it with an error.
 type courier struct {
 	script script
 	head   string // of calls whose keys are declared
 	ack    Ack
+	log    *panics.Log
 	// strict is set once a server has refused a call for several slots.
 	strict *atomic.Bool
 }
 
 // newCourier returns a courier to a single server, or to a cluster's nodes.
-func newCourier(names *Keyspace, ack Ack) *courier {
-	c := &courier{ack: ack, strict: new(atomic.Bool)}
-	if names.cluster {
+func newCourier(r *Room) *courier {
+	c := &courier{ack: r.ack, log: &r.panics, strict: new(atomic.Bool)}
+	if r.names.cluster {
 		c.script, c.head = newScript(clusterWords+clusterNames), "0"
 	} else {
-		c.script, c.head = newScript(singleWords+declared), names.bases[0].channels
+		c.script, c.head = newScript(singleWords+declared), r.names.bases[0].channels
 	}
 	return c
 }
 
 // together carries out all tasks in one call. Their keys are in one slot.
-func (c *courier) together(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
-	return c.carry(ctx, rdb, tasks, c.script.call(ctx, c.head, group{tasks: tasks}))
+func (c *courier) together(ctx context.Context, rdb redis.UniversalClient, b batch) error {
+	return c.carry(ctx, rdb, b, c.script.call(ctx, c.head, group{batch: b}))
 }
 
 // carry makes one call for all tasks.
-func (c *courier) carry(ctx context.Context, rdb redis.UniversalClient, tasks []task, call once) error {
-	err := c.process(ctx, rdb, tasks, call)
+func (c *courier) carry(ctx context.Context, rdb redis.UniversalClient, b batch, call once) error {
+	err := c.process(ctx, rdb, b, call)
 	if unknownScript(err) {
 		call = c.script.whole(ctx, call)
-		err = c.process(ctx, rdb, tasks, call)
+		err = c.process(ctx, rdb, b, call)
 	}
-	return group{tasks: tasks}.take(call, err)
+	return group{batch: b}.take(call, err)
 }
 
-func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks []task, call once) error {
+func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, b batch, call once) (err error) {
 	if c.ack.Replicas == 0 {
+		defer c.log.Contain(clientHook, &err)
 		return rdb.Process(ctx, call)
 	}
-	c.ack.exec(ctx, rdb, []group{{tasks: tasks}}, call)
+	c.exec(ctx, rdb, []group{{batch: b}}, call)
 	return call.Err()
 }
 
@@ -60,18 +68,18 @@ func (c *courier) process(ctx context.Context, rdb redis.UniversalClient, tasks 
 // declares none is for all. (A cluster of three, 64 callers with keys of their own:
 // a pipeline of calls reached 0.76 of what rueidislock did.) A server that does not allow it has to be
 // asked once.
-func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, tasks []task) error {
+func (c *courier) toNode(ctx context.Context, rdb redis.UniversalClient, b batch) error {
 	var err error
-	groups := byBucket(tasks)
+	groups := byBucket(b)
 	switch {
 	case len(groups) < 2:
-		err = c.together(ctx, rdb, tasks)
+		err = c.together(ctx, rdb, b)
 	case c.strict.Load():
 		err = c.pipeline(ctx, rdb, groups)
 	default:
-		err = c.carry(ctx, rdb, tasks, c.script.scattered(ctx, tasks))
+		err = c.carry(ctx, rdb, b, c.script.scattered(ctx, b.tasks))
 	}
-	c.clusterErrors(tasks)
+	c.clusterErrors(b)
 	return err
 }
 
@@ -82,7 +90,7 @@ func (c *courier) pipeline(ctx context.Context, rdb redis.UniversalClient, group
 	for i, g := range groups {
 		calls[i] = c.script.call(ctx, c.head, g)
 	}
-	c.ack.exec(ctx, rdb, groups, calls...)
+	c.exec(ctx, rdb, groups, calls...)
 	c.introduce(ctx, rdb, groups, calls)
 	var failure error
 	answered := false
@@ -119,14 +127,14 @@ func (c *courier) introduce(ctx context.Context, rdb redis.UniversalClient, grou
 		}
 		again[n], theirs[n] = calls[i], groups[i]
 	}
-	c.ack.exec(ctx, rdb, theirs, again...)
+	c.exec(ctx, rdb, theirs, again...)
 }
 
 // clusterErrors turns answers of the script that tell of slots into errors: the
 // operation is to be repeated.
-func (c *courier) clusterErrors(tasks []task) {
-	for i := range tasks {
-		k := &tasks[i]
+func (c *courier) clusterErrors(b batch) {
+	for i := range b.results {
+		k := &b.results[i]
 		list, _ := k.reply.([]any)
 		if len(list) != 2 || list[0] != int64(failed) {
 			continue

@@ -50,18 +50,19 @@ func TestACallThatIsMadeAgainAcknowledgesNoOther(t *testing.T) {
 		},
 	}})
 	names := newKeyspace("latchkey", true)
-	c := newCourier(names, Ack{Replicas: 1, Within: time.Second})
+	c := newCourier(&Room{names: names, ack: Ack{Replicas: 1, Within: time.Second}})
 	c.strict.Store(true)
 	p := NewProcess()
-	var tasks []task
+	var tasks []*task
 	for n, key := range []string{"a", "b"} { // of two buckets
 		e := MakeEntry(MakeID(p, uint64(n)), time.Second, 1, "")
-		tasks = append(tasks, task{op: Acquire(names.Names(key), e, false, 0)})
+		tasks = append(tasks, &task{op: Acquire(names.Names(key), e, false, 0)})
 	}
-	if err := c.toNode(t.Context(), rdb, tasks); err != nil || tasks[0].err != nil || tasks[1].err != nil {
-		t.Fatal(err, tasks[0].err, tasks[1].err)
+	b := newBatch(tasks)
+	if err := c.toNode(t.Context(), rdb, b); err != nil || b.results[0].err != nil || b.results[1].err != nil {
+		t.Fatal(err, b.results[0].err, b.results[1].err)
 	}
-	if tasks[0].unacked != nil || tasks[1].unacked == nil {
-		t.Errorf("made again: %v; carried out before: %v", tasks[0].unacked, tasks[1].unacked)
+	if b.results[0].unacked != nil || b.results[1].unacked == nil {
+		t.Errorf("made again: %v; carried out before: %v", b.results[0].unacked, b.results[1].unacked)
 	}
 }

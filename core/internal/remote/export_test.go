@@ -54,7 +54,7 @@ func (l *Listener) Call() { l.call(func() {}) }
 
 // BeginAdmitted is Begin for an operation that was let in just before the room
 // closed.
-func (r *Room) BeginAdmitted(op Op) *Lone { return r.single.begin(task{room: r, op: op}) }
+func (r *Room) BeginAdmitted(op Op) *Lone { return r.single.begin(&task{room: r, op: op}) }
 
 // Together has operations on one node of a cluster travel in one trip.
 func (r *Room) Together(ops []Op, done func(i int, a Answer)) {
@@ -63,7 +63,7 @@ func (r *Room) Together(ops []Op, done func(i int, a Answer)) {
 	defer l.mu.Unlock()
 	for i, o := range ops {
 		r.open.Add(1)
-		l.enqueue(task{room: r, op: o, done: func(a Answer) { done(i, a) }})
+		l.enqueue(&task{room: r, op: o, done: func(a Answer) { done(i, a) }})
 	}
 	l.start()
 }
@@ -82,13 +82,14 @@ func (e Entry) Tokens() int {
 // Trip carries several operations out in one script call, and returns the
 // answer to each.
 func (r *Room) Trip(ctx context.Context, ops ...Op) ([]Answer, error) {
-	var tasks []task
+	var tasks []*task
 	for _, o := range ops {
-		tasks = append(tasks, task{op: o})
+		tasks = append(tasks, &task{op: o})
 	}
-	err := r.single.send(ctx, r.rdb, tasks)
+	b := newBatch(tasks)
+	err := r.single.send(ctx, r.rdb, b)
 	var answers []Answer
-	for _, k := range tasks {
+	for _, k := range b.results {
 		a := Answer{Err: k.err}
 		if a.Err == nil {
 			a.Reply, a.Err = parseReply(k.reply)
@@ -110,7 +111,7 @@ local redis = setmetatable({pcall = function(...)
   return new.pcall(...)
 end}, {__index = new})
 ` + newScript(singleWords+declared).source)
-	c := newCourier(r.names, Ack{})
+	c := newCourier(r)
 	c.script = s
 	r.single.send = c.together
 }

@@ -3,6 +3,8 @@ package remote
 import (
 	"fmt"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 )
 
 const (
@@ -14,16 +16,20 @@ const (
 	silence = time.Second
 
 	minProbePause = 100 * time.Millisecond
-	maxProbePause = time.Second
-	maxProbes     = 3 // under way, when they hang
+	// maxProbePause is the longest pause where a probe has a connection of its own;
+	// sharedProbePause where it takes one of the caller's.
+	maxProbePause    = 500 * time.Millisecond
+	sharedProbePause = time.Second
+	maxProbes        = 3 // under way, when they hang
 )
 
 // health follows whether Redis answers, so that in an outage nobody who needs an
 // answer at once pays a timeout to learn that there is none. Guarded by lane.mu.
 //
 // An error that the server itself returns is an answer. While Redis is down a
-// probe, an empty script call, asks whether it is back; so does whatever is sent
-// on behalf of those who hold or wait.
+// probe asks whether it is back: over a new connection, or by an empty script call
+// where the client is the caller's. So does whatever is sent on behalf of those who
+// hold or wait.
 type health struct {
 	answered time.Time // when Redis last did
 	failures int       // trips in a row
@@ -47,7 +53,7 @@ func (e *DownError) Error() string {
 	if e.Cause == nil {
 		return fmt.Sprintf("redis: no answer since %s; not asked", since)
 	}
-	return fmt.Sprintf("redis: down since %s, and probed at least every %v; not asked: %v", since, maxProbePause, e.Cause)
+	return fmt.Sprintf("redis: down since %s, and probed at least every %v; not asked: %v", since, sharedProbePause, e.Cause)
 }
 
 func (e *DownError) Unwrap() error { return e.Cause }
@@ -79,13 +85,14 @@ func (l *lane) down() error {
 func (l *lane) heard(sent time.Time, err error) {
 	h := &l.health
 	if err == nil || refused(err) {
-		h.answered = time.Now()
+		l.answered()
 		l.took = h.answered.Sub(sent)
-		h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
-		l.healthChanged(nil)
+		if redis.IsReadOnlyError(err) {
+			l.demoted(sent)
+		}
 		return
 	}
-	if l.room.ctx.Err() != nil || h.answered.After(sent) {
+	if l.room.ctx.Err() != nil || h.answered.After(sent) || notSent(err) {
 		return // not Redis's fault, or it has answered since
 	}
 	h.failures++
@@ -98,6 +105,14 @@ func (l *lane) heard(sent time.Time, err error) {
 		h.pause = minProbePause
 		l.probeLater()
 	}
+}
+
+// answered notes that Redis has answered. The caller holds mu.
+func (l *lane) answered() {
+	h := &l.health
+	h.answered = time.Now()
+	h.failures, h.fault, h.since, h.pause = 0, nil, time.Time{}, 0
+	l.healthChanged(nil)
 }
 
 // probeLater plans a probe after the pause. The caller holds mu.
@@ -116,7 +131,11 @@ func (l *lane) probeAgain() {
 	if l.health.pause == 0 || l.closed || l.retired {
 		return
 	}
-	l.health.pause = min(2*l.health.pause, maxProbePause)
+	longest := maxProbePause
+	if !l.closes() {
+		longest = sharedProbePause
+	}
+	l.health.pause = min(2*l.health.pause, longest)
 	l.probeLater()
 	l.sendProbe()
 }
@@ -126,18 +145,22 @@ func (l *lane) probeAgain() {
 // The caller holds mu.
 func (l *lane) sendProbe() {
 	h := &l.health
+	if l.closes() {
+		l.askAnew(func(err error) { h.fault = err })
+		return
+	}
 	hangs := time.Since(h.probed) >= silence
 	if h.probing > 0 && !hangs || h.probing == maxProbes || len(l.under) >= l.limit {
 		return
 	}
 	h.probing++
 	h.probed = time.Now()
-	t := &trip{sent: h.probed}
-	l.under = append(l.under, t)
+	t := l.newTrip()
+	l.sends(t)
 	l.room.open.Add(1)
 	go func() {
 		defer l.room.settled()
-		l.carry(t, nil)
+		l.carry(t)
 		l.mu.Lock()
 		l.health.probing--
 		l.mu.Unlock()

@@ -37,8 +37,9 @@ const (
 type lane struct {
 	room    *Room
 	rdb     redis.UniversalClient
-	node    string // its address
-	heeds   bool   // rdb ends a call at its context's deadline
+	node    string   // its address
+	heeds   bool     // rdb ends a call at its context's deadline
+	standby *standby // carries what rdb does not; nil if there is none
 	send    sender
 	group   int // operations in one trip, at the most
 	repeats repeats
@@ -52,12 +53,10 @@ type lane struct {
 	fails func()
 
 	mu      sync.Mutex
-	pending [][]task // in groups, each of which is one trip
-	spare   [][]task // empty groups, to be used again
-	under   []*trip  // under way, the oldest first
-	ended   []*trip  // to be used again
-	kick    *time.Timer
-	kicking bool // kick is set
+	pending taskLine
+	under   []*trip // under way, the oldest first
+	ended   []*trip // to be used again
+	watch   watch
 	// The one that is under way, and what ends it.
 	lone      *Lone
 	loneTimer *time.Timer
@@ -71,11 +70,16 @@ type lane struct {
 }
 
 // sender is a method of a courier.
-type sender func(ctx context.Context, rdb redis.UniversalClient, tasks []task) error
+type sender func(ctx context.Context, rdb redis.UniversalClient, b batch) error
 
 // trip is a worker that carries tasks to Redis and back, one group after
 // another.
-type trip struct{ sent time.Time } // guarded by lane.mu
+type trip struct {
+	batch
+	// Guarded by lane.mu.
+	sent    time.Time     // of the present attempt
+	givenUp chan struct{} // closed when nobody waits for that any more; see standby
+}
 
 // newLane returns a lane to rdb's server.
 func newLane(room *Room, rdb redis.UniversalClient, send sender) *lane {
@@ -96,47 +100,92 @@ func newLane(room *Room, rdb redis.UniversalClient, send sender) *lane {
 		}
 	}
 	l.trips = min(maxTrips, l.limit)
+	if !l.closes() {
+		l.standby = newStandby(l)
+	}
 	return l
 }
 
+// closes reports whether the connections of the lane's client can be closed here.
+func (l *lane) closes() bool {
+	return l.room.conns != nil && !l.room.conns.bypassed
+}
+
 // do sends k's operation, in time. It never blocks.
-func (l *lane) do(k task) {
+func (l *lane) do(k *task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.enqueue(k)
 	l.start()
 }
 
-// enqueue puts k into the last group that is pending. The caller holds mu.
-func (l *lane) enqueue(k task) {
-	last := len(l.pending) - 1
-	if last < 0 || len(l.pending[last]) == l.group {
-		var group []task
-		if n := len(l.spare); n > 0 {
-			group, l.spare = l.spare[n-1], l.spare[:n-1]
-		}
-		l.pending = append(l.pending, group)
-		last++
-	}
-	l.pending[last] = append(l.pending[last], k)
+// enqueue has k wait for the next trip. The caller holds mu.
+func (l *lane) enqueue(k *task) {
+	l.pending.push(k)
+	k.at.Store(l)
 }
 
-// recycle keeps a group for later. The caller holds mu.
-func (l *lane) recycle(group []task) {
-	if len(l.spare) <= l.trips {
-		clear(group)
-		l.spare = append(l.spare, group[:0])
+// withdraw takes k out of the line of what is pending, and reports whether it was
+// in it.
+func (l *lane) withdraw(k *task) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if k.at.Load() != l {
+		return false
 	}
+	k.at.Store(nil)
+	l.pending.remove(k)
+	return true
+}
+
+// taskLine is what is pending, in the order in which it came.
+type taskLine struct {
+	first, last *task
+	length      int
+}
+
+func (n *taskLine) push(k *task) {
+	if k.prev = n.last; k.prev != nil {
+		k.prev.next = k
+	} else {
+		n.first = k
+	}
+	n.last = k
+	n.length++
+}
+
+func (n *taskLine) remove(k *task) {
+	if k.prev != nil {
+		k.prev.next = k.next
+	} else {
+		n.first = k.next
+	}
+	if k.next != nil {
+		k.next.prev = k.prev
+	} else {
+		n.last = k.prev
+	}
+	k.prev, k.next = nil, nil
+	n.length--
+}
+
+// take moves as many as most to the end of to.
+func (n *taskLine) take(to []*task, most int) []*task {
+	for range min(most, n.length) {
+		k := n.first
+		n.remove(k)
+		k.at.Store(nil)
+		to = append(to, k)
+	}
+	return to
 }
 
 // start starts a trip, or leaves what is pending to those under way. The caller
 // holds mu.
 func (l *lane) start() {
-	if len(l.under) >= l.most() {
-		l.kickLater()
-		return
+	if len(l.under) < l.most() {
+		l.depart()
 	}
-	l.depart()
 }
 
 // most is how many trips may be under way at once, not counting slow ones. The
@@ -166,33 +215,6 @@ func (l *lane) slow() int {
 	return n
 }
 
-// kickLater has a look taken at what is pending, in case the trips under way are
-// slow. The caller holds mu.
-func (l *lane) kickLater() {
-	switch {
-	case l.kicking || l.closed:
-		return
-	case l.kick == nil:
-		l.kick = time.AfterFunc(slowTrip, l.kicked)
-	default:
-		l.kick.Reset(slowTrip)
-	}
-	l.kicking = true
-}
-
-func (l *lane) kicked() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.kicking = false
-	if len(l.pending) == 0 {
-		return
-	}
-	if n := len(l.under); n < l.limit && n-l.slow() < l.most() {
-		l.depart()
-	}
-	l.kickLater()
-}
-
 // gathers tells whether a trip should let others run first. Those whom the last
 // one's answers have woken, and who are about to ask for more, then go with this
 // one, and the same operations make half as many trips. Where the last one had a
@@ -211,23 +233,25 @@ func (l *lane) travel(t *trip) {
 			runtime.Gosched()
 		}
 		l.mu.Lock()
-		if n := len(l.under); len(l.pending) == 0 || n > l.most() && n-l.slow() > l.most() { // slow ones have come back
+		if n := len(l.under); l.pending.length == 0 || n > l.most() && n-l.slow() > l.most() { // slow ones have come back
 			l.end(t)
 			l.mu.Unlock()
 			return
 		}
-		tasks := l.pending[0]
-		l.pending = slices.Delete(l.pending, 0, 1) // few, and the array is used again
-		t.sent = time.Now()
-		l.size = len(tasks)
+		t.tasks = l.pending.take(t.tasks[:0], l.group)
+		l.size = len(t.tasks)
+		l.sends(t)
 		l.mu.Unlock()
 
-		l.carry(t, tasks)
-
-		l.mu.Lock()
-		l.recycle(tasks)
-		l.mu.Unlock()
+		l.carry(t)
 	}
+}
+
+// sends notes that an attempt of t is about to be sent. The caller holds mu.
+func (l *lane) sends(t *trip) {
+	t.sent = time.Now()
+	l.standby.sends(t)
+	l.watchTrips()
 }
 
 // newTrip puts a trip under way. The caller holds mu.
@@ -247,7 +271,7 @@ func (l *lane) end(t *trip) {
 		if u == t {
 			l.under = slices.Delete(l.under, i, i+1)
 			if len(l.ended) < l.trips {
-				t.sent = time.Time{}
+				t.sent, t.givenUp, t.tasks = time.Time{}, nil, t.tasks[:0]
 				l.ended = append(l.ended, t)
 			}
 			return
@@ -255,17 +279,20 @@ func (l *lane) end(t *trip) {
 	}
 }
 
-// carry makes one trip, if need be again, and answers each of its tasks.
-func (l *lane) carry(t *trip, tasks []task) {
+// carry makes one trip, if need be again, and answers each of its tasks. Its first
+// attempt is about to be sent.
+func (l *lane) carry(t *trip) {
 	sent := t.sent
+	t.results = slices.Grow(t.results[:0], len(t.tasks))[:len(t.tasks)]
 	if l.room.ctx.Err() != nil {
-		for i := range tasks {
-			tasks[i].err = ErrRoomClosed
-			tasks[i].answer(sent)
+		for _, k := range t.tasks {
+			k.err = ErrRoomClosed
+			k.answer(sent)
 		}
+		clear(t.tasks)
 		return
 	}
-	err := l.send(l.room.ctx, l.rdb, tasks)
+	err := l.attempt(t)
 	for n := 1; ; n++ {
 		l.mu.Lock()
 		l.heard(t.sent, err)
@@ -273,15 +300,15 @@ func (l *lane) carry(t *trip, tasks []task) {
 		if !l.repeats.again(l.room.ctx, n, err) {
 			break
 		}
-		if !refused(err) {
-			for i := range tasks {
-				tasks[i].failed(sent, err)
+		if ambiguous(err) {
+			for _, k := range t.tasks {
+				k.failed(sent, err)
 			}
 		}
 		l.mu.Lock()
-		t.sent = time.Now()
+		l.sends(t)
 		l.mu.Unlock()
-		err = l.send(l.room.ctx, l.rdb, tasks)
+		err = l.attempt(t)
 	}
 	l.mu.Lock()
 	t.sent = time.Time{}
@@ -289,11 +316,22 @@ func (l *lane) carry(t *trip, tasks []task) {
 	if l.fails != nil && err != nil && !refused(err) {
 		l.fails()
 	}
-	for i := range tasks {
-		if k := &tasks[i]; k.err == nil || l.detour == nil || !l.detour(k, sent) {
+	for i, k := range t.tasks {
+		if k.result = t.results[i]; k.err == nil || l.detour == nil || !l.detour(k, sent) {
 			k.answer(sent)
 		}
 	}
+	clear(t.tasks)
+	clear(t.results)
+}
+
+// attempt sends t's operations once.
+func (l *lane) attempt(t *trip) error {
+	clear(t.results)
+	if l.standby != nil {
+		return l.standby.attempt(t)
+	}
+	return l.send(l.room.ctx, l.rdb, t.batch)
 }
 
 // stop ends what would go on by itself.
@@ -304,7 +342,7 @@ func (l *lane) stop() {
 	if l.lone != nil {
 		l.lone.call.end(context.Canceled)
 	}
-	for _, t := range []*time.Timer{l.kick, l.health.probe, l.loneTimer} {
+	for _, t := range []*time.Timer{l.watch.timer, l.health.probe, l.loneTimer} {
 		if t != nil {
 			t.Stop()
 		}
@@ -314,6 +352,7 @@ func (l *lane) stop() {
 // retire has what is pending carried yet, and no more than that.
 func (l *lane) retire() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.retired = true
+	l.mu.Unlock()
+	l.standby.close()
 }

@@ -68,6 +68,7 @@ func (r *Room) Listen(p Process, h Handler) *Listener {
 	if r.places != nil {
 		r.places.notify(l)
 	}
+	r.listener.Store(l)
 	go l.run()
 	return l
 }
@@ -104,6 +105,51 @@ func (l *Listener) Shut(e Ear) {
 		}
 	}
 	l.mu.Unlock()
+}
+
+// Renew has an ear's subscription made anew, if it was made before t: the server
+// that operations go to says that nobody listens there.
+func (l *Listener) Renew(e Ear, t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if sub := l.ears[e]; sub != nil && sub.session != nil && sub.session.begun.Before(t) {
+		sub.session.fail(errUnheard)
+	}
+}
+
+// renew has all subscriptions with a server made anew that were made before t.
+func (l *Listener) renew(at redis.UniversalClient, t time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for s := range l.sessions {
+		if s.at == at && s.begun.Before(t) {
+			s.fail(errDemoted)
+		}
+	}
+}
+
+// findSilent asks for a sign of life over the connections to a server, and returns
+// what ends those from which none has come since.
+func (l *Listener) findSilent(at redis.UniversalClient) (end func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := make(map[*session]int)
+	for s := range l.sessions {
+		if s.at == at && !s.ending {
+			before[s] = s.heard
+			s.probe = true
+			s.rouse()
+		}
+	}
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		for s, heard := range before {
+			if s.heard == heard {
+				s.fail(errDead)
+			}
+		}
+	}
 }
 
 // Close ends all subscriptions. When it returns, the handler is not and will not

@@ -2,6 +2,7 @@ package remote
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 )
@@ -34,24 +35,24 @@ const (
 type Lone struct {
 	lane *lane
 	trip *trip
-	task [1]task
+	task *task
 	call loneCall
 }
 
 // begin returns a trip for k that the caller makes, nil if it has to travel in
 // the ordinary way.
-func (l *lane) begin(k task) *Lone {
+func (l *lane) begin(k *task) *Lone {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	// Where several went together, more will come while this one is away.
 	alone := len(l.under) == 0 && l.size <= 1
 	// Before the first trip nothing is known, and there may be no connection.
 	fast := !l.health.answered.IsZero() && l.took <= loneTrip && l.health.failures == 0
-	if !l.heeds || !alone || !fast || l.closed {
+	if !l.heeds || !alone || !fast || l.closed || l.standby.inUse() {
 		return nil
 	}
 	now := time.Now()
-	lone := &Lone{lane: l, trip: l.newTrip(), task: [1]task{k}, call: loneCall{Context: l.room.ctx, deadline: now.Add(loneTimeout)}}
+	lone := &Lone{lane: l, trip: l.newTrip(), task: k, call: loneCall{Context: l.room.ctx, deadline: now.Add(loneTimeout)}}
 	lone.trip.sent = now
 	l.lone = lone
 	if l.loneTimer == nil {
@@ -66,10 +67,26 @@ func (l *lane) begin(k task) *Lone {
 // in the ordinary way, and that one's answer counts: no operation does harm if
 // it is done twice.
 func (o *Lone) Travel() {
-	l, k := o.lane, &o.task[0]
+	l, k := o.lane, o.task
 	sent := o.trip.sent
-	err := l.send(&o.call, l.rdb, o.task[:])
+	one := newBatch([]*task{k})
+	err := errNotReturned
+	// Deferred: a hook of the client may end the goroutine, as a test's Fatal does.
+	defer func() { o.back(sent, one.results[0], err) }()
+	err = l.send(&o.call, l.rdb, one)
+}
+
+// errNotReturned is the error of a call that has ended its goroutine.
+var errNotReturned = errors.New("redis: " + clientHook + " has ended the goroutine of the call")
+
+// back takes what the trip came to.
+func (o *Lone) back(sent time.Time, r result, err error) {
+	l, k := o.lane, o.task
 	o.call.end(context.Canceled)
+	if r.err == nil && r.reply == nil {
+		r.err = err
+	}
+	k.result = r
 	answered := k.err == nil || refused(k.err) && !passes(k.err) && !redirects(k.err)
 
 	l.mu.Lock()
@@ -80,10 +97,10 @@ func (o *Lone) Travel() {
 		l.heard(sent, err)
 	} else {
 		l.took = loneTimeout // until a trip tells better
-		if !refused(k.err) {
+		if ambiguous(k.err) {
 			k.failed(sent, k.err)
 		}
-		l.enqueue(*k)
+		l.enqueue(k)
 	}
 	l.mu.Unlock()
 	if answered {
@@ -94,7 +111,7 @@ func (o *Lone) Travel() {
 	// next.
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.pending) > 0 {
+	if l.pending.length > 0 {
 		go l.travel(o.trip)
 		return
 	}

@@ -10,13 +10,7 @@ func (r *Room) Outage() error {
 }
 
 func (p *places) outage() error {
-	p.mu.Lock()
-	lanes := make([]*lane, 0, len(p.lanes))
-	for _, l := range p.lanes {
-		lanes = append(lanes, l)
-	}
-	p.mu.Unlock()
-	for _, l := range lanes {
+	for _, l := range p.all() {
 		if err := l.down(); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -44,7 +45,7 @@ type places struct {
 
 	mu        sync.Mutex
 	lanes     map[*redis.Client]*lane
-	homeless  []task    // their bucket's place is being looked for
+	homeless  []*task   // their bucket's place is being looked for
 	seeking   time.Time // since when the client has been asked for a place; zero if it is not
 	lost      lost
 	listeners map[*Listener]struct{}
@@ -78,7 +79,7 @@ type detours struct {
 
 func newPlaces(room *Room, rdb clusterClient) *places {
 	return &places{
-		room: room, rdb: rdb, names: room.names, courier: newCourier(room.names, room.ack),
+		room: room, rdb: rdb, names: room.names, courier: newCourier(room),
 		lanes: make(map[*redis.Client]*lane), listeners: make(map[*Listener]struct{}),
 		hint: make(chan struct{}, 1),
 	}
@@ -88,7 +89,7 @@ func newPlaces(room *Room, rdb clusterClient) *places {
 func (p *places) of(n Names) *lane { return p.to[n.bucket].Load() }
 
 // do has k carried to its node.
-func (p *places) do(k task) {
+func (p *places) do(k *task) {
 	if l := p.of(k.op.names); l != nil {
 		l.do(k)
 		return
@@ -138,14 +139,13 @@ func (p *places) seek() {
 		p.seeking = time.Now()
 		p.mu.Unlock()
 		var fault error // the first: it may have taken long, and says enough
-		for i := range tasks {
-			k := &tasks[i]
+		for _, k := range tasks {
 			var l *lane
 			if fault == nil {
 				l, fault = p.locate(k.op.names.bucket)
 			}
 			if fault == nil {
-				l.do(*k)
+				l.do(k)
 				continue
 			}
 			k.err = unplaced{fault}
@@ -161,7 +161,7 @@ func (p *places) seek() {
 
 // locate asks the client where a bucket is, and notes it.
 func (p *places) locate(bucket byte) (*lane, error) {
-	node, err := p.rdb.MasterForKey(p.room.ctx, p.names.bases[bucket].fence)
+	node, err := p.room.masterOf(p.room.ctx, bucket)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.learnt(err)
@@ -171,6 +171,12 @@ func (p *places) locate(bucket byte) (*lane, error) {
 	l := p.lane(node)
 	p.to[bucket].Store(l)
 	return l, nil
+}
+
+// masterOf asks the client where a bucket is.
+func (r *Room) masterOf(ctx context.Context, bucket byte) (node *redis.Client, err error) {
+	defer r.panics.Contain(clientHook, &err)
+	return r.places.rdb.MasterForKey(ctx, r.names.bases[bucket].fence)
 }
 
 // learnt notes whether the client knows the nodes. The caller holds mu.
@@ -250,19 +256,18 @@ func (p *places) detour(k *task, sent time.Time) bool {
 		pause = 0
 	}
 	d.n++
-	next := *k
 	time.AfterFunc(pause/2+rand.N(pause/2+1), func() {
 		if moved && p.courier.ack.Replicas == 0 { // the client would take two connections
-			p.follow(next)
+			p.follow(k)
 			return
 		}
-		p.again(next)
+		p.again(k)
 	})
 	return true
 }
 
 // again has k carried to its node, which may be another by now.
-func (p *places) again(k task) {
+func (p *places) again(k *task) {
 	b := k.op.names.bucket
 	if before := p.to[b].Load(); before != nil {
 		if l, err := p.locate(b); err == nil && l != before {
@@ -274,12 +279,12 @@ func (p *places) again(k task) {
 
 // follow has k carried out by way of the client, which goes where the node
 // points, also to one that is only about to have the keys.
-func (p *places) follow(k task) {
+func (p *places) follow(k *task) {
 	sent := time.Now()
-	tasks := []task{k}
-	_ = p.courier.together(p.room.ctx, p.rdb, tasks) // an error is in the task
-	p.courier.clusterErrors(tasks)
-	if k := &tasks[0]; k.err == nil || !p.detour(k, sent) {
+	b := newBatch([]*task{k})
+	_ = p.courier.together(p.room.ctx, p.rdb, b) // an error is in the result
+	p.courier.clusterErrors(b)
+	if k.result = b.results[0]; k.err == nil || !p.detour(k, sent) {
 		k.answer(sent)
 	}
 }
@@ -355,6 +360,17 @@ func (p *places) relocate(moved bool) {
 	for l := range p.listeners {
 		l.rouse()
 	}
+}
+
+// all returns the lanes.
+func (p *places) all() []*lane {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lanes := make([]*lane, 0, len(p.lanes))
+	for _, l := range p.lanes {
+		lanes = append(lanes, l)
+	}
+	return lanes
 }
 
 // stop ends what would go on by itself.

@@ -38,7 +38,11 @@ func repeatsOf(rdb redis.UniversalClient) repeats {
 // again waits before attempt number n, from 1, after err; false if there is to
 // be none.
 func (p repeats) again(ctx context.Context, n int, err error) bool {
-	if err == nil || n > p.most || ctx.Err() != nil || errors.Is(err, redis.ErrClosed) || !passes(err) {
+	most := p.most
+	if errors.Is(err, errDead) {
+		most = max(most, 1) // Redis is well: no option is against that
+	}
+	if err == nil || n > most || ctx.Err() != nil || errors.Is(err, redis.ErrClosed) || !passes(err) {
 		return false
 	}
 	pause := min(p.max, p.min<<min(n-1, 16))
@@ -52,6 +56,20 @@ func (p repeats) again(ctx context.Context, n int, err error) bool {
 		return false
 	}
 }
+
+// notSent reports whether err is that of a client whose connections are all in
+// use: nothing was sent, and nothing is known of Redis.
+func notSent(err error) bool {
+	return errors.Is(err, redis.ErrPoolTimeout) || errors.Is(err, redis.ErrPoolExhausted)
+}
+
+// NotSent reports whether an operation has not left this process because all
+// connections of the client are in use by other commands.
+func NotSent(err error) bool { return notSent(err) }
+
+// ambiguous reports whether, after an attempt with this error, its operations may
+// have been done, or may be done yet.
+func ambiguous(err error) bool { return err != nil && !refused(err) && !notSent(err) }
 
 // refused tells whether err is the server's answer: nothing was done.
 func refused(err error) bool {

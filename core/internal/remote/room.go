@@ -3,10 +3,13 @@ package remote
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/panics"
 )
 
 // ErrRoomClosed is the answer to an operation that was never sent because the
@@ -22,6 +25,7 @@ var ErrRoomClosed = errors.New("core: the locker is closed")
 // deadline may be inside one.
 type Room struct {
 	rdb    redis.UniversalClient
+	conns  *connections // of rdb, if that is the room's own; else nil
 	names  *Keyspace
 	ack    Ack
 	single *lane           // nil with a cluster
@@ -30,11 +34,17 @@ type Room struct {
 	cancel context.CancelFunc
 
 	bulletin bulletin
+	panics   panics.Log
+	listener atomic.Pointer[Listener] // the last one; nil if there is none
 
 	closed atomic.Bool
 	open   atomic.Int64                  // operations that are not answered, and what runs aside
 	idle   atomic.Pointer[chan struct{}] // closed when there are none, if someone waits
+	tasks  sync.Pool                     // of *task, to be used again
 }
+
+// Task is an operation that has been asked for, until it is answered.
+type Task = task
 
 // task is an operation and where its answer goes.
 type task struct {
@@ -42,10 +52,15 @@ type task struct {
 	op   Op
 	done func(Answer)
 
+	// at is the lane in whose line it is pending, between prev and next, which that
+	// lane guards; nil once it is on its way.
+	at         atomic.Pointer[lane]
+	prev, next *task
+
 	// Of the last trip for it.
-	reply   any
-	err     error
-	unacked *AckError
+	result
+	// kept is set if an attempt that was given up may still look at it.
+	kept bool
 
 	// Of the first trip for it that failed, if there was one.
 	sent    time.Time
@@ -73,7 +88,12 @@ func (k *task) answer(sent time.Time) {
 		}
 	}
 	k.done(a)
-	k.room.settled()
+	r := k.room
+	if !k.kept {
+		*k = task{}
+		r.tasks.Put(k)
+	}
+	r.settled()
 }
 
 // Answer is the outcome of an operation. If Err is not nil and not ErrRoomClosed
@@ -92,18 +112,37 @@ type Answer struct {
 	Unacked *AckError
 }
 
-// NewRoom returns a room whose names start with prefix.
-func NewRoom(rdb redis.UniversalClient, prefix string) *Room { return NewRoomAcked(rdb, prefix, Ack{}) }
+// Config is how a room uses its client.
+type Config struct {
+	// Prefix is what names in Redis start with.
+	Prefix string
+	// Ack is what operations wait for.
+	Ack Ack
+	// Own has the room make a client of its own from the options of the one that it
+	// is given, if that can be done: see newOwn.
+	Own bool
+}
 
-// NewRoomAcked returns a room whose operations wait for an acknowledgement.
-func NewRoomAcked(rdb redis.UniversalClient, prefix string, ack Ack) *Room {
-	ctx, cancel := context.WithCancel(context.Background())
-	c, cluster := rdb.(clusterClient)
-	r := &Room{rdb: rdb, names: newKeyspace(prefix, cluster), ack: ack, ctx: ctx, cancel: cancel}
+// NewRoom returns a room that uses rdb as it is, and whose names start with prefix.
+func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
+	return Open(rdb, Config{Prefix: prefix})
+}
+
+// Open returns a room. It has to be closed, and then disconnected.
+func Open(rdb redis.UniversalClient, cfg Config) *Room {
+	r := &Room{rdb: rdb, ack: cfg.Ack}
+	if cfg.Own {
+		if own, conns := newOwn(rdb, &r.panics); own != nil {
+			r.rdb, r.conns = own, conns
+		}
+	}
+	r.ctx, r.cancel = context.WithCancel(context.Background())
+	c, cluster := r.rdb.(clusterClient)
+	r.names = newKeyspace(cfg.Prefix, cluster)
 	if cluster {
 		r.places = newPlaces(r, c)
 	} else {
-		r.single = newLane(r, rdb, newCourier(r.names, ack).together)
+		r.single = newLane(r, r.rdb, newCourier(r).together)
 	}
 	return r
 }
@@ -111,12 +150,30 @@ func NewRoomAcked(rdb redis.UniversalClient, prefix string, ack Ack) *Room {
 // Names returns what key is called in Redis.
 func (r *Room) Names(key string) Names { return r.names.Names(key) }
 
-// Do sends op, in time, and calls done exactly once, from another goroutine. It
-// never blocks.
-func (r *Room) Do(op Op, done func(Answer)) {
-	if k, ok := r.admit(op, done); ok {
-		r.send(k)
+// Do sends op, in time, and calls done exactly once, from another goroutine,
+// unless the operation is withdrawn. It never blocks. The task must not be used any
+// more when done has returned.
+func (r *Room) Do(op Op, done func(Answer)) *Task {
+	k, ok := r.admit(op, done)
+	if !ok {
+		return nil
 	}
+	r.send(k)
+	return k
+}
+
+// Withdraw takes an operation back that has not left this process, and reports
+// whether it has: nothing of it will be done or answered. k may be nil.
+func (r *Room) Withdraw(k *Task) bool {
+	if k == nil {
+		return false
+	}
+	l := k.at.Load()
+	if l == nil || !l.withdraw(k) {
+		return false
+	}
+	r.settled()
+	return true
 }
 
 // Begin is Do for a caller that would wait for the answer in any case. If it
@@ -141,16 +198,21 @@ func (r *Room) Begin(op Op, done func(Answer)) *Lone {
 }
 
 // admit counts an operation in, unless the room is closed.
-func (r *Room) admit(op Op, done func(Answer)) (task, bool) {
+func (r *Room) admit(op Op, done func(Answer)) (*task, bool) {
 	r.open.Add(1)
 	if r.closed.Load() {
 		go func() {
 			done(Answer{Err: ErrRoomClosed, Sent: time.Now()})
 			r.settled()
 		}()
-		return task{}, false
+		return nil, false
 	}
-	return task{room: r, op: op, done: done}, true
+	k, _ := r.tasks.Get().(*task)
+	if k == nil {
+		k = &task{}
+	}
+	k.room, k.op, k.done = r, op, done
+	return k, true
 }
 
 // Aside runs f, whose code is not ours and may take its time, in a goroutine of its
@@ -164,7 +226,7 @@ func (r *Room) Aside(f func()) {
 }
 
 // send has k carried by the lane that leads to its keys.
-func (r *Room) send(k task) {
+func (r *Room) send(k *task) {
 	if r.single != nil {
 		r.single.do(k)
 		return
@@ -224,6 +286,22 @@ func (r *Room) Close(ctx context.Context) error {
 	}
 	defer r.cancel()
 	return r.Settle(ctx)
+}
+
+// Disconnect closes the clients that the room has made, once it is closed and
+// nothing listens any more.
+func (r *Room) Disconnect() {
+	lanes := []*lane{r.single}
+	if r.places != nil {
+		lanes = r.places.all()
+	}
+	for _, l := range lanes {
+		l.standby.close()
+	}
+	if r.conns != nil {
+		r.conns.stop()
+		_ = r.rdb.Close()
+	}
 }
 
 // locate returns the server that e hears from: on a cluster, the one that

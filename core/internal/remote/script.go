@@ -70,18 +70,18 @@ func (s script) call(ctx context.Context, head string, g group) once {
 	args := make([]any, 3, 4+8*n)
 	args[0], args[1], args[2] = "evalsha", s.sha, 3*n
 	for i := range n {
-		args = g.at(i).op.appendKeys(args)
+		args = g.op(i).appendKeys(args)
 	}
 	args = append(args, head)
 	for i := range n {
-		args = g.at(i).op.appendArgs(args)
+		args = g.op(i).appendArgs(args)
 	}
 	return once{redis.NewCmd(ctx, args...)}
 }
 
 // scattered is a call for tasks whose keys are in several slots of one node: it
 // declares none.
-func (s script) scattered(ctx context.Context, tasks []task) once {
+func (s script) scattered(ctx context.Context, tasks []*task) once {
 	n := len(tasks)
 	args := make([]any, 4, 4+8*n)
 	args[0], args[1], args[2], args[3] = "evalsha", s.sha, 0, 3*n
@@ -106,10 +106,28 @@ func unknownScript(err error) bool {
 	return err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") // which allocates, whatever it is asked
 }
 
-// group is the tasks of one call: some of those of a trip, or all.
+// batch is the operations of one trip, and what an attempt to carry them out
+// brought for each. The results are the attempt's own: one that is given up may end
+// later, beside another.
+type batch struct {
+	tasks   []*task
+	results []result
+}
+
+// result is what an attempt brought for one operation.
+type result struct {
+	reply   any
+	err     error
+	unacked *AckError
+}
+
+// newBatch returns a batch without results.
+func newBatch(tasks []*task) batch { return batch{tasks, make([]result, len(tasks))} }
+
+// group is the operations of one call: some of those of a trip, or all.
 type group struct {
-	tasks []task
-	pick  []uint8 // which of them; nil is all
+	batch
+	pick []uint8 // which of them; nil is all
 }
 
 func (g group) len() int {
@@ -119,14 +137,24 @@ func (g group) len() int {
 	return len(g.tasks)
 }
 
-func (g group) at(i int) *task {
+func (g group) at(i int) int {
 	if g.pick != nil {
-		i = int(g.pick[i])
+		return int(g.pick[i])
 	}
-	return &g.tasks[i]
+	return i
 }
 
-// take gives each task its part of a call's answer, or its error.
+func (g group) op(i int) *Op         { return &g.tasks[g.at(i)].op }
+func (g group) result(i int) *result { return &g.results[g.at(i)] }
+
+// fail gives each operation the same error.
+func (g group) fail(err error) {
+	for i := range g.len() {
+		*g.result(i) = result{err: err}
+	}
+}
+
+// take gives each operation its part of a call's answer, or its error.
 func (g group) take(call once, err error) error {
 	var replies []any
 	if err == nil {
@@ -137,10 +165,10 @@ func (g group) take(call once, err error) error {
 		err = fmt.Errorf("redis: %d replies for %d operations", len(replies), n)
 	}
 	for i := range n {
-		k := g.at(i)
-		k.reply, k.err = nil, err
+		r := g.result(i)
+		r.reply, r.err = nil, err
 		if err == nil {
-			k.reply = replies[i]
+			r.reply = replies[i]
 		}
 	}
 	return err

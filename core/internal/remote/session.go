@@ -20,6 +20,8 @@ var (
 	errSilent       = errors.New("redis: the subscription no longer answers")
 	errMoved        = errors.New("redis: the bucket has moved to another node")
 	errUnsubscribed = errors.New("redis: the node has ended the subscription")
+	errDemoted      = errors.New("redis: the server is no primary any more")
+	errUnheard      = errors.New("redis: the server that operations go to has no subscription of this process")
 )
 
 // session is one connection with subscriptions. It never outlives a failure:
@@ -32,6 +34,7 @@ type session struct {
 	ps       *redis.PubSub
 	ctx      context.Context
 	cancel   context.CancelFunc
+	begun    time.Time
 	wake     chan struct{} // capacity 1: something is to be sent
 
 	// Guarded by Listener.mu.
@@ -40,7 +43,8 @@ type session struct {
 	asked  []order      // those that are not answered, in the order they were sent
 	ears   map[Ear]bool // those that it has, or is to have
 	heard  int          // messages
-	silent bool
+	probe  bool         // a sign of life is to be asked for
+	reason error        // why it has to end, if there is one beside the connection's
 }
 
 // order is a subscription to be made, or ended.
@@ -52,7 +56,7 @@ type order struct {
 func newSession(l *Listener, at redis.UniversalClient) *session {
 	ctx, cancel := context.WithCancel(l.ctx)
 	return &session{
-		listener: l, at: at, ctx: ctx, cancel: cancel,
+		listener: l, at: at, ctx: ctx, cancel: cancel, begun: time.Now(),
 		wake: make(chan struct{}, 1), ears: make(map[Ear]bool),
 	}
 }
@@ -83,6 +87,11 @@ func (s *session) forget(e Ear) bool {
 
 func (s *session) order(o order) {
 	s.orders = append(s.orders, o)
+	s.rouse()
+}
+
+// rouse has what is to be sent be sent.
+func (s *session) rouse() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -95,23 +104,18 @@ func (s *session) end() {
 	s.cancel()
 }
 
+// fail ends s for that reason. The caller holds Listener.mu.
+func (s *session) fail(reason error) {
+	if s.reason == nil {
+		s.reason = reason
+	}
+	s.end()
+}
+
 // run connects, subscribes and reads until the connection fails or s is ended.
 func (s *session) run() {
 	l := s.listener
-	s.ps = l.room.subscribe(s.ctx, s.at)
-	var closing sync.Once
-	closeConn := func() { closing.Do(func() { _ = s.ps.Close() }) }
-	stop := context.AfterFunc(s.ctx, closeConn) // Receive does not heed ctx
-	err := s.write()                            // connects
-	if err == nil {
-		var writing sync.WaitGroup
-		writing.Go(func() { s.writeAll(closeConn) })
-		err = s.read()
-		s.cancel()
-		writing.Wait()
-	}
-	stop()
-	closeConn()
+	err := s.listen()
 
 	l.mu.Lock()
 	s.end()
@@ -120,13 +124,35 @@ func (s *session) run() {
 	for e := range s.ears {
 		left = append(left, e)
 	}
-	if s.silent {
-		err = errSilent
+	if s.reason != nil {
+		err = s.reason
 	}
 	l.mu.Unlock()
 	for _, e := range left {
 		l.lost(e, s, err)
 	}
+}
+
+// listen is run up to the end of the connection.
+func (s *session) listen() (err error) {
+	l := s.listener
+	defer l.room.panics.Contain(clientHook, &err)
+	s.ps = l.room.subscribe(s.ctx, s.at)
+	var closing sync.Once
+	closeConn := func() { closing.Do(func() { _ = s.ps.Close() }) }
+	defer closeConn()
+	defer context.AfterFunc(s.ctx, closeConn)() // Receive does not heed ctx
+	if err := s.write(); err != nil {           // connects
+		return err
+	}
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		defer s.cancel()
+		l.room.panics.Run(clientHook, func() { s.writeAll(closeConn) })
+	})
+	defer writing.Wait()
+	defer s.cancel()
+	return s.read()
 }
 
 // writeAll sends what there is to send, and now and then a probe. An error is the
@@ -143,6 +169,9 @@ func (s *session) writeAll(closeConn func()) {
 			if s.write() != nil {
 				closeConn()
 			}
+			if s.probes() {
+				_ = s.ps.Ping(s.ctx)
+			}
 			continue
 		case <-tick.C:
 		}
@@ -153,8 +182,10 @@ func (s *session) writeAll(closeConn func()) {
 		} else {
 			missed = 0
 		}
-		s.silent = missed > 1
-		silent := s.silent
+		silent := missed > 1
+		if silent {
+			s.fail(errSilent)
+		}
 		s.listener.mu.Unlock()
 		switch {
 		case silent:
@@ -165,6 +196,15 @@ func (s *session) writeAll(closeConn func()) {
 		}
 		last = heard
 	}
+}
+
+// probes reports whether a sign of life is to be asked for now.
+func (s *session) probes() bool {
+	s.listener.mu.Lock()
+	defer s.listener.mu.Unlock()
+	probe := s.probe
+	s.probe = false
+	return probe
 }
 
 // write sends the subscriptions that are to be made or ended, each by a command of

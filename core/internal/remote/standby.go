@@ -1,0 +1,158 @@
+package remote
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// standbyPause is how often it is asked whether the caller's client works again.
+const standbyPause = 100 * time.Millisecond
+
+// standby is for a client that is the caller's, whose connections cannot be closed
+// here: they may be dead, or be used up by other commands. While a trip has no
+// answer over it, and a new connection has, operations go over a client of the
+// lane's own. Its fields are guarded by lane.mu. A nil standby does nothing.
+type standby struct {
+	lane   *lane
+	theirs *redis.Client
+	own    *redis.Client // nil until it is first needed
+	conns  *connections
+	active bool
+	closed bool
+}
+
+// newStandby returns nil if the lane's client cannot be made again.
+func newStandby(l *lane) *standby {
+	theirs, ok := l.rdb.(*redis.Client)
+	if !ok {
+		return nil
+	}
+	return &standby{lane: l, theirs: theirs}
+}
+
+// looksBusy returns n+1 if a call of the caller's client holds a connection, or waits
+// for one; else 0. If none does, a hook of the client's holds our call back, which is
+// the caller's wish.
+func (s *standby) looksBusy(n int) int {
+	stats := s.theirs.PoolStats()
+	p := stats.PipelineStats
+	if stats.TotalConns > stats.IdleConns || stats.PendingRequests > 0 || p != nil && p.TotalConns > p.IdleConns {
+		return n + 1
+	}
+	return 0
+}
+
+// connections are those of its own client, nil if there is none.
+func (s *standby) connections() *connections {
+	if s == nil {
+		return nil
+	}
+	s.lane.mu.Lock()
+	defer s.lane.mu.Unlock()
+	return s.conns
+}
+
+// sends prepares for an attempt of t. The caller holds mu.
+func (s *standby) sends(t *trip) {
+	if s != nil {
+		t.givenUp = make(chan struct{})
+	}
+}
+
+// attempt sends t's operations once. Over the caller's client, that may have to be
+// given up.
+func (s *standby) attempt(t *trip) error {
+	l := s.lane
+	l.mu.Lock()
+	own, active, givenUp := s.own, s.active, t.givenUp
+	l.mu.Unlock()
+	if active {
+		return l.send(l.room.ctx, own, t.batch)
+	}
+	b := newBatch(slices.Clone(t.tasks))
+	done := make(chan error, 1)
+	go func() { done <- l.send(l.room.ctx, l.rdb, b) }()
+	select {
+	case err := <-done:
+		copy(t.results, b.results)
+		return err
+	case <-givenUp:
+		for _, k := range b.tasks {
+			k.kept = true
+		}
+		group{batch: t.batch}.fail(errDead)
+		return errDead
+	}
+}
+
+// takeOver has the lane's own client carry operations from now on, and the trips
+// give up that were sent over the caller's before the given time, if there are any.
+// The caller holds mu.
+func (s *standby) takeOver(before time.Time) {
+	if s == nil || s.active || s.closed {
+		return
+	}
+	stuck := false
+	for _, t := range s.lane.under {
+		if !t.sent.IsZero() && t.sent.Before(before) && t.givenUp != nil {
+			close(t.givenUp)
+			t.givenUp = nil
+			stuck = true
+		}
+	}
+	if !stuck {
+		return
+	}
+	if s.own == nil {
+		s.own, s.conns = newClient(s.theirs.Options(), &s.lane.room.panics)
+	}
+	s.active = true
+	s.lane.room.Aside(s.awaitTheirs)
+}
+
+// awaitTheirs goes back to the caller's client when that answers.
+func (s *standby) awaitTheirs() {
+	l := s.lane
+	for l.room.ctx.Err() == nil {
+		begun := time.Now()
+		if err := s.ping(); (err == nil || refused(err)) && time.Since(begun) < stalled {
+			l.mu.Lock()
+			s.active = false
+			l.mu.Unlock()
+			return
+		}
+		select {
+		case <-time.After(standbyPause):
+		case <-l.room.ctx.Done():
+		}
+	}
+}
+
+func (s *standby) ping() (err error) {
+	defer s.lane.room.panics.Contain(clientHook, &err)
+	ctx, cancel := context.WithTimeout(s.lane.room.ctx, stalled)
+	defer cancel()
+	return s.theirs.Ping(ctx).Err()
+}
+
+// inUse reports whether operations go over the lane's own client. The caller holds
+// mu.
+func (s *standby) inUse() bool { return s != nil && s.active }
+
+// close closes the lane's own client.
+func (s *standby) close() {
+	if s == nil {
+		return
+	}
+	s.lane.mu.Lock()
+	own, conns := s.own, s.conns
+	s.closed = true
+	s.lane.mu.Unlock()
+	if own != nil {
+		conns.stop()
+		_ = own.Close()
+	}
+}
