@@ -113,8 +113,9 @@ func (l *RedisLocker) breakLease(ctx context.Context, key string, atOnce bool, o
 func (l *RedisLocker) saidBroken(n remote.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.lookup(n.ID)
+	e, ours := l.lookup(n.ID)
 	switch {
+	case !ours:
 	case e == nil:
 		l.disown(n.Key, n.ID) // rule 1
 	case e.life == held:

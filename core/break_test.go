@@ -94,7 +94,7 @@ func TestAMessageThatALeaseIsBrokenProvesNothing(t *testing.T) {
 		free(t, k)
 
 		// Rule 1: a lease in the name of an entry that nobody has.
-		e := remote.MakeEntry(remote.MakeID(l.process, 1<<40), time.Minute, 1, "")
+		e := forgotten(l)
 		b.plant("k", e)
 		l.saidBroken(remote.Note{ID: e.ID(), Key: "k"})
 		synctest.Wait()
@@ -197,7 +197,7 @@ func TestABrokenLeaseIsNotPassedOnInItsProcess(t *testing.T) {
 		synctest.Wait()
 		deafen(l) // the message is lost
 		breakIt(t, operator, "k")
-		elapse(time.Second)
+		elapse(time.Millisecond)
 		n := p.count("N")
 		free(t, k)
 		synctest.Wait()
@@ -208,7 +208,7 @@ func TestABrokenLeaseIsNotPassedOnInItsProcess(t *testing.T) {
 			t.Fatalf("second: %+v", second)
 		}
 		wantCause(t, second.lock, nil)
-		elapse(2*time.Second + time.Millisecond) // three after the last
+		elapse(3*time.Second + time.Millisecond) // a third of the TTL
 		wantCause(t, second.lock, ErrBroken)
 		if third.done() {
 			t.Fatalf("third: %+v", third)

@@ -209,7 +209,7 @@ func apart(args []any) [][]any {
 	keys, rest := args[3:3+3*n], args[4+3*n:]
 	var alone [][]any
 	for i := range n {
-		size := 1 + map[string]int{"A": 2, "R": 4, "P": 5, "D": 1, "N": 3, "C": 1, "I": 1, "B": 2}[rest[0].(string)]
+		size := 1 + map[string]int{"A": 2, "R": 4, "P": 5, "D": 1, "N": 3, "C": 1, "I": 1, "B": 2, "L": 1}[rest[0].(string)]
 		one := append([]any{args[0], args[1], 3}, keys[3*i:3*i+3]...)
 		one = append(one, args[3+3*n]) // the prefix
 		alone = append(alone, append(one, rest[:size]...))
@@ -268,6 +268,14 @@ func elapse(d time.Duration) {
 // foreign is the entry of a process that is not there.
 func foreign() remote.Entry {
 	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), time.Minute, 1, "")
+}
+
+// forgotten is an entry that l has had, and knows no more.
+func forgotten(l *RedisLocker) remote.Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.counter++
+	return remote.MakeEntry(remote.MakeID(l.process, l.sealer.Seal(l.counter)), time.Minute, 1, "")
 }
 
 // closedListener returns a listener that has ended.

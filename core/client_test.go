@@ -3,6 +3,9 @@ package core_test
 import (
 	"context"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -88,3 +91,91 @@ func TestConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 	}
 }
 
+// handover has b wait for the lock of a, and returns how long it takes from a's
+// release until b has it.
+func handover(t *testing.T, a, b core.Locker) time.Duration {
+	t.Helper()
+	lock := must[core.Lock](t)(a.Acquire(t.Context(), "k"))
+	granted := make(chan time.Time, 1)
+	go func() {
+		next, err := b.Acquire(t.Context(), "k")
+		if err != nil {
+			t.Error(err)
+		}
+		granted <- time.Now()
+		if err == nil {
+			_ = next.Release(t.Context())
+		}
+	}()
+	<-time.After(200 * time.Millisecond) // it is in line by then, or is not
+	released := time.Now()
+	if err := lock.Release(t.Context()); err != nil {
+		t.Error(err)
+	}
+	return (<-granted).Sub(released)
+}
+
+// promote makes to the primary, and from its replica.
+func promote(t *testing.T, from, to *locktest.Redis) {
+	t.Helper()
+	rdb := to.Client(nil)
+	host, port, err := net.SplitHostPort(from.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.SlaveOf(t.Context(), host, port).Err(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the replica follows", func() bool {
+		return strings.Contains(rdb.Info(t.Context(), "replication").Val(), "master_link_status:up")
+	})
+	if err := rdb.SlaveOf(t.Context(), "no", "one").Err(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// An address that leads to another server by now: the subscription has to follow,
+// too. The old server may have been demoted, or live on as it was.
+func TestASubscriptionFollowsAnAddressThatMoves(t *testing.T) {
+	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
+		for _, demoted := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, demoted %v", name, demoted), func(t *testing.T) {
+				t.Parallel()
+				first, second := locktest.StartRedis(t), locktest.StartRedis(t)
+				p := faultproxy.New(t, first.Addr())
+				locker := func() *core.RedisLocker {
+					rdb := redis.NewClient(&redis.Options{Addr: p.Addr()})
+					t.Cleanup(func() { rdb.Close() })
+					return newLocker(t, rdb, opts...)
+				}
+				a, b := locker(), locker()
+				t.Logf("before: %v, %v", handover(t, a, b), handover(t, b, a))
+				promote(t, first, second)
+				p.Retarget(second.Addr())
+				if demoted {
+					host, port, _ := net.SplitHostPort(second.Addr())
+					if err := first.Client(nil).SlaveOf(t.Context(), host, port).Err(); err != nil {
+						t.Fatal(err)
+					}
+				} else {
+					// Only connections with commands are cut, as by a proxy that drains them.
+					p.CutMatching(faultproxy.Contains("evalsha"))
+				}
+				var all []time.Duration
+				for range 6 {
+					all = append(all, handover(t, a, b), handover(t, b, a))
+				}
+				t.Logf("afterwards: %v", all)
+				slow := 0
+				for _, d := range all {
+					if d > time.Second {
+						slow++
+					}
+				}
+				if slow > 1 || slices.Max(all) > soon {
+					t.Errorf("handovers took %v", all)
+				}
+			})
+		}
+	}
+}

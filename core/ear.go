@@ -7,6 +7,16 @@ import (
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
+// Between subscriptions that are made anew because Redis says that nobody listens.
+const (
+	minRenewPause = time.Second
+	maxRenewPause = 30 * time.Second
+)
+
+// hearingCheck is how often it is asked, while somebody waits, whether Redis knows
+// that this process listens.
+const hearingCheck = 500 * time.Millisecond
+
 // earIdle is how long, at least, a subscription of one bucket is kept that nobody
 // needs any more; at most twice that.
 const earIdle = 30 * time.Second
@@ -17,12 +27,16 @@ const earIdle = 30 * time.Second
 type ear struct {
 	locker  *RedisLocker
 	number  remote.Ear
+	names   remote.Names    // of a key that it hears about
 	waiting int             // requests in line for its keys
 	open    bool            // it is to be subscribed
 	hears   bool            // the subscription is confirmed
-	fault   error           // why it is not, if that is known
+	renewal time.Time       // before when it is not made anew again
+	pause   time.Duration   // between renewals, doubling
 	used    bool            // somebody waited since alarm was set
 	alarm   clockwork.Alarm // on RedisLocker.work, with more ears than one
+	check   clockwork.Alarm // on RedisLocker.work, while somebody waits
+	checked bool            // check is set
 }
 
 // earOf returns the ear that hears about names. The caller holds mu.
@@ -30,7 +44,7 @@ func (l *RedisLocker) earOf(names remote.Names) *ear {
 	n := l.room.Ear(names)
 	r := l.ears[n]
 	if r == nil {
-		r = &ear{locker: l, number: n}
+		r = &ear{locker: l, number: n, names: names}
 		l.ears[n] = r
 	}
 	return r
@@ -39,6 +53,10 @@ func (l *RedisLocker) earOf(names remote.Names) *ear {
 // listen sees to it that this process hears of grants by r. The caller holds mu.
 func (l *RedisLocker) listen(r *ear) {
 	r.used = true
+	if !r.checked {
+		r.checked = true
+		l.work.Set(&r.check, time.Now().Add(hearingCheck), (*hearing)(r))
+	}
 	if r.open || l.closed {
 		return
 	}
@@ -64,8 +82,33 @@ func (r *ear) Due() {
 		l.work.Set(&r.alarm, time.Now().Add(earIdle), r)
 		return
 	}
-	r.open, r.hears, r.fault = false, false, nil
+	r.open, r.hears = false, false
 	l.listener.Shut(r.number)
+}
+
+// hearing is the check of an ear, as a task.
+type hearing ear
+
+// Due asks whether Redis knows of the subscription, as long as somebody waits. What
+// those who wait ask themselves tells it, too, but not as soon.
+func (h *hearing) Due() {
+	r, l := (*ear)(h), h.locker
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.checked = r.waiting > 0 && !l.closed; !r.checked {
+		return
+	}
+	l.work.Set(&r.check, time.Now().Add(hearingCheck), h)
+	if !r.hears {
+		return
+	}
+	l.room.Do(remote.AskListening(r.names, l.process), func(a remote.Answer) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if a.Err == nil {
+			l.listensThere(r, a.Reply.Heard, a.Sent)
+		}
+	})
 }
 
 // hears has every entry ask again once an ear's subscription is confirmed: some
@@ -78,7 +121,7 @@ func (l *RedisLocker) hears(n remote.Ear) {
 	if !r.open {
 		return // shut meanwhile
 	}
-	r.hears, r.fault = true, nil
+	r.hears = true
 	for _, e := range l.entries {
 		switch {
 		case e.queue.ear != r:
@@ -94,10 +137,28 @@ func (l *RedisLocker) hears(n remote.Ear) {
 	}
 }
 
-func (l *RedisLocker) deaf(n remote.Ear, err error) {
+// deaf has entries poll, without a place in line, until the subscription is there
+// again.
+func (l *RedisLocker) deaf(n remote.Ear, _ error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if r := l.ears[n]; r.open {
-		r.hears, r.fault = false, err
+		r.hears = false
+	}
+}
+
+// listensThere takes what Redis says of whether this process listens, in answer to a
+// question that was sent then. If it does not, although its subscription is confirmed,
+// that is with another server: the address leads elsewhere by now. The caller holds
+// mu.
+func (l *RedisLocker) listensThere(r *ear, heard bool, sent time.Time) {
+	now := time.Now()
+	switch {
+	case heard:
+		r.pause = 0
+	case r.hears && !now.Before(r.renewal):
+		r.pause = min(max(minRenewPause, 2*r.pause), maxRenewPause)
+		r.renewal = now.Add(r.pause)
+		l.listener.Renew(r.number, sent)
 	}
 }

@@ -59,6 +59,9 @@ type entry struct {
 	unanswered time.Time
 	fault      error // of the last attempt, if it failed
 	inFlight   int
+	// first is the first question, until it is answered: nothing is known to Redis
+	// before it has left this process.
+	first *remote.Task
 
 	// What is known of its wait; nil before it has to wait.
 	waited *waited
@@ -73,8 +76,7 @@ type waited struct {
 	position   int
 	owner      *Holder       // who is in the way
 	ownerTTL   time.Duration // and what remained of its lease
-	pollPause  time.Duration // the pause after an error, doubling
-	parked     time.Time     // since when it only awaits the subscription
+	pollPause  time.Duration // the pause after an error, or without a place in line; doubling
 	lapsed     time.Time     // since when all that was granted came too late
 	again      bool          // to be asked again: a grant may have been missed
 }
@@ -92,7 +94,7 @@ func (e *entry) known() *waited {
 func (l *RedisLocker) newEntry(q *queue) *entry {
 	s := &q.head().settings
 	l.counter++
-	id, tokens := remote.MakeID(l.process, l.counter), l.tokensFor(q)
+	id, tokens := remote.MakeID(l.process, l.sealer.Seal(l.counter)), l.tokensFor(q)
 	e := &entry{
 		queue: q, number: l.counter, meta: l.shared(&s.Meta, nil), ttl: s.TTL, wait: s.waits(),
 		wire: makeEntry(id, s.TTL, tokens, &s.Meta, time.Now()),
@@ -139,19 +141,26 @@ func (e *entry) Due() {
 	}
 }
 
-// lookup finds the entry of an ID, nil if it is unknown: of another process, or
-// retired and its end not under way just now.
-func (l *RedisLocker) lookup(id remote.ID) *entry {
-	number, ok := id.Of(l.process)
+// lookup finds the entry that a message names, nil if it is retired and its end not
+// under way just now. It returns false if the message is forged: no entry of this
+// process has ever had that ID, and who has read one can name it. The caller holds
+// mu.
+func (l *RedisLocker) lookup(id remote.ID) (*entry, bool) {
+	sealed, ok := id.Of(l.process)
 	if !ok {
-		return nil
+		return nil, false
 	}
-	return l.entries[number]
+	number := l.sealer.Open(sealed)
+	return l.entries[number], 0 < number && number <= l.counter
 }
 
 // send asks for the lease, for the first time or again. The caller holds mu.
 func (l *RedisLocker) send(e *entry) {
-	l.room.Do(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+	first := e.firstSend.IsZero()
+	k := l.room.Do(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+	if first {
+		e.first = k
+	}
 }
 
 // question is what is asked for e. The caller holds mu, and sends it.
@@ -167,6 +176,7 @@ func (l *RedisLocker) heard(e *entry, a remote.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
+	e.first = nil
 	e.unread = e.unread || a.Repeated // the first attempt may be done yet
 	l.answered(e, a)
 }
@@ -217,7 +227,7 @@ func (l *RedisLocker) answeredLate(e *entry, a remote.Answer) {
 // unknown, or one that is not to count. The caller holds mu; e is not retired.
 func (l *RedisLocker) failed(e *entry, err error) {
 	e.fault = err
-	if _, known := err.(*ReplicaAckError); !known {
+	if _, known := err.(*ReplicaAckError); !known && !remote.NotSent(err) {
 		e.unread = true
 	}
 	switch {
@@ -234,9 +244,20 @@ func (l *RedisLocker) failed(e *entry, err error) {
 // mu.
 func (l *RedisLocker) giveUp(e *entry, err error) {
 	q := e.queue
-	l.refuseAll(q, ErrBackend, err)
+	sentinel := ErrBackend
+	withdrawn := l.withdraw(e)
+	switch {
+	case remote.NotSent(err):
+		sentinel = ErrQueueFull
+		withdrawn = withdrawn || e.life == asking && !e.unread
+	case withdrawn && l.room.Down(q.names) == nil:
+		sentinel, err = ErrQueueFull, errNotSent // Redis answers others
+	}
+	l.refuseAll(q, sentinel, err)
 	l.forget(e)
-	l.cancel(e)
+	if !withdrawn {
+		l.cancel(e)
+	}
 	l.tidy(q)
 }
 
@@ -250,7 +271,7 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 	}
 	e.unanswered, e.fault = time.Time{}, nil
 	sent := a.Sent
-	if e.waited != nil {
+	if e.waited != nil && r.Status != remote.Held {
 		e.waited.pollPause = 0
 	}
 	q := e.queue
@@ -278,9 +299,10 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 	case remote.Waiting:
 		e.life = waiting
 		w := e.known()
-		w.ticket, w.ticketSent, w.parked, w.lapsed = r.Ticket, sent, time.Time{}, time.Time{}
+		w.ticket, w.ticketSent, w.lapsed = r.Ticket, sent, time.Time{}
 		l.blocked(e, r)
 		q.head().stand()
+		l.listensThere(q.ear, r.Heard, sent)
 		if w.again {
 			w.again = false
 			l.send(e)
@@ -304,10 +326,7 @@ func (l *RedisLocker) replied(e *entry, a remote.Answer, r remote.Reply, handoff
 			l.send(e) // since asking, the subscription was confirmed
 			return
 		}
-		if w := e.known(); w.parked.IsZero() {
-			w.parked = time.Now()
-		}
-		l.pollLater(e, r)
+		l.pollOutOfLine(e, r)
 	case remote.Full:
 		l.blocked(e, r)
 		l.refuseAll(q, ErrQueueFull, nil)
@@ -364,5 +383,17 @@ func (l *RedisLocker) detach(e *entry) {
 // asking or waiting.
 func (l *RedisLocker) retire(e *entry) {
 	l.forget(e)
-	l.cancel(e)
+	if !l.withdraw(e) {
+		l.cancel(e)
+	}
+}
+
+// withdraw takes back what was asked for e, and reports whether nothing of it has
+// left this process. The caller holds mu.
+func (l *RedisLocker) withdraw(e *entry) bool {
+	if e.inFlight != 1 || !l.room.Withdraw(e.first) {
+		return false
+	}
+	e.first, e.inFlight = nil, 0
+	return true
 }

@@ -113,7 +113,7 @@ func TestALeaseThatNobodyHereHasIsGivenBackAtOnce(t *testing.T) {
 			return e
 		},
 		"unknown": func(_ *testing.T, l *RedisLocker) remote.Entry {
-			return remote.MakeEntry(remote.MakeID(l.process, 1<<40), time.Minute, 1, "")
+			return forgotten(l)
 		},
 	}
 	tellings := map[string]func(l *RedisLocker, e remote.Entry){

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -276,28 +277,66 @@ func TestAWaiterWhoseSubscriptionIsCutIsStillGranted(t *testing.T) {
 	}
 }
 
-// Without it nobody may stand in line: a grant would find nobody.
-func TestASubscriptionThatIsNotAllowedIsToldToThoseWhoWouldWait(t *testing.T) {
-	t.Parallel()
-	srv := locktest.StartRedis(t)
-	admin := srv.Client(nil)
-	if err := admin.Do(t.Context(), "ACL", "SETUSER", "app", "on", ">secret", "~*", "resetchannels", "+@all").Err(); err != nil {
-		t.Fatal(err)
-	}
-	holder := newLocker(t, admin)
-	lock := must[core.Lock](t)(holder.Acquire(t.Context(), "k"))
-	rdb := redis.NewClient(&redis.Options{Addr: srv.Addr(), Username: "app", Password: "secret"})
-	t.Cleanup(func() { rdb.Close() })
-	l := newLocker(t, rdb)
-	if err := l.Do(t.Context(), "free", func(context.Context) error { return nil }); err != nil {
-		t.Errorf("a free key: %v", err)
-	}
-	_, err := l.Acquire(t.Context(), "k")
-	var ae *core.AcquireError
-	if !errors.Is(err, core.ErrBackend) || !errors.As(err, &ae) || !redis.HasErrorPrefix(ae.Cause, "NOPERM") {
-		t.Errorf("Acquire: %v, want ErrBackend with the server's NOPERM", err)
-	}
-	if err := lock.Release(t.Context()); err != nil {
-		t.Error(err)
+// Without a subscription nobody may stand in line: a grant would find nobody. Those
+// who wait ask now and then, and get the lock when they find it free.
+func TestWithoutASubscriptionWaitersArePolledFor(t *testing.T) {
+	for name, c := range map[string]struct {
+		rules []any
+		says  string
+	}{
+		"the channel is not allowed":   {[]any{"resetchannels"}, "&latchkey:*"},
+		"the command is not allowed":   {[]any{"allchannels", "-subscribe"}, "+subscribe"},
+		"no pub/sub command is":        {[]any{"allchannels", "-subscribe", "-publish"}, "+subscribe"},
+		"subscribing is, to all of it": {[]any{"allchannels"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := locktest.StartRedis(t)
+			admin := srv.Client(nil)
+			rules := append([]any{"ACL", "SETUSER", "app", "on", ">secret", "~*", "+@all"}, c.rules...)
+			if err := admin.Do(t.Context(), rules...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			holder := newLocker(t, admin)
+			lock := must[core.Lock](t)(holder.Acquire(t.Context(), "k"))
+			rdb := redis.NewClient(&redis.Options{Addr: srv.Addr(), Username: "app", Password: "secret"})
+			t.Cleanup(func() { rdb.Close() })
+			l := newLocker(t, rdb)
+			type outcome struct {
+				lock core.Lock
+				err  error
+			}
+			waiters := make(chan outcome, 2)
+			for range cap(waiters) {
+				go func() {
+					lock, err := l.Acquire(t.Context(), "k")
+					waiters <- outcome{lock, err}
+				}()
+			}
+			select {
+			case o := <-waiters:
+				t.Fatalf("beside the holder: %+v", o)
+			case <-time.After(3 * time.Second): // longer than Redis may be silent
+			}
+			released := time.Now()
+			if err := lock.Release(t.Context()); err != nil {
+				t.Error(err)
+			}
+			for range cap(waiters) {
+				o := <-waiters
+				if o.err != nil {
+					t.Fatal(o.err)
+				}
+				if err := o.lock.Release(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			if took := time.Since(released); took > soon {
+				t.Errorf("served after %v", took)
+			}
+			if err := l.Check(t.Context()); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("Check: %v, want %q", err, c.says)
+			}
+		})
 	}
 }

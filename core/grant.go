@@ -11,10 +11,12 @@ import (
 func (l *RedisLocker) granted(g remote.Grant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.lookup(g.ID)
+	e, ours := l.lookup(g.ID)
 	switch {
+	case !ours:
 	case e == nil:
 		l.disown(g.Key, g.ID) // rule 1
+	case !l.plausible(g.Block): // a poll will ask
 	case e.queue.key != g.Key || e.life == held:
 	case e.life == retired:
 		e.ghost = true // its release is under way
@@ -41,12 +43,25 @@ func (l *RedisLocker) granted(g remote.Grant) {
 func (l *RedisLocker) contended(n remote.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	e := l.lookup(n.ID)
-	if e == nil {
+	switch e, ours := l.lookup(n.ID); {
+	case !ours:
+	case e == nil:
 		l.disown(n.Key, n.ID) // rule 1
-		return
+	default:
+		e.others = true
 	}
-	e.others = true
+}
+
+// tokenLeeway is by how much the fencing tokens of a message may be ahead of this
+// machine's clock, and of what Redis has answered with, in microseconds: a day.
+const tokenLeeway = 24 * 3600 * 1e6
+
+// plausible reports whether the tokens of a message are near the time, or near those
+// that Redis has answered with. A store that takes one that is not would refuse
+// everybody else for as long as it is ahead. A wrong clock here costs no more than
+// a poll.
+func (l *RedisLocker) plausible(b remote.Block) bool {
+	return b.Last <= max(l.lastSeen, uint64(max(0, time.Now().UnixMicro())))+tokenLeeway
 }
 
 // grant makes e held, valid for its time to live since the given moment, and
@@ -73,6 +88,9 @@ func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff H
 		return
 	}
 	e.life = held
+	if handoff != HandoffRemote {
+		l.lastSeen = max(l.lastSeen, b.Last)
+	}
 	l.begin(e, b, valid, now)
 	head := e.queue.head()
 	if handoff == HandoffRemote && !head.info.Contended {

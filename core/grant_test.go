@@ -34,6 +34,12 @@ func lastAnswer(l *RedisLocker, e *entry) (time.Time, uint64) {
 	return e.waited.ticketSent, e.waited.ticket
 }
 
+// anHourAhead is a token that no other of the test is as high as.
+func anHourAhead() remote.Block {
+	token := uint64(time.Now().Add(time.Hour).UnixMicro())
+	return remote.Block{First: token, Last: token}
+}
+
 // A grant proves that the lease began after the last request that was answered
 // with the grant's ticket was sent, and no more.
 func TestAGrantIsValidSinceTheAnswerWithItsTicket(t *testing.T) {
@@ -45,7 +51,7 @@ func TestAGrantIsValidSinceTheAnswerWithItsTicket(t *testing.T) {
 		if age := time.Since(asked); age != 500*time.Millisecond {
 			t.Fatalf("last asked %v ago, want 500ms", age)
 		}
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -65,7 +71,7 @@ func TestAGrantWithAnotherTicketIsValidSinceTheFirstSend(t *testing.T) {
 		first := e.firstSend
 		elapse(3500 * time.Millisecond)
 		_, ticket := lastAnswer(l, e)
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -124,7 +130,7 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 		e.waited.ticketSent = time.Now().Add(-9 * time.Second)
 		l.mu.Unlock()
 		_, ticket := lastAnswer(l, e)
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if r.done() {
 			t.Fatalf("ran under a grant that had lapsed: %+v", r)

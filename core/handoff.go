@@ -9,6 +9,13 @@ const (
 	defaultTenure = 10 * time.Millisecond
 	// MaxTenure is the longest [Tenure].
 	MaxTenure = time.Minute
+
+	// handoffProof is the longest since the lease was last proven that it is passed
+	// on without asking Redis, if that answers: it may have lost its data since, and
+	// then others hold the key under higher tokens. While a lease is passed on, it is
+	// renewed proofRenewal after it was proven.
+	handoffProof = time.Second
+	proofRenewal = handoffProof / 3
 )
 
 // Tenure sets for how long one process may pass a lock on among its own
@@ -43,7 +50,8 @@ func (l *RedisLocker) successor(k *lock, now time.Time) *request {
 		e.queue.entry != e, e.lost, e.ending(),
 		e.tokens.left() == 0,
 		// Its own terms; and whoever gets the lock is to have it for a while.
-		next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3:
+		next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3,
+		now.Sub(e.valid.From()) > handoffProof && l.room.Down(e.queue.names) == nil:
 		return nil
 	}
 	return next

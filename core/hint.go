@@ -30,8 +30,12 @@ const (
 // those known to be in line have held the lock for as long as is usual here, or,
 // if no hold has been seen yet, when the lease in the way would expire. Give or
 // take a quarter, so that those who were refused together do not come back
-// together. Zero if there is nothing to go by. The caller holds mu.
-func (l *RedisLocker) retryHint(q *queue) time.Duration {
+// together. Zero if there is nothing to go by. With [ErrBackend] it is when Redis
+// will have been asked again, whoever holds the lock. The caller holds mu.
+func (l *RedisLocker) retryHint(q *queue, refusal error) time.Duration {
+	if refusal == ErrBackend {
+		return jitter(downRetryHint)
+	}
 	hint := l.holds.average * time.Duration(1+q.line.length)
 	if e := q.entry; e != nil {
 		w := e.waited

@@ -61,7 +61,7 @@ func TestWhenToComeAgain(t *testing.T) {
 			}
 			lowest, highest := time.Duration(1<<62), time.Duration(0)
 			for range 1000 {
-				got := l.retryHint(q)
+				got := l.retryHint(q, ErrHeld)
 				lowest, highest = min(lowest, got), max(highest, got)
 			}
 			if c.want == none {

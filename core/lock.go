@@ -82,8 +82,22 @@ func (k *lock) stop(cause error) {
 		cancel(cause)
 	}
 	if first && watcher != nil && stopError(cause) != nil {
-		k.locker.room.Aside(func() { watcher.stopped(cause) })
+		k.locker.room.Callback(func() { watcher.stopped(cause) })
 	}
+}
+
+// stopUnused is stop for a lock whose context nobody has asked for, or who does not
+// matter any more; false if somebody may have. It runs no code that is not ours, and
+// does not wait: Context does both, with mu.
+func (k *lock) stopUnused(cause error) bool {
+	if !k.mu.TryLock() {
+		return false
+	}
+	defer k.mu.Unlock()
+	if k.cause == nil && k.cancel == nil {
+		k.cause = cause
+	}
+	return k.cancel == nil
 }
 
 // renewed tells whoever watches what a renewal came to.
@@ -92,7 +106,7 @@ func (k *lock) renewed(err error) {
 	watcher := k.watcher
 	k.mu.Unlock()
 	if watcher != nil {
-		k.locker.room.Aside(func() { watcher.renewed(err) })
+		k.locker.room.Callback(func() { watcher.renewed(err) })
 	}
 }
 
@@ -106,8 +120,9 @@ type watcher interface {
 // watchers is two of them.
 type watchers [2]watcher
 
-func (w *watchers) renewed(err error)   { w[0].renewed(err); w[1].renewed(err) }
-func (w *watchers) stopped(cause error) { w[0].stopped(cause); w[1].stopped(cause) }
+// Of each, the second is told also if the first panics.
+func (w *watchers) renewed(err error)   { defer w[1].renewed(err); w[0].renewed(err) }
+func (w *watchers) stopped(cause error) { defer w[1].stopped(cause); w[0].stopped(cause) }
 
 // watch has w told, too, when the holder must stop, or is released; at once if that
 // is so.

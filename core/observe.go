@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/panics"
 )
 
 // Observe returns a Locker that tells o about everything l does; l itself if o
@@ -37,6 +39,7 @@ type observedLocker struct {
 	observer  Observer
 	namespace string
 	settings  Settings // the defaults, where they are known
+	panics    panics.Log
 }
 
 var _ Locker = (*observedLocker)(nil)
@@ -102,7 +105,9 @@ func (o *observedLocker) Acquire(ctx context.Context, key string, opts ...Acquir
 	if k := ownLock(inner); k != nil {
 		k.watch(l)
 	} else {
-		l.stop = context.AfterFunc(inner.Context(), func() { l.stopped(context.Cause(inner.Context())) })
+		l.stop = context.AfterFunc(inner.Context(), func() {
+			o.panics.Run("an observer", func() { l.stopped(context.Cause(inner.Context())) })
+		})
 	}
 	handedOut = true
 	return l, nil

@@ -7,7 +7,8 @@ import (
 
 // Observer hears what happens to locks. Its methods are called on the
 // caller's path: they must be quick and must not panic. All may be called from
-// many goroutines at once.
+// many goroutines at once. A panic in the goroutine of Acquire or Release goes on to
+// the caller, and leaves nothing held; any other is logged, once, and ends there.
 //
 // Embed [NopObserver] in an implementation: methods may be added.
 //

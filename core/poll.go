@@ -19,6 +19,11 @@ const (
 
 	minPollPause = 50 * time.Millisecond
 	maxPollPause = time.Second
+
+	// Between polls of an entry that has no place in line, because no subscription
+	// would tell it of a grant: it gets the lock when it happens to find it free.
+	minUnheardPause = 20 * time.Millisecond
+	maxUnheardPause = 250 * time.Millisecond
 )
 
 // setPoll has e looked at again at the given time. The caller holds mu.
@@ -37,6 +42,18 @@ func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
 		in = min(in, r.TTL+time.Millisecond+time.Duration(max(0, r.Position-1))*pollStagger)
 	}
 	l.setPoll(e, time.Now().Add(max(minPollInterval, min(in, maxPollInterval))))
+}
+
+// pollOutOfLine plans the next poll of an entry that has no place in line. The caller
+// holds mu.
+func (l *RedisLocker) pollOutOfLine(e *entry, r remote.Reply) {
+	w := e.known()
+	w.pollPause = min(max(minUnheardPause, 2*w.pollPause), maxUnheardPause)
+	in := jitter(w.pollPause)
+	if r.TTL >= 0 {
+		in = min(in, r.TTL+time.Millisecond)
+	}
+	l.setPoll(e, time.Now().Add(max(minPollInterval, in)))
 }
 
 // pollAfterError plans the next poll after one that failed. The caller holds
@@ -59,10 +76,6 @@ func (l *RedisLocker) look(e *entry) {
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
 		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
-	case !e.queue.ear.hears && e.queue.ear.fault != nil && e.parkedFor(now) >= backendTimeout:
-		// Acquires are answered, the subscription is not: a missing ACL right,
-		// perhaps. Without it nobody may stand in line.
-		l.giveUp(e, e.queue.ear.fault)
 	case e.inFlight == 0:
 		l.send(e)
 	default:
@@ -72,13 +85,4 @@ func (l *RedisLocker) look(e *entry) {
 		}
 		l.setPoll(e, e.unanswered.Add(backendTimeout))
 	}
-}
-
-// parkedFor is for how long e has only awaited the subscription. The caller holds
-// mu.
-func (e *entry) parkedFor(now time.Time) time.Duration {
-	if e.waited == nil || e.waited.parked.IsZero() {
-		return 0
-	}
-	return now.Sub(e.waited.parked)
 }

@@ -71,13 +71,14 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		l.describe(r, q, ahead)
 		switch {
 		case r.settings.Wait == 0:
-			r.info.RetryAfter = l.retryHint(q)
+			err := ErrHeld
 			if e := q.entry; e != nil && e.life != held && e.silence() != nil {
-				return ErrBackend, e.silence() // nobody is known to hold it
+				err, cause = ErrBackend, e.silence() // nobody is known to hold it
 			}
-			return ErrHeld, nil
+			r.info.RetryAfter = l.retryHint(q, err)
+			return err, cause
 		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
-			r.info.RetryAfter = l.retryHint(q)
+			r.info.RetryAfter = l.retryHint(q, ErrQueueFull)
 			return ErrQueueFull, nil
 		}
 		// Whoever is behind another here will be queued by its release, and
@@ -85,8 +86,11 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		l.listen(q.ear)
 		r.behind = true
 	} else if down := l.room.Down(q.names); down != nil {
-		r.info.RetryAfter = jitter(downRetryHint)
+		r.info.RetryAfter = l.retryHint(q, ErrBackend)
 		return ErrBackend, down
+	} else if l.waiting >= maxProcessWaiters {
+		r.info.RetryAfter = l.retryHint(q, ErrQueueFull)
+		return ErrQueueFull, errManyWait
 	}
 	l.queues[r.key] = q
 	r.queue = q
@@ -104,7 +108,7 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	case r.patient:
 		// It would wait for nothing else: the trip may be its own.
 		e := l.newEntry(q)
-		r.lone = l.room.Begin(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+		r.lone, e.first = l.room.Begin(l.question(e), func(a remote.Answer) { l.heard(e, a) })
 	default:
 		l.ask(q)
 	}
@@ -172,7 +176,7 @@ func (l *RedisLocker) leave(r *request) {
 	case e != nil && e.silence() != nil:
 		out = outcome{err: ErrBackend, cause: e.silence()}
 	}
-	r.info.RetryAfter = l.retryHint(q)
+	r.info.RetryAfter = l.retryHint(q, out.err)
 	l.take(r)
 	r.tell(out)
 	if e := q.entry; wasHead && e != nil && e.life != held {
@@ -188,7 +192,7 @@ func (l *RedisLocker) leave(r *request) {
 
 // refuse sends a request in line away. The caller holds mu.
 func (l *RedisLocker) refuse(r *request, err, cause error) {
-	r.info.RetryAfter = l.retryHint(r.queue)
+	r.info.RetryAfter = l.retryHint(r.queue, err)
 	l.take(r)
 	r.tell(outcome{err: err, cause: cause})
 }

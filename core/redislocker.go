@@ -60,9 +60,11 @@ type RedisLocker struct {
 	closed   bool
 	queues   map[string]*queue
 	entries  map[uint64]*entry // by their number: those not retired, or being released
-	counter  uint64
-	waiting  int              // requests in line, over all keys
-	listener *remote.Listener // nil until somebody first waits
+	counter  uint64            // the last entry's number
+	sealer   *remote.Sealer    // of entries' numbers
+	lastSeen uint64            // the highest fencing token that Redis has answered with
+	waiting  int               // requests in line, over all keys
+	listener *remote.Listener  // nil until somebody first waits
 	ears     map[remote.Ear]*ear
 	holders  int
 	drained  chan struct{} // closed when the last holder is gone, if someone waits
@@ -129,6 +131,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 		settings:  o.settings,
 		tenure:    o.tenure,
 		process:   remote.NewProcess(),
+		sealer:    remote.NewSealer(),
 		room:      remote.Open(rdb, remote.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
 		acks:      o.ack != nil,
 		work:      clockwork.NewSchedule(),

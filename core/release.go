@@ -99,6 +99,9 @@ func (k *lock) giveBack() { _, _, _ = k.locker.release(k, nil, false) }
 // with it the next in this process's line to stand in the queue. If it was sent,
 // the answer comes over the channel, unless that is nil. The caller has to make
 // the lone trip, if there is one: there is none if the caller is not patient.
+//
+// The holder's context ends first: whoever is next must not be in while the last
+// one's says that it holds the lock.
 func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone, err error) {
 	l.mu.Lock()
 	if k.released {
@@ -106,6 +109,11 @@ func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent 
 		return false, nil, ErrReleased
 	}
 	k.released = true
+	if !k.stopUnused(ErrReleased) {
+		l.mu.Unlock()
+		k.stop(ErrReleased)
+		l.mu.Lock()
+	}
 	now := time.Now()
 	l.holds.observe(now.Sub(k.since))
 	if next := l.successor(k, now); next != nil {
@@ -116,7 +124,6 @@ func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent 
 		sent = true
 	}
 	l.mu.Unlock()
-	k.stop(ErrReleased)
 	return sent, lone, nil
 }
 
@@ -145,7 +152,7 @@ func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now t
 		op = op.From(string(appendMeta(nil, *k.meta, k.since))) // else the next would hear of a holder before
 	}
 	if patient && r.next == nil {
-		lone = l.room.Begin(op, r.answered)
+		lone, _ = l.room.Begin(op, r.answered)
 	} else {
 		l.room.Do(op, r.answered)
 	}

@@ -80,19 +80,38 @@ func (r *request) stand() {
 func (l *RedisLocker) tellWaiting(r *request) {
 	told := false
 	defer func() {
-		if told {
-			return
-		}
-		// The observer panicked. What nobody waits for must not be granted.
-		l.mu.Lock()
-		l.leave(r)
-		l.mu.Unlock()
-		if <-r.ready; r.outcome.lock != nil {
-			r.outcome.lock.giveBack()
+		if !told { // the observer has panicked
+			l.abandon(r)
 		}
 	}()
 	r.settings.TellWaiting()
 	told = true
+}
+
+// travel makes the round trip that r is to make itself.
+func (l *RedisLocker) travel(r *request) {
+	back := false
+	defer func() {
+		if !back { // a hook of the client has ended the goroutine
+			l.abandon(r)
+			if r.stood {
+				<-r.ready
+			}
+		}
+	}()
+	r.lone.Travel()
+	r.lone = nil
+	back = true
+}
+
+// abandon gives up what nobody waits for any more: it must not be granted.
+func (l *RedisLocker) abandon(r *request) {
+	l.mu.Lock()
+	l.leave(r)
+	l.mu.Unlock()
+	if <-r.ready; r.outcome.lock != nil {
+		r.outcome.lock.giveBack()
+	}
 }
 
 // tell gives r its outcome. The caller holds RedisLocker.mu, and has taken r
@@ -129,8 +148,7 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 		return nil, err
 	}
 	if r.lone != nil {
-		r.lone.Travel()
-		r.lone = nil
+		l.travel(r)
 	}
 	if r.behind && r.settings.inLine != nil {
 		l.tellWaiting(r)
@@ -215,6 +233,8 @@ func patient(ctx context.Context) bool {
 }
 
 var (
+	errManyWait = fmt.Errorf("core: %d requests wait in this process", maxProcessWaiters)
 	errNoAnswer = errors.New("core: Redis did not answer in time")
+	errNotSent  = errors.New("core: so much is asked of Redis that this has waited in the process for as long as an answer may take; nothing was sent")
 	errLapsed   = errors.New("core: Redis answers more slowly than the lease lasts: the TTL is too short")
 )

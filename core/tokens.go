@@ -80,10 +80,16 @@ func (l *RedisLocker) tokensFor(q *queue) int {
 	return min(max(q.line.length, q.served+q.served/4), maxTokens)
 }
 
-// provide sees to it that a lease with others in line behind its holder does not
-// run out of tokens. The caller holds mu.
+// provide sees to it that a lease with others in line behind its holder runs out
+// neither of tokens nor of a young proof. The caller holds mu.
 func (l *RedisLocker) provide(e *entry, now time.Time) {
-	if e.life != held || e.tokens.asked || e.tokens.next != (remote.Block{}) || l.ends(e, now) {
+	if e.life != held || l.ends(e, now) {
+		return
+	}
+	if e.renewing == 0 && now.Sub(e.valid.From()) > proofRenewal {
+		l.sendRenewal(e, 0)
+	}
+	if e.tokens.asked || e.tokens.next != (remote.Block{}) {
 		return
 	}
 	left, elapsed := e.tokens.left(), now.Sub(e.begun)

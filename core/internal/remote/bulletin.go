@@ -54,13 +54,14 @@ func (r *Room) announce(c change) {
 	}
 	b.telling = true
 	r.Aside(func() {
-		for b.next() {
+		for r.tellNext() {
 		}
 	})
 }
 
-// next tells of one change, and returns whether there was one.
-func (b *bulletin) next() bool {
+// tellNext tells of one change, and returns whether there was one.
+func (r *Room) tellNext() bool {
+	b := &r.bulletin
 	b.mu.Lock()
 	if len(b.pending) == 0 {
 		b.telling = false
@@ -71,7 +72,7 @@ func (b *bulletin) next() bool {
 	b.pending = b.pending[1:]
 	b.mu.Unlock()
 	for _, f := range watchers {
-		f(c.node, c.down)
+		r.panics.Run("an observer", func() { f(c.node, c.down) })
 	}
 	return true
 }

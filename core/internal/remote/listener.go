@@ -55,6 +55,9 @@ type subscription struct {
 	// After a failure: when it is tried again, and after what pause that is.
 	again time.Time
 	pause time.Duration
+	// unheard is when the server has said last that nobody listens; zero if that is
+	// looked after.
+	unheard time.Time
 }
 
 // Listen returns a listener on behalf of process p, with no ear open.
@@ -111,10 +114,37 @@ func (l *Listener) Shut(e Ear) {
 // that operations go to says that nobody listens there.
 func (l *Listener) Renew(e Ear, t time.Time) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if sub := l.ears[e]; sub != nil && sub.session != nil && sub.session.begun.Before(t) {
-		sub.session.fail(errUnheard)
+	if sub := l.ears[e]; sub != nil {
+		sub.unheard = t
 	}
+	l.mu.Unlock()
+	l.rouse()
+}
+
+// renewUnheard ends an ear's subscription if the server has said that nobody listens,
+// to a question that was asked since it was made. Those of other buckets of a cluster
+// on the same connection go on.
+func (l *Listener) renewUnheard(e Ear) {
+	l.mu.Lock()
+	sub := l.ears[e]
+	if sub == nil || sub.unheard.IsZero() {
+		l.mu.Unlock()
+		return
+	}
+	s, asked := sub.session, sub.unheard
+	sub.unheard = time.Time{}
+	if s == nil || !s.begun.Before(asked) {
+		l.mu.Unlock()
+		return
+	}
+	if l.room.places == nil {
+		s.fail(errUnheard)
+		l.mu.Unlock()
+		return
+	}
+	s.drop(e)
+	l.mu.Unlock()
+	l.lost(e, s, errUnheard)
 }
 
 // renew has all subscriptions with a server made anew that were made before t.
@@ -250,6 +280,7 @@ func (l *Listener) attend(sessions *sync.WaitGroup) (next time.Time) {
 	}
 	l.mu.Unlock()
 	for _, e := range open {
+		l.renewUnheard(e)
 		at, err := l.room.locate(e) // which may take a trip
 		if err != nil {
 			l.lost(e, nil, err) // which rouses us

@@ -76,7 +76,8 @@ func loneRoom(t *testing.T, test func(t *testing.T, room *remote.Room, w *way)) 
 func start(room *remote.Room, key string) (*remote.Lone, chan remote.Answer) {
 	answer := make(chan remote.Answer, 1)
 	op := remote.Acquire(room.Names(key), acquirer(), true, manyMay)
-	return room.Begin(op, func(a remote.Answer) { answer <- a }), answer
+	lone, _ := room.Begin(op, func(a remote.Answer) { answer <- a })
+	return lone, answer
 }
 
 func TestALoneTripIsAnsweredByItsCaller(t *testing.T) {

@@ -76,6 +76,9 @@ func Break(k Names, id ID, atOnce bool) Op {
 	return o
 }
 
+// AskListening asks whether the server knows that p listens for what is about k.
+func AskListening(k Names, p Process) Op { return Op{kind: "L", names: k, subject: string(p)} }
+
 // appendKeys appends the Redis keys of o, as the script wants them.
 func (o *Op) appendKeys(args []any) []any {
 	return append(args, o.names.lease, o.names.queue, o.names.fence)

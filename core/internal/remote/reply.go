@@ -26,11 +26,12 @@ const (
 	Absent                      // cancel: it was neither in the queue nor the owner
 	Broken                      // acquire, renew: the lease is ours, and broken; break: it is broken
 	Inspected                   // inspect
+	Listening                   // listening
 
 	failed Status = 0 // the script's ERROR
 )
 
-const lastStatus = Inspected
+const lastStatus = Listening
 
 // Reply is the server's answer to one operation.
 type Reply struct {
@@ -44,6 +45,9 @@ type Reply struct {
 	TTL time.Duration
 	// Position is the place in the queue, from 1, when Waiting.
 	Position int
+	// Heard is whether anybody listens on the channel of the process, when Waiting or
+	// Listening.
+	Heard bool
 	// Queued is how many entries wait.
 	Queued int
 	// Owner is who is in the way. When Waiting, Held or Full, when Broken by a break,
@@ -120,6 +124,7 @@ func (p *fields) reply() Reply {
 		r.Block, r.Queued = p.block(), p.count()
 	case Waiting:
 		r.Ticket, r.TTL, r.Position, r.Queued, r.Owner = p.uint(), p.millis(), p.count(), p.count(), Entry(p.string())
+		r.Heard = p.count() > 0
 	case Held, Full:
 		r.TTL, r.Queued, r.Owner = p.millis(), p.count(), Entry(p.string())
 	case Broken:
@@ -128,6 +133,8 @@ func (p *fields) reply() Reply {
 		}
 	case Inspected:
 		r.TTL, r.Queued, r.Owner, r.Found = p.millis(), p.count(), Entry(p.string()), p.found()
+	case Listening:
+		r.Heard = p.count() > 0
 	case Released, Missing:
 		if len(p.rest) > 0 {
 			r.Requeued = p.requeued()

@@ -19,9 +19,9 @@ func list(v ...any) []any {
 }
 
 func TestRepliesAreParsed(t *testing.T) {
-	waiting := Reply{Status: Waiting, Ticket: 17, TTL: 5 * time.Millisecond, Position: 2, Queued: 3, Owner: "0x"}
+	waiting := Reply{Status: Waiting, Ticket: 17, TTL: 5 * time.Millisecond, Position: 2, Heard: true, Queued: 3, Owner: "0x"}
 	granted := Reply{Status: Granted, Block: Block{4, 9007199254740991}, Queued: 2}
-	onWire := list(2, 17, 5, 2, 3, "0x")
+	onWire := list(2, 17, 5, 2, 3, "0x", 1)
 	for _, c := range []struct {
 		wire any
 		want Reply

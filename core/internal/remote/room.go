@@ -178,11 +178,12 @@ func (r *Room) Withdraw(k *Task) bool {
 
 // Begin is Do for a caller that would wait for the answer in any case. If it
 // returns a trip, the caller has to make it, at once and without a lock that
-// done takes: done is called by it, or later.
-func (r *Room) Begin(op Op, done func(Answer)) *Lone {
+// done takes: done is called by it, or later. Otherwise it returns the task, as Do
+// does.
+func (r *Room) Begin(op Op, done func(Answer)) (*Lone, *Task) {
 	k, ok := r.admit(op, done)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	l := r.single
 	if l == nil {
@@ -190,11 +191,11 @@ func (r *Room) Begin(op Op, done func(Answer)) *Lone {
 	}
 	if l != nil {
 		if lone := l.begin(k); lone != nil {
-			return lone
+			return lone, nil
 		}
 	}
 	r.send(k)
-	return nil
+	return nil, k
 }
 
 // admit counts an operation in, unless the room is closed.
@@ -215,8 +216,14 @@ func (r *Room) admit(op Op, done func(Answer)) (*task, bool) {
 	return k, true
 }
 
-// Aside runs f, whose code is not ours and may take its time, in a goroutine of its
-// own, for which Settle and Close wait as they do for an operation.
+// Callback is Aside for code that is not ours, such as an observer's. A panic there is
+// logged, and ends there.
+func (r *Room) Callback(f func()) {
+	r.Aside(func() { r.panics.Run("an observer", f) })
+}
+
+// Aside runs f, which may take its time, in a goroutine of its own, for which Settle
+// and Close wait as they do for an operation.
 func (r *Room) Aside(f func()) {
 	r.open.Add(1)
 	go func() {

@@ -27,6 +27,8 @@ var (
 	inspectSource string
 	//go:embed script/break.lua
 	breakSource string
+	//go:embed script/listening.lua
+	listeningSource string
 	//go:embed script/main.lua
 	mainSource string
 )
@@ -48,7 +50,7 @@ const (
 func newScript(words string) script {
 	source := words + preludeSource +
 		"local function library()\n" +
-		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource +
+		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource + listeningSource +
 		"return ops\nend\n" +
 		mainSource
 	return scriptOf(source)

@@ -62,7 +62,7 @@ func TestCloseWaitsForALoneTripThatIsMadeAgain(t *testing.T) {
 			return call()
 		}
 		c := make(chan remote.Answer, 1)
-		l := room.Begin(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { c <- a })
+		l, _ := room.Begin(remote.Acquire(room.Names("k"), acquirer(), true, manyMay), func(a remote.Answer) { c <- a })
 		if l == nil {
 			t.Fatal("not lone")
 		}
@@ -85,7 +85,7 @@ func TestSettleWaitsForWhatTheAnswerToALoneTripCallsFor(t *testing.T) {
 		}
 		c := make(chan remote.Answer, 1)
 		e := acquirer()
-		l := room.Begin(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) {
+		l, _ := room.Begin(remote.Acquire(room.Names("k"), e, true, manyMay), func(a remote.Answer) {
 			time.Sleep(time.Millisecond)
 			room.Do(remote.Cancel(room.Names("k"), e), func(a remote.Answer) { c <- a })
 		})

@@ -74,10 +74,17 @@ func (s *standby) attempt(t *trip) error {
 	}
 	b := newBatch(slices.Clone(t.tasks))
 	done := make(chan error, 1)
-	go func() { done <- l.send(l.room.ctx, l.rdb, b) }()
+	go func() {
+		err := errNotReturned // should a hook end the goroutine
+		defer func() { done <- err }()
+		err = l.send(l.room.ctx, l.rdb, b)
+	}()
 	select {
 	case err := <-done:
 		copy(t.results, b.results)
+		if err == errNotReturned {
+			group{batch: t.batch}.fail(err)
+		}
 		return err
 	case <-givenUp:
 		for _, k := range b.tasks {

@@ -4,7 +4,8 @@
 --   ARGV   'A', entry, cap of the queue or '0' if it does not wait in line
 -- Replies
 --   GRANTED, first token, last token, waiting
---   WAITING, ticket, lease's PTTL, position, waiting, owner
+--   WAITING, ticket, lease's PTTL, position, waiting, owner, how many listen on the
+--     channel of entry's process
 --   HELD, lease's PTTL, waiting, owner     (not waiting)
 --   FULL, lease's PTTL, waiting, owner     (the queue is at its cap)
 --   BROKEN                                 (it owns the lease, which is broken)

@@ -6,7 +6,7 @@ local QUEUE_TTL = 60000
 
 -- The statuses, as in reply.go. ERROR, 0, is main.lua's.
 local GRANTED, WAITING, HELD, FULL = 1, 2, 3, 4
-local RELEASED, MISSING, LOST, RENEWED, LEFT, ABSENT, BROKEN, INSPECTED = 5, 6, 7, 8, 9, 10, 11, 12
+local RELEASED, MISSING, LOST, RENEWED, LEFT, ABSENT, BROKEN, INSPECTED, LISTENING = 5, 6, 7, 8, 9, 10, 11, 12, 13
 
 local ops = {}
 
@@ -73,10 +73,12 @@ local function enqueue(queue, entry)
   return ticket, added
 end
 
--- waiting is the reply for an entry in the queue.
+-- waiting is the reply for an entry in the queue. Its process may believe that it
+-- listens, and do so at another server than this one: then it is told.
 local function waiting(lease, queue, entry, ticket, owner)
   local rank = call('ZRANK', queue, entry) or 0
-  return {WAITING, ticket, call('PTTL', lease), rank + 1, call('ZCARD', queue), owner}
+  local listening = call('PUBSUB', NUMSUB, channel(lease, entry))[2]
+  return {WAITING, ticket, call('PTTL', lease), rank + 1, call('ZCARD', queue), owner, listening}
 end
 
 -- pass gives a lease that is free, or being released by its owner, to the

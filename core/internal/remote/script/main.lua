@@ -60,7 +60,7 @@ local function run()
       reply = rest('N')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
     elseif kind == 'B' then
       reply = rest('B')(lease, queue, fence, entry, ARGV[a - 1])
-    else -- 'C', 'I'
+    else -- 'C', 'I', 'L'
       reply = rest(kind)(lease, queue, fence, entry)
     end
     replies[i] = reply
