@@ -43,16 +43,18 @@ help: ## List the targets
 # the race detector; what the examples and benchmarks use of it is tested there,
 # and their own dependencies (SQLite in WebAssembly) are slow under it. It
 # allocates, too, so the tests of allocations run again without it. The tests of
-# the other modules mostly wait, for processes and leases: -p 4.
+# the other modules mostly wait, for processes and leases: -p 4. None of this may
+# change a file of the checkout: remember comes first, compare last.
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
-test: programs race-detector check ## Check format, vet and staticcheck, then run every test of every module
+test: remember programs race-detector check first-steps ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
 	go test -vet=off -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
+	$(compare)
 
 .PHONY: lint
 lint: check ## As test, without tests, with every check of staticcheck and go.mod files tidy
@@ -178,6 +180,28 @@ staticcheck: export GOGC := 400
 staticcheck:
 	GOWORK=off go build -C tools -o "$(BIN)/" honnef.co/go/tools/cmd/staticcheck
 	"$(BIN)/staticcheck" $(call packages,$(ALL))
+
+# What a reader of a fresh clone does first.
+.PHONY: first-steps
+first-steps:
+	go doc ./core >/dev/null
+	go run ./examples/flashsale >/dev/null
+
+# The checksums of all files in the checkout, but for bin/ and hidden ones: what
+# is not committed yet may stay, but nothing may change.
+state = find . -name '.?*' -prune -o -path ./bin -prune -o -type f -exec cksum {} + | LC_ALL=C sort -k 3
+
+.PHONY: remember
+remember:
+	@mkdir -p "$(BIN)"
+	@$(state) >"$(BIN)/state"
+
+define compare
+	@if ! $(state) | diff "$(BIN)/state" - >"$(BIN)/changes"; then \
+		echo "These files have changed during the run, go.work.sum for one if a checksum is missing in it (< before, > after):" >&2; \
+		cat "$(BIN)/changes" >&2; exit 1; \
+	fi
+endef
 
 # $(call need,program,package) installs what is missing where that can be done
 # unasked: in a container that runs as root and has apt.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/latchkey-go/latchkey/bench/internal/redisserver"
 )
@@ -22,11 +23,28 @@ func TestMain(m *testing.M) {
 
 func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	redisserver.Need(t)
+	// On a busy machine somebody may get nothing in a short time: then all have more.
+	for _, times := range []time.Duration{1, 4, 16} {
+		idle := idleIn(t, measured(t, times))
+		if len(idle) == 0 {
+			return
+		}
+		t.Logf("in %d times the shortest run, nothing was acquired: %q", times, idle)
+	}
+	t.Error("some acquire nothing")
+}
+
+// measured runs the command, for so many times as long as is enough on a machine at
+// rest, and returns its results.
+func measured(t *testing.T, times time.Duration) *results {
+	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "results.json")
+	long := func(d time.Duration) string { return (times * d).String() }
 	var stdout, stderr strings.Builder
-	args := []string{"-case", "^(distinct 16|cluster distinct 64|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$", "-time", "120ms", "-warmup", "60ms",
-		"-leases", "500", "-hold", "200ms", "-waiters", "200", "-cuts", "400ms",
+	args := []string{"-case", "^(distinct 16|cluster distinct 64|hot 1×64 0ms|hot 4×16 1ms|allocations|waiters|leases|cuts)$",
+		"-time", long(120 * time.Millisecond), "-warmup", long(60 * time.Millisecond), "-cuts", long(400 * time.Millisecond),
+		"-leases", "500", "-hold", "200ms", "-waiters", "200",
 		"-json", file, "-md", filepath.Join(dir, "results.md")}
 	if code := run(t.Context(), args, &stdout, &stderr); code != 0 {
 		t.Fatalf("exit code %d\n%s%s", code, stdout.String(), stderr.String())
@@ -35,35 +53,51 @@ func TestTheCommandMeasuresEveryContender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var r results
-	if err := json.Unmarshal(text, &r); err != nil {
+	r := new(results)
+	if err := json.Unmarshal(text, r); err != nil {
 		t.Fatal(err)
 	}
+	return r
+}
+
+// idleIn returns who has acquired nothing, and where. It fails the test if results
+// cannot be.
+func idleIn(t *testing.T, r *results) (idle []string) {
+	t.Helper()
 	if len(r.Cases) != 4 {
 		t.Fatalf("%d cases; want 4", len(r.Cases))
 	}
 	if err := r.Trials.plausible(); err != nil {
 		t.Error(err)
 	}
-	for _, want := range contenders() {
+	for _, f := range r.Trials.Cuts {
+		if f.Figures.Acquired == 0 || f.Cuts == 0 || f.Killed == 0 || f.Quiet == 0 || f.Longest == 0 {
+			idle = append(idle, fmt.Sprintf("cuts: %+v, %+v", *f, *f.Figures))
+		}
+	}
+	for _, c := range contenders() {
 		acquired := 0
-		for _, c := range r.Cases {
-			if !want.fits(c.Scenario) {
+		for _, one := range r.Cases {
+			if !c.fits(one.Scenario) {
 				continue
 			}
-			f := r.of(c.Scenario.Name, want.name)
-			if err := plausible(f, want); err != nil {
-				t.Errorf("%s, %s: %v", c.Scenario.Name, want.name, err)
-			} else {
-				acquired += f.Acquired
+			f := r.of(one.Scenario.Name, c.name)
+			if err := plausible(f, c); err != nil {
+				t.Errorf("%s, %s: %v", one.Scenario.Name, c.name, err)
+				continue
+			}
+			acquired += f.Acquired
+			if f.Acquired == 0 && c.kind == ours {
+				idle = append(idle, c.name+" in "+one.Scenario.Name)
 			}
 		}
 		// In one case alone it may be nothing: 64 callers who poll on a busy
 		// machine can keep the holder from giving the key back.
 		if acquired == 0 {
-			t.Errorf("%s acquired nothing", want.name)
+			idle = append(idle, c.name)
 		}
 	}
+	return idle
 }
 
 // plausible says what figures cannot be.
@@ -73,10 +107,10 @@ func plausible(f *figures, c contender) error {
 		return fmt.Errorf("no figures")
 	case f.Overlaps > 0 || f.Errors > 0:
 		return fmt.Errorf("%d overlaps, %d errors: %s", f.Overlaps, f.Errors, f.Error)
-	case f.Acquired == 0 && c.kind != ours:
+	case f.Acquired == 0:
 		return nil
-	case f.Acquired == 0 || f.Rate == 0:
-		return fmt.Errorf("nothing was acquired")
+	case f.Rate == 0:
+		return fmt.Errorf("no rate")
 	case f.WaitP50 > f.WaitP99 || f.WaitP99 > f.WaitMax || f.WaitMax == 0 || f.CycleP50 == 0:
 		return fmt.Errorf("waits of %v, %v, %v", f.WaitP50, f.WaitP99, f.WaitMax)
 	case f.RedisCPU == 0 && c.kind != reference:
@@ -105,7 +139,7 @@ func (r *trialResults) plausible() error {
 		}
 	}
 	for _, f := range r.Cuts {
-		if f.Figures.Acquired == 0 || f.Figures.Overlaps > 0 || f.Figures.Errors > 0 || f.Cuts == 0 || f.Killed == 0 || f.Quiet == 0 || f.Longest == 0 {
+		if f.Figures.Overlaps > 0 || f.Figures.Errors > 0 {
 			return fmt.Errorf("cuts: %+v, %+v", *f, *f.Figures)
 		}
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -69,7 +71,7 @@ func (everybody) close() {}
 
 func TestALockThatLetsTwoInIsFoundOut(t *testing.T) {
 	w, _ := mapTwice(t, 1)
-	r := workFor(t, everybody{}, w, hot(1, 4, time.Millisecond))
+	r := workInBubble(t, everybody{}, w, hot(1, 4, time.Millisecond))
 	if r.Overlaps == 0 {
 		t.Errorf("no overlap was seen in %v acquisitions", r.Acquired)
 	}
@@ -78,10 +80,26 @@ func TestALockThatLetsTwoInIsFoundOut(t *testing.T) {
 func TestAMutexLetsNoTwoIn(t *testing.T) {
 	w, _ := mapTwice(t, 1)
 	l, _ := openMutex(circumstances{})
-	r := workFor(t, l, w, hot(1, 4, 0))
-	if r.Overlaps > 0 || r.Errors > 0 || min(r.Acquired[0], r.Acquired[1], r.Acquired[2], r.Acquired[3]) == 0 {
-		t.Errorf("%d overlaps, %d errors, acquired: %v", r.Overlaps, r.Errors, r.Acquired)
+	// Who waits for a mutex stops a bubble's clock, so this is in real time: in one
+	// run each must get in, and on a busy machine that may take some.
+	var acquired []int
+	for begun := time.Now(); len(acquired) == 0 || slices.Min(acquired) == 0; {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatalf("acquired: %v", acquired)
+		}
+		r := workFor(t, l, w, hot(1, 4, 0))
+		if r.Overlaps > 0 || r.Errors > 0 {
+			t.Fatalf("%d overlaps, %d errors", r.Overlaps, r.Errors)
+		}
+		acquired = r.Acquired
 	}
+}
+
+// workInBubble runs the callers of one process for 50 ms of a bubble's time.
+func workInBubble(t *testing.T, l locker, w *witness, s scenario) (r *workReport) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { r = workFor(t, l, w, s) })
+	return r
 }
 
 // workFor runs the callers of one process for 50 ms.

@@ -135,7 +135,7 @@ func workWaiters(n int, addr string) (*waiterFigures, error) {
 	f.Cancelling, f.Bare, f.Wrong = w.cancelling, b.cancelling, w.wrong
 
 	// The end of the entry in Redis is sent in the background.
-	for deadline := time.Now().Add(core.DefaultSettings().TTL / 10); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(core.DefaultSettings().TTL / 2); ; time.Sleep(time.Millisecond) {
 		if f.EntriesLeft, err = queued(rdb); err != nil {
 			return nil, err
 		}

@@ -23,7 +23,7 @@ func (*firstOnly) close() {}
 
 func TestWhoStarvesIsEndedAndNotCounted(t *testing.T) {
 	w, _ := mapTwice(t, 1)
-	r := workFor(t, &firstOnly{}, w, hot(1, 8, 0))
+	r := workInBubble(t, &firstOnly{}, w, hot(1, 8, 0))
 	sum := 0
 	for _, n := range r.Acquired {
 		sum += n
@@ -48,7 +48,7 @@ func (*failing) close() {}
 func TestErrorsAreCountedAndTheFirstIsTold(t *testing.T) {
 	w, _ := mapTwice(t, 1)
 	l := &failing{}
-	r := workFor(t, l, w, hot(1, 2, 0))
+	r := workInBubble(t, l, w, hot(1, 2, 0))
 	if int64(r.Errors) != l.calls.Load() || r.Error != errBroken.Error() {
 		t.Errorf("%d errors of %d calls, first: %q", r.Errors, l.calls.Load(), r.Error)
 	}

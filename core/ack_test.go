@@ -14,7 +14,12 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
-const ackTimeout = 50 * time.Millisecond
+const (
+	// ackTimeout is long, because a replica that follows must acknowledge in time.
+	ackTimeout = time.Second
+	// vainTimeout is for where no replica does.
+	vainTimeout = 50 * time.Millisecond
+)
 
 // withReplica starts a server and a replica of it, and returns when that follows.
 func withReplica(t *testing.T) (primary, replica *locktest.Redis) {
@@ -44,7 +49,7 @@ func wantUnacked(t *testing.T, err error, acked int) {
 	if !ok || !errors.Is(err, core.ErrBackend) {
 		t.Fatalf("%v, want ErrBackend and a *ReplicaAckError", err)
 	}
-	if ack.Wanted != 1 || ack.Acked != acked || ack.Timeout != ackTimeout || core.ErrorType(err) != "backend" || core.ErrorType(ack) != "replica_ack" {
+	if ack.Wanted != 1 || ack.Acked != acked || ack.Timeout != vainTimeout || core.ErrorType(err) != "backend" || core.ErrorType(ack) != "replica_ack" {
 		t.Errorf("%+v", ack)
 	}
 	if core.Denied(err).Reason != core.ReasonBackend {
@@ -77,7 +82,8 @@ func TestReplicaAckIsCheckedAtConstruction(t *testing.T) {
 
 func TestALockThatNoReplicaHasIsNotAcquired(t *testing.T) {
 	srv := locktest.StartRedis(t)
-	l := newLocker(t, srv.Client(nil), core.ReplicaAck(1, ackTimeout))
+	// By itself a lease would be there for a minute.
+	l := newLocker(t, srv.Client(nil), core.ReplicaAck(1, vainTimeout), core.TTL(time.Minute))
 	for range 2 { // also with the script known
 		lock, err := l.Acquire(t.Context(), "k")
 		if lock != nil {
@@ -107,8 +113,9 @@ func TestALockThatAReplicaHasIsAcquired(t *testing.T) {
 
 // An unacknowledged renewal proves nothing.
 func TestAHolderIsToldWhenReplicasAreAwayForATTL(t *testing.T) {
+	t.Parallel()
 	primary, replica := withReplica(t)
-	const ttl = 600 * time.Millisecond
+	const ttl = 3 * time.Second
 	l := newLocker(t, primary.Client(nil), core.ReplicaAck(1, ackTimeout), core.TTL(ttl))
 	lock := must[core.Lock](t)(l.Acquire(t.Context(), "k"))
 	select {
@@ -127,11 +134,16 @@ func TestAHolderIsToldWhenReplicasAreAwayForATTL(t *testing.T) {
 }
 
 func TestAGrantByAnotherProcessIsAcknowledgedBeforeItsHolderRuns(t *testing.T) {
+	t.Parallel()
 	primary, replica := withReplica(t)
 	rdb := primary.Client(nil)
-	l := newLocker(t, rdb, core.ReplicaAck(1, ackTimeout))
 	other := newLocker(t, primary.Client(nil))
 	for _, away := range []bool{false, true} {
+		timeout := ackTimeout
+		if away {
+			timeout = vainTimeout
+		}
+		l := newLocker(t, rdb, core.ReplicaAck(1, timeout), core.TTL(time.Minute))
 		first := must[core.Lock](t)(other.Acquire(t.Context(), "k"))
 		type outcome struct {
 			lock core.Lock
@@ -180,9 +192,12 @@ func TestAGrantByAnotherProcessIsAcknowledgedBeforeItsHolderRuns(t *testing.T) {
 
 // A waiter outlives the moment in which a replica is away.
 func TestAWaiterIsGrantedOnceTheReplicaIsBack(t *testing.T) {
+	t.Parallel()
+	// It tries again for 2 s, of which the replica is away for less than half.
+	const timeout, away = 200 * time.Millisecond, 700 * time.Millisecond
 	primary, replica := withReplica(t)
 	rdb := primary.Client(nil)
-	l := newLocker(t, rdb, core.ReplicaAck(1, ackTimeout))
+	l := newLocker(t, rdb, core.ReplicaAck(1, timeout))
 	other := newLocker(t, primary.Client(nil))
 	first := must[core.Lock](t)(other.Acquire(t.Context(), "k"))
 	granted := make(chan error, 1)
@@ -201,7 +216,7 @@ func TestAWaiterIsGrantedOnceTheReplicaIsBack(t *testing.T) {
 	select {
 	case err := <-granted:
 		t.Fatalf("not waiting for the replica: %v", err)
-	case <-time.After(5 * ackTimeout):
+	case <-time.After(away):
 	}
 	replica.Continue()
 	if err := <-granted; err != nil {
@@ -215,7 +230,7 @@ func TestAServerThatRefusesToWaitForReplicasSaysSo(t *testing.T) {
 	if err := primary.Client(nil).Do(t.Context(), "ACL", "SETUSER", "poor", "on", "nopass", "~*", "&*", "+@all", "-wait").Err(); err != nil {
 		t.Fatal(err)
 	}
-	l := newLocker(t, primary.Client(&redis.Options{Username: "poor", Password: "any"}), core.ReplicaAck(1, ackTimeout))
+	l := newLocker(t, primary.Client(&redis.Options{Username: "poor", Password: "any"}), core.ReplicaAck(1, vainTimeout))
 	_, err := l.Acquire(t.Context(), "k")
 	wantUnacked(t, err, 0)
 	if ack, ok := errors.AsType[*core.ReplicaAckError](err); !ok || !redis.IsPermissionError(ack.Cause) {

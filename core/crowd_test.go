@@ -187,7 +187,7 @@ func (c *crowd) recovery(since time.Time) time.Duration {
 	c.t.Helper()
 	var longest time.Duration
 	for _, p := range c.places {
-		eventually(c.t, p.key+" is granted again", func() bool {
+		within(c.t, crowdPatience, p.key+" is granted again", func() bool {
 			p.mu.Lock()
 			defer p.mu.Unlock()
 			if !p.lingers {

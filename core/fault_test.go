@@ -3,7 +3,6 @@ package core_test
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,16 +24,49 @@ func through(t *testing.T, srv *locktest.Redis, o redis.Options, opts ...core.Op
 	return newLocker(t, rdb, opts...), p
 }
 
-// eventually fails the test if is does not become true in time.
+// eventually fails the test if is does not become true in 10 s.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	within(t, 10*time.Second, what, is)
+}
+
+// within fails the test if is does not become true in d.
+func within(t *testing.T, d time.Duration, what string, is func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(d)
 	for !is() {
 		if time.Now().After(deadline) {
 			t.Fatalf("never: %s", what)
 		}
 		time.Sleep(time.Millisecond)
 	}
+}
+
+// atBest fails the test unless once, which measures how late something was, finds
+// at most that in one of its runs. The machine may be late as well, and any number
+// of times; what waits for a timeout is late each time.
+func atBest(t *testing.T, what string, most time.Duration, once func() time.Duration) {
+	t.Helper()
+	var all []time.Duration
+	for begun := time.Now(); time.Since(begun) < 10*time.Second || len(all) < 5; {
+		d := once()
+		if t.Failed() || d <= most {
+			return
+		}
+		all = append(all, d)
+	}
+	t.Errorf("%s: late by %v, want at most %v once", what, all, most)
+}
+
+// stopAnew stops a Redis that l has just had answers from: it does not count as
+// down yet. Go on with srv.Continue.
+func stopAnew(t *testing.T, srv *locktest.Redis, l *core.RedisLocker) {
+	t.Helper()
+	eventually(t, "Redis answers", func() bool {
+		lock, err := l.Acquire(t.Context(), "warm")
+		return err == nil && lock.Release(t.Context()) == nil
+	})
+	srv.Stop()
 }
 
 // waitsInRedis tells whether n entries are queued, over all keys.
@@ -85,7 +117,7 @@ func TestWithoutRetriesALostReplyIsAnErrorAndTheKeyIsFreeSoon(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after the error: %v", err)
 	}
-	if d := time.Since(start); d > 2*time.Second {
+	if d := time.Since(start); d > 5*time.Second {
 		t.Errorf("free only after %v; the TTL is 10 s", d)
 	}
 	if err := lock.Release(t.Context()); err != nil {
@@ -105,78 +137,66 @@ func warmUp(t *testing.T, l *core.RedisLocker) {
 func TestTheLockOfACancelledRequestIsFreeForTheNext(t *testing.T) {
 	srv := locktest.StartRedis(t)
 	a, b := newLocker(t, srv.Client(nil)), newLocker(t, srv.Client(nil))
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	entered, done := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(done)
-		_ = a.Do(ctx, "k", func(ctx context.Context) error {
-			close(entered)
-			<-ctx.Done()
-			return ctx.Err()
-		})
-	}()
-	<-entered
-	next := make(chan time.Duration, 1)
-	var cancelled time.Time
-	waits := make(chan struct{})
-	go func() {
-		close(waits)
-		lock, err := b.Acquire(t.Context(), "k")
-		if err != nil {
-			t.Error(err)
-			next <- 0
-			return
-		}
-		next <- time.Since(cancelled)
-		_ = lock.Release(t.Context())
-	}()
-	<-waits
-	eventually(t, "the next one waits", waitsInRedis(t, srv.Client(nil), 1))
-	cancelled = time.Now()
-	cancel()
-	if d := <-next; d > 100*time.Millisecond {
-		t.Errorf("free after %v, want at most 100ms", d)
-	}
-	<-done
+	atBest(t, "free for the next", 100*time.Millisecond, func() time.Duration {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		entered, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = a.Do(ctx, "k", func(ctx context.Context) error {
+				close(entered)
+				<-ctx.Done()
+				return ctx.Err()
+			})
+		}()
+		<-entered
+		next := make(chan time.Time, 1)
+		go func() {
+			lock, err := b.Acquire(t.Context(), "k")
+			got := time.Now()
+			if err == nil {
+				err = lock.Release(t.Context())
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			next <- got
+		}()
+		eventually(t, "the next one waits", waitsInRedis(t, srv.Client(nil), 1))
+		cancelled := time.Now()
+		cancel()
+		free := (<-next).Sub(cancelled)
+		<-done
+		return free
+	})
 }
 
 func TestWithRedisStoppedACallerReturnsAtItsDeadlineAndItsCancellation(t *testing.T) {
 	srv := locktest.StartRedis(t)
 	l := newLocker(t, srv.Client(nil))
-	warmUp(t, l)
-	srv.Stop()
-	defer srv.Continue()
-	late := func(ctx func() (context.Context, context.CancelFunc), want error) time.Duration {
-		var all []time.Duration
-		for range 5 { // the machine may be late, too: the best tells
+	late := func(ctx func() (context.Context, context.CancelFunc), want error) func() time.Duration {
+		return func() time.Duration {
+			stopAnew(t, srv, l)
+			defer srv.Continue()
 			ctx, cancel := ctx()
+			defer cancel()
 			_, err := l.Acquire(ctx, "k")
 			ended, _ := ctx.Deadline()
-			all = append(all, time.Since(ended))
 			if !errors.Is(err, want) {
 				t.Errorf("%v, want %v", err, want)
 			}
-			cancel()
+			return time.Since(ended)
 		}
-		t.Logf("late by %v", all)
-		return slices.Min(all)
 	}
-	deadline := func() (context.Context, context.CancelFunc) {
+	atBest(t, "after its deadline", 50*time.Millisecond, late(func() (context.Context, context.CancelFunc) {
 		return context.WithTimeout(t.Context(), 100*time.Millisecond)
-	}
-	if d := late(deadline, context.DeadlineExceeded); d > 50*time.Millisecond {
-		t.Errorf("returns %v after its deadline", d)
-	}
-	cancellation := func() (context.Context, context.CancelFunc) {
+	}, context.DeadlineExceeded))
+	atBest(t, "after its cancellation", 50*time.Millisecond, late(func() (context.Context, context.CancelFunc) {
 		ctx, cancel := context.WithCancel(t.Context())
 		at := time.Now().Add(100 * time.Millisecond)
 		time.AfterFunc(100*time.Millisecond, cancel)
 		return endsAt{ctx, at}, cancel
-	}
-	if d := late(cancellation, context.Canceled); d > 50*time.Millisecond {
-		t.Errorf("returns %v after its cancellation", d)
-	}
+	}, context.Canceled))
 }
 
 // endsAt says when a context without a deadline will be cancelled.

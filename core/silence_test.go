@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -18,30 +17,23 @@ import (
 // goroutines.
 func TestWithRedisStoppedACallerOfAHeedingClientIsHardlyLate(t *testing.T) {
 	srv := locktest.StartRedis(t)
-	l := newLocker(t, srv.Client(&redis.Options{ContextTimeoutEnabled: true}))
-	var late []time.Duration
-	for range 3 { // the machine may be late, too: the best tells
-		eventually(t, "Redis answers", func() bool {
-			lock, err := l.Acquire(t.Context(), "warm")
-			return err == nil && lock.Release(t.Context()) == nil
-		})
-		srv.Stop()
+	l := newLocker(t, srv.Client(&redis.Options{ContextTimeoutEnabled: true}), core.TTL(time.Minute))
+	atBest(t, "after its cancellation", 30*time.Millisecond, func() time.Duration {
+		stopAnew(t, srv, l)
+		defer srv.Continue()
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		start := time.Now()
 		time.AfterFunc(time.Millisecond, cancel)
 		_, err := l.Acquire(ctx, "k")
-		late = append(late, time.Since(start)-time.Millisecond)
+		late := time.Since(start) - time.Millisecond
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("Acquire: %v, want context.Canceled", err)
 		}
-		srv.Continue()
-	}
-	t.Logf("late by %v", late)
-	if d := slices.Min(late); d > 30*time.Millisecond {
-		t.Errorf("returned %v after its cancellation", d)
-	}
+		return late
+	})
 	// What was sent and given up is undone.
-	lock := must[core.Lock](t)(l.Acquire(t.Context(), "k", core.Wait(5*time.Second)))
+	lock := must[core.Lock](t)(l.Acquire(t.Context(), "k", core.Wait(20*time.Second)))
 	if err := lock.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -55,11 +47,7 @@ func TestAnOperationThatIsMadeTwiceIsDoneOnce(t *testing.T) {
 	other := newLocker(t, srv.Client(nil))
 	var last uint64
 	for i := range 5 {
-		eventually(t, "Redis answers", func() bool {
-			lock, err := l.Acquire(t.Context(), "warm")
-			return err == nil && lock.Release(t.Context()) == nil
-		})
-		srv.Stop()
+		stopAnew(t, srv, l)
 		time.AfterFunc(100*time.Millisecond, srv.Continue)
 		start := time.Now()
 		lock, err := l.Acquire(t.Context(), "k")
@@ -100,7 +88,8 @@ func TestWithRedisStoppedAcquiresFailAtOnceUntilItGoesOn(t *testing.T) {
 	for i := range 20 {
 		start := time.Now()
 		_, err := l.Acquire(t.Context(), fmt.Sprint("k", i))
-		if d := time.Since(start); !errors.Is(err, core.ErrBackend) || d > 200*time.Millisecond {
+		// Who waits for an answer does so for 2 s.
+		if d := time.Since(start); !errors.Is(err, core.ErrBackend) || d > time.Second {
 			t.Errorf("%v after %v, want ErrBackend at once", err, d)
 		}
 	}
@@ -109,12 +98,12 @@ func TestWithRedisStoppedAcquiresFailAtOnceUntilItGoesOn(t *testing.T) {
 	eventually(t, "it is back", func() bool {
 		start := time.Now()
 		lock, err := l.Acquire(t.Context(), "again")
-		if d := time.Since(start); d > 500*time.Millisecond {
+		if d := time.Since(start); d > time.Second {
 			t.Errorf("a caller waited for %v", d)
 		}
 		return err == nil && lock.Release(t.Context()) == nil
 	})
-	if d := time.Since(back); d > 3*time.Second {
+	if d := time.Since(back); d > 5*time.Second { // it is probed each second
 		t.Errorf("back after %v", d)
 	}
 }

@@ -125,7 +125,7 @@ func TestAClusterReplacesAMasterThatIsGone(t *testing.T) {
 	t.Parallel()
 	c := locktest.StartCluster(t, 3, 1)
 	rdb := c.Client(&redis.ClusterOptions{
-		ClusterStateReloadInterval: 100 * time.Millisecond, DialTimeout: 200 * time.Millisecond, ReadTimeout: 200 * time.Millisecond,
+		ClusterStateReloadInterval: 100 * time.Millisecond, DialTimeout: time.Second, ReadTimeout: time.Second,
 	})
 	for _, way := range []struct {
 		name     string
@@ -184,7 +184,7 @@ func TestAManualFailoverOfAClusterLosesNothing(t *testing.T) {
 // eventually calls try until it returns nil: clients take a moment to follow.
 func eventually(t *testing.T, what string, try func() error) {
 	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

@@ -68,7 +68,7 @@ func TestWhatKeepsItFromStartingIsOneLineAndStatus2(t *testing.T) {
 
 func TestAWholeRunComparesAllModesAndLatchkeyKeepsItsPromises(t *testing.T) {
 	var stdout, stderr output
-	status := run(t.Context(), []string{"-buyers", "200", "-units", "20", "-concurrency", "20"}, &stdout, &stderr)
+	status := run(t.Context(), []string{"-buyers", "200", "-units", "20", "-concurrency", "20", "-box", "1m"}, &stdout, &stderr)
 	if status != exitOK {
 		t.Errorf("exit status %d, want 0; stderr: %s", status, stderr.String())
 	}
@@ -90,7 +90,7 @@ func TestAWholeRunComparesAllModesAndLatchkeyKeepsItsPromises(t *testing.T) {
 func TestARunOnARealRedisCountsItsCommands(t *testing.T) {
 	addr := locktest.StartRedis(t).Addr()
 	var stdout, stderr output
-	args := []string{"-mode", "latchkey", "-buyers", "100", "-units", "10", "-concurrency", "10", "-redis", addr}
+	args := []string{"-mode", "latchkey", "-buyers", "100", "-units", "10", "-concurrency", "10", "-box", "1m", "-redis", addr}
 	if status := run(t.Context(), args, &stdout, &stderr); status != exitOK {
 		t.Errorf("exit status %d; stderr: %s", status, stderr.String())
 	}
@@ -109,11 +109,11 @@ func TestASaleWhoseRedisFailsStillEndsAndIsReported(t *testing.T) {
 				server := locktest.StartRedis(t)
 				var stdout output
 				stderr := output{onWrite: func(sofar string) {
-					if strings.HasSuffix(sofar, ": 25 of 100 buyers\n") {
+					if strings.HasSuffix(sofar, ": 5 of 20 buyers\n") {
 						strike(server)
 					}
 				}}
-				args := []string{"-mode", string(m), "-buyers", "100", "-units", "100", "-concurrency", "10", "-box", "1s", "-redis", server.Addr()}
+				args := []string{"-mode", string(m), "-buyers", "20", "-units", "20", "-concurrency", "5", "-box", "3s", "-redis", server.Addr()}
 				if status := run(t.Context(), args, &stdout, &stderr); status != exitFailed {
 					t.Errorf("exit status %d, want %d; stderr: %s", status, exitFailed, stderr.String())
 				}
@@ -142,7 +142,7 @@ func TestASaleThatWasKilledDoesNotKeepTheNextFromSelling(t *testing.T) {
 	_ = p.locker.Close()
 
 	var stdout, stderr output
-	args := []string{"-mode", "latchkey", "-buyers", "10", "-units", "10", "-redis", server.Addr()}
+	args := []string{"-mode", "latchkey", "-buyers", "10", "-units", "10", "-box", "1m", "-redis", server.Addr()}
 	if status := run(t.Context(), args, &stdout, &stderr); status != exitOK {
 		t.Errorf("exit status %d; stderr: %s", status, stderr.String())
 	}
@@ -157,7 +157,7 @@ func TestAnInterruptedRunReportsWhatWasSoldAndIsStatus130(t *testing.T) {
 			interrupt()
 		}
 	}}
-	args := []string{"-buyers", "100", "-units", "100", "-concurrency", "5", "-think", "5ms"}
+	args := []string{"-buyers", "100", "-units", "100", "-concurrency", "5", "-think", "5ms", "-box", "1m"}
 	if status := run(ctx, args, &stdout, &stderr); status != exitInterrupted {
 		t.Errorf("exit status %d, want %d", status, exitInterrupted)
 	}

@@ -22,14 +22,14 @@ func TestBreakAsksAndBreaksWhatItHasShown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := newDesk(t)
-			lock := d.hold("k", core.TTL(3*time.Second), core.WithMeta(core.Meta{RequestID: "r-1"}))
+			lock := d.hold("k", core.TTL(6*time.Second), core.WithMeta(core.Meta{RequestID: "r-1"}))
 			args := append(append([]string{"break"}, c.args...), "k")
 			o := d.answering(c.answer, args...)
 			o.want(t, exitOK, "request r-1", "k is broken", "free at its release")
 			if asked := strings.Contains(o.err, "Type the key"); asked == (c.args != nil) {
 				t.Errorf("asked: %t\n%s", asked, o.err)
 			}
-			<-lock.Context().Done() // at the next renewal: a second
+			<-lock.Context().Done() // at the next renewal: 2 s
 			if cause := context.Cause(lock.Context()); cause != core.ErrBroken {
 				t.Errorf("cause %v, want ErrBroken", cause)
 			}

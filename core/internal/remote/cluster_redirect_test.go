@@ -34,7 +34,8 @@ func redirects(t *testing.T, c *locktest.Cluster) {
 				continue // the client has looked just then, and knew
 			}
 			// The client's knowledge may be as old as ours: then it asks there, too.
-			if n := len(calls); n < 2 || n > 4 || calls[0].addr != before || calls[n-1].addr == before {
+			// And all of it once more if the new node does not know the script.
+			if n := len(calls); n < 2 || n > 6 || calls[0].addr != before || calls[n-1].addr == before {
 				s.Errorf("%+v, want one to the old node, one to the new", calls)
 			}
 			break
@@ -183,22 +184,23 @@ func redirects(t *testing.T, c *locktest.Cluster) {
 		key := s.key(c.Nodes()[2])
 		s.warm(key)
 		for name, done := range map[string]bool{"it was done": true, "it was not": false} {
-			begun := time.Now()
+			var first time.Time
 			s.tap.via(func(_ string, cmds []redis.Cmder, next func() error) error {
 				if len(s.tap.seen()) > 0 {
 					return next()
 				}
+				first = time.Now()
 				if done {
 					_ = next()
 				}
-				eventually(s, "that takes its time", func() bool { return time.Since(begun) > 20*time.Millisecond })
+				eventually(s, "that takes its time", func() bool { return time.Since(first) > 20*time.Millisecond })
 				return fail(cmds, errCut)
 			})
 			s.tap.forget()
 			e := acquirer()
 			a := s.must(remote.Granted, s.acquire(key, e))
-			if !a.Repeated || a.Sent.Sub(begun) > 20*time.Millisecond || len(s.tap.seen()) != 2 {
-				s.Errorf("%s: %+v, sent after %v, in %d calls; want it repeated, and the first time", name, a, a.Sent.Sub(begun), len(s.tap.seen()))
+			if !a.Repeated || a.Sent.After(first) || len(s.tap.seen()) != 2 {
+				s.Errorf("%s: %+v, sent %v after the first attempt, in %d calls; want it repeated, and the first time", name, a, a.Sent.Sub(first), len(s.tap.seen()))
 			}
 			s.tap.forget()
 			s.tap.via(nil)

@@ -71,7 +71,7 @@ func TestACallThatNeverReturnsIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &place{}
-	f := &Fleet{t: t, places: []*place{p}, ledger: newLedger(), patience: 300 * time.Millisecond}
+	f := &Fleet{t: t, places: []*place{p}, ledger: newLedger(), patience: 3 * time.Second}
 	f.listen(p, process)
 	process.leave()
 	if f.awaitSilence(p) {

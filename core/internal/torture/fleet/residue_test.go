@@ -53,7 +53,7 @@ func TestWhatIsLeftInRedisIsOnlyThatOfTheDead(t *testing.T) {
 		{name: "that never expires", leave: func() { line("latchkey:{00}:q:k0", 1); rdb.Persist(ctx, "latchkey:{00}:q:k0") }, want: 1},
 		{name: "a queue of one who has left", leave: func() { line("latchkey:{00}:q:k0", 2) }, want: 1},
 		{name: "and of both", leave: func() { line("latchkey:{00}:q:k0", 1, 2) }, want: 1},
-		{name: "a lease", leave: func() { rdb.Set(ctx, "latchkey:{00}:l:k0", entry(2), work.TTL) }, want: 1},
+		{name: "a lease", leave: func() { rdb.Set(ctx, "latchkey:{00}:l:k0", entry(2), time.Minute) }, want: 1},
 		{name: "a lease, and something was struck", leave: func() { rdb.Set(ctx, "latchkey:{00}:l:k0", entry(2), work.TTL) }, struck: true},
 		{name: "no answer: keys", leave: forbid("keys"), want: 1},
 		{name: "no answer: channels", leave: forbid("pubsub"), want: 1},
