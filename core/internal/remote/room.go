@@ -103,7 +103,7 @@ func NewRoomAcked(rdb redis.UniversalClient, prefix string, ack Ack) *Room {
 	if cluster {
 		r.places = newPlaces(r, c)
 	} else {
-		r.single = newLane(r, rdb, newCourier(r.names, ack).together)
+		r.single = newLane(r, rdb, newCourier(r.names, ack).toServer)
 	}
 	return r
 }
