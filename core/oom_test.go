@@ -12,8 +12,8 @@ import (
 func TestALockIsReleasedToTheNextWhileRedisIsOutOfMemory(t *testing.T) {
 	srv := locktest.StartRedis(t, "--maxmemory-policy", "noeviction")
 	admin := srv.Client(nil)
-	a := newLocker(t, srv.Client(nil), core.TTL(time.Minute), core.Wait(30*time.Second))
-	b := newLocker(t, srv.Client(nil), core.TTL(time.Minute), core.Wait(30*time.Second))
+	a := newLocker(t, srv.Client(nil), core.TTL(15*time.Second), core.Wait(30*time.Second))
+	b := newLocker(t, srv.Client(nil), core.TTL(15*time.Second), core.Wait(30*time.Second))
 	for name, end := range map[string]func(core.Lock) error{
 		"by its holder": func(k core.Lock) error { return k.Release(t.Context()) },
 		"by a holder that does not wait for the answer": func(k core.Lock) error {
@@ -57,7 +57,7 @@ func TestALockIsReleasedToTheNextWhileRedisIsOutOfMemory(t *testing.T) {
 			if k == nil {
 				t.FailNow()
 			}
-			if d := time.Since(released); d > 20*time.Second {
+			if d := time.Since(released); d > 10*time.Second {
 				t.Errorf("granted after %v", d)
 			}
 			if err := k.Release(t.Context()); err != nil {
