@@ -19,9 +19,19 @@ type FaultKind string
 // The kinds of faults. All but the first are for people to mend: asking again
 // does not help.
 const (
-	// FaultUnreachable: the server did not answer, or not in time, or does not
-	// know the user. Nothing is known of it.
+	// FaultUnreachable: the server did not answer, or not in time, or it says that
+	// it cannot serve just now, such as LOADING, BUSY, CLUSTERDOWN or that it has as
+	// many clients as it takes. Nothing is known of it.
 	FaultUnreachable = FaultKind(remote.FaultUnreachable)
+	// FaultAddress: the client's address cannot be one, what answers there is no
+	// Redis, or the Sentinels watch no master of the client's MasterName.
+	FaultAddress = FaultKind(remote.FaultAddress)
+	// FaultTLS: one side talks TLS and the other does not, or they do not agree on
+	// it: a certificate is not known, is for another name, has expired or is missing.
+	FaultTLS = FaultKind(remote.FaultTLS)
+	// FaultCredentials: the server, or a Sentinel, does not know the user or the
+	// password (WRONGPASS), or wants one (NOAUTH).
+	FaultCredentials = FaultKind(remote.FaultCredentials)
 	// FaultVersion: it is older than Redis 7.0. Valkey, KeyDB and others are
 	// what they report as redis_version.
 	FaultVersion = FaultKind(remote.FaultVersion)
@@ -39,7 +49,8 @@ const (
 	// FaultRights: its ACL does not let the user do what locks need.
 	FaultRights = FaultKind(remote.FaultRights)
 	// FaultRefused: it refuses what locks need for another reason, such as OOM,
-	// MISCONF, or a command that was renamed.
+	// MISCONF, protected mode (DENIED), a database that it does not have, or a
+	// command that was renamed.
 	FaultRefused = FaultKind(remote.FaultRefused)
 	// FaultUnchecked: INFO is refused, so that eviction, role and cluster mode
 	// are not known. Locks do not need it.
@@ -55,8 +66,8 @@ type Fault struct {
 	// Problem is what is wrong, Effect what it leads to, and Remedy what to
 	// change: where that is one, the command.
 	Problem, Effect, Remedy string
-	// Rights are the words that the user's ACL lacks, such as "+zrank" or
-	// "~latchkey:*". When one of them is missing others may not be possible to
+	// Rights are the words that the user's ACL lacks, such as "+zrank",
+	// "~latchkey:*" or, on Valkey, "db=0". When one of them is missing others may not be possible to
 	// try: Remedy has those, too.
 	Rights []string
 	// Err is what the server or the client said, if that is the reason.
@@ -64,7 +75,7 @@ type Fault struct {
 }
 
 func (f Fault) String() string {
-	return fmt.Sprintf("%s: %s. %s. Remedy: %s", f.Server, f.Problem, upperFirst(f.Effect), f.Remedy)
+	return fmt.Sprintf("%s: %s. %s. Remedy: %s", f.Server, strings.TrimSuffix(f.Problem, "."), upperFirst(f.Effect), f.Remedy)
 }
 
 func upperFirst(s string) string {
@@ -136,7 +147,8 @@ func (e *CheckError) Unwrap() []error {
 // tried, on names under the prefix that nobody has. They change nothing and
 // leave nothing behind. Refused ones are in the server's ACL LOG. It costs each
 // server a few dozen small commands, and a connection for a subscription of one
-// message. Persistence is not looked at, nor are replicas
+// message; and if there is no first answer, or none within a second, one or two more
+// connections by which it looks who is there. Persistence is not looked at, nor are replicas
 // without [ReplicaAck]: they are a choice.
 func (l *RedisLocker) Check(ctx context.Context) error {
 	l.mu.Lock()

@@ -198,20 +198,17 @@ func TestServersThatDoNotServeLocks(t *testing.T) {
 }
 
 func TestAServerThatCannotBeAskedIsUnreachableNotUnfit(t *testing.T) {
-	srv := locktest.StartRedis(t, "--requirepass", "")
-	admin := srv.Client(nil)
-	if err := admin.Do(t.Context(), words("ACL SETUSER locks on >password +@all ~* &*")...).Err(); err != nil {
-		t.Fatal(err)
-	}
 	nobody := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
 	nobody.Close()
 	for name, o := range map[string]*redis.Options{
-		"nobody is there":  {Addr: nobody.Addr().String(), MaxRetries: -1, DialerRetries: 1},
-		"a wrong password": {Addr: srv.Addr(), Username: "locks", Password: "wrong"},
-		"no such user":     {Addr: srv.Addr(), Username: "nobody", Password: "password"},
+		"nobody is there":    {Addr: nobody.Addr().String(), MaxRetries: -1, DialerRetries: 1},
+		"no host":            {Addr: "latchkey.invalid:6379", MaxRetries: -1, DialerRetries: 1},
+		"no socket is there": {Addr: t.TempDir() + "/redis.sock", MaxRetries: -1, DialerRetries: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := newLocker(t, srv.Client(o)).Check(t.Context())
+			rdb := redis.NewClient(o)
+			t.Cleanup(func() { rdb.Close() })
+			err := newLocker(t, rdb).Check(t.Context())
 			e := wantFaults(t, err, core.FaultUnreachable)
 			if !errors.Is(err, core.ErrBackend) || errors.Is(err, core.ErrUnfit) || core.ErrorType(err) != "backend" {
 				t.Errorf("matches other than ErrBackend: %v", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"time"
 )
@@ -62,7 +63,7 @@ func AwaitRelease(await bool) GuardOption {
 func NewGuard(l Locker, opts ...GuardOption) (*Guard, error) {
 	g := &Guard{locker: l}
 	var errs []error
-	if r, typed := l.(*RedisLocker); l == nil || typed && r == nil {
+	if isNil(l) {
 		errs = append(errs, fmt.Errorf("%w: the Locker is nil", ErrOption))
 	}
 	for _, o := range opts {
@@ -82,17 +83,37 @@ func NewGuard(l Locker, opts ...GuardOption) (*Guard, error) {
 	return g, nil
 }
 
+// isNil reports whether v, which is to be called later, is nil or a nil pointer or
+// function.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	}
+	return false
+}
+
 // Run runs fn while holding the lock on key. The context that fn gets carries
 // the lock ([FromContext]) and is cancelled when the lock is lost.
 //
 // Run returns fn's error, or a [*Denial]: with the reason of the failed
 // acquisition if fn did not run, with [ReasonLost] if fn ran but its lock was
 // lost before it returned (the cause then also matches fn's error), with
-// [ReasonStale] if fn's error matches [ErrStale].
+// [ReasonStale] if fn's error matches [ErrStale]. A nil fn is [ErrOption], and
+// nothing is acquired.
 //
 // The lock is released when fn returns, panics or calls [runtime.Goexit], even
 // if ctx has ended; a panic goes on to the caller.
 func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) error, opts ...AcquireOption) error {
+	switch {
+	case fn == nil:
+		return Denied(fmt.Errorf("%w: the function to run under the lock is nil", ErrOption))
+	case g.locker == nil:
+		return Denied(fmt.Errorf("%w: the Guard has no Locker: make it with NewGuard", ErrOption))
+	}
 	switch {
 	case len(opts) == 0:
 		opts = g.options.settings

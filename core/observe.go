@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,11 +13,14 @@ import (
 )
 
 // Observe returns a Locker that tells o about everything l does; l itself if o
-// is nil. For a [RedisLocker], [WithObserver] is the same. It is for the beginning of
+// is nil, or l is. It panics if o is a nil pointer. For a [RedisLocker], [WithObserver] is the same. It is for the beginning of
 // a program: o hears of l's health from then on, and for as long as l lives.
 func Observe(l Locker, o Observer) Locker {
-	if o == nil {
-		return l
+	switch {
+	case o == nil, isNil(l):
+		return l // NewGuard says that it is nil
+	case isNil(o):
+		panic(fmt.Sprintf("core: the Observer is a nil %T", o))
 	}
 	ol := &observedLocker{inner: l, observer: o}
 	if n, ok := l.(interface{ Namespace() string }); ok {

@@ -149,24 +149,6 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 	return l, nil
 }
 
-func checkClient(rdb redis.UniversalClient) error {
-	switch c := rdb.(type) {
-	case nil:
-		return fmt.Errorf("%w: it is nil", ErrUnsupportedClient)
-	case *redis.Client:
-		if c == nil {
-			return fmt.Errorf("%w: it is a nil *redis.Client", ErrUnsupportedClient)
-		}
-	case *redis.ClusterClient:
-		if c == nil {
-			return fmt.Errorf("%w: it is a nil *redis.ClusterClient", ErrUnsupportedClient)
-		}
-	case *redis.Ring, *redis.AutoPipeliner:
-		return fmt.Errorf("%w: %T; use a *redis.Client (single server or Sentinel) or a *redis.ClusterClient", ErrUnsupportedClient, rdb)
-	}
-	return nil
-}
-
 func checkPrefix(p string) error {
 	switch {
 	case p == "":

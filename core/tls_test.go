@@ -7,7 +7,9 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -76,13 +78,14 @@ func TestAClientThatTLSRefusesIsToldWhy(t *testing.T) {
 	for name, c := range map[string]struct {
 		config *tls.Config
 		why    func(error) bool
+		remedy string
 	}{
-		"it does not know the CA":    {&tls.Config{Certificates: mine}, unknown},
-		"it knows another CA":        {&tls.Config{Certificates: mine, RootCAs: other.pool()}, unknown},
-		"it looks for another name":  {&tls.Config{Certificates: mine, RootCAs: ca.pool(), ServerName: "redis.example"}, another},
-		"it has no certificate":      {&tls.Config{RootCAs: ca.pool()}, alert},
-		"its certificate is foreign": {&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{other.leaf(x509.ExtKeyUsageClientAuth)}}, alert},
-		"it does not talk TLS":       {nil, nil},
+		"it does not know the CA":    {&tls.Config{Certificates: mine}, unknown, "RootCAs"},
+		"it knows another CA":        {&tls.Config{Certificates: mine, RootCAs: other.pool()}, unknown, "RootCAs"},
+		"it looks for another name":  {&tls.Config{Certificates: mine, RootCAs: ca.pool(), ServerName: "redis.example"}, another, "ServerName"},
+		"it has no certificate":      {&tls.Config{RootCAs: ca.pool()}, alert, "tls-auth-clients"},
+		"its certificate is foreign": {&tls.Config{RootCAs: ca.pool(), Certificates: []tls.Certificate{other.leaf(x509.ExtKeyUsageClientAuth)}}, alert, "tls-auth-clients"},
+		"it does not talk TLS":       {nil, nil, "TLSConfig"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rdb := redis.NewClient(&redis.Options{Addr: addr, TLSConfig: c.config, MaxRetries: -1, DialerRetries: 1})
@@ -93,10 +96,41 @@ func TestAClientThatTLSRefusesIsToldWhy(t *testing.T) {
 				t.Errorf("Acquire: %v (%#v)", err, errors.Unwrap(err))
 			}
 			err = l.Check(t.Context())
-			wantFaults(t, err, core.FaultUnreachable)
-			if !errors.Is(err, core.ErrBackend) || c.why != nil && !c.why(err) {
+			f := wantFaults(t, err, core.FaultTLS).Faults[0]
+			if !strings.Contains(f.Remedy, c.remedy) {
+				t.Errorf("remedy %q, want %s", f.Remedy, c.remedy)
+			}
+			if !errors.Is(err, core.ErrUnfit) || errors.Is(err, core.ErrBackend) || c.why != nil && !c.why(err) {
 				t.Errorf("Check: %v", err)
 			}
 		})
 	}
+}
+
+func TestAClientThatTalksTLSToAServerThatDoesNotIsToldSo(t *testing.T) {
+	ca := newAuthority(t)
+	srv := locktest.StartRedis(t)
+	config := &tls.Config{RootCAs: ca.pool()}
+	one := redis.NewClient(&redis.Options{Addr: srv.Addr(), TLSConfig: config})
+	many := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{srv.Addr()}, TLSConfig: config})
+	for _, rdb := range []redis.UniversalClient{one, many} {
+		defer rdb.Close()
+		began := time.Now()
+		err := newLocker(t, rdb).Check(t.Context())
+		f := wantFaults(t, err, core.FaultTLS).Faults[0]
+		if !strings.Contains(f.Problem, "the client talks TLS, and it does not") || !errors.Is(err, core.ErrUnfit) {
+			t.Errorf("%T: %v", rdb, err)
+		}
+		if d := time.Since(began); d > 8*time.Second { // such a server says nothing
+			t.Errorf("%T: it took %v", rdb, d)
+		}
+	}
+}
+
+func TestAClusterThatTalksTLSIsToldToAClientThatDoesNot(t *testing.T) {
+	addr, _ := startTLS(t, newAuthority(t))
+	rdb := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{addr}, MaxRedirects: -1})
+	t.Cleanup(func() { rdb.Close() })
+	err := newLocker(t, rdb).Check(t.Context())
+	wantFaults(t, err, core.FaultTLS)
 }

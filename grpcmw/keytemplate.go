@@ -90,7 +90,7 @@ func (text keyTemplate) compile(o *options) (compiledKey, error) {
 		errs = append(errs, &keys.SyntaxError{Template: string(text), Offset: offset, Reason: reason})
 	}
 	if len(refs) == 0 {
-		bad(0, "no placeholder: all calls would share one lock")
+		bad(0, "no placeholder: all calls would share one lock (a part of the call is written {field.id}, with one brace on each side)")
 	}
 	for i, r := range refs {
 		p := part{name: r.Source + "." + r.Name}

@@ -90,10 +90,19 @@ func (m *Middleware) find(fullMethod string) *method {
 // and the stream interceptor together, so that neither is forgotten. They are
 // chained, in the order in which options are given: recovery and telemetry go
 // before them, authentication as well, a database transaction after them.
+//
+// Without a Middleware, as after an error of [New], it panics at once.
 func (m *Middleware) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(m.Unary()),
 		grpc.ChainStreamInterceptor(m.Stream()),
+	}
+}
+
+// mustBe panics at the wiring, not at a call.
+func (m *Middleware) mustBe() {
+	if m == nil {
+		panic("grpcmw: nil *Middleware: New has returned an error")
 	}
 }
 

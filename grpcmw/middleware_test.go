@@ -104,11 +104,27 @@ func cutAny(s string, marks ...string) (before, mark string, found bool) {
 }
 
 func TestNewRefusesANilLocker(t *testing.T) {
-	for _, l := range []core.Locker{nil, (*core.RedisLocker)(nil)} {
+	for _, l := range []core.Locker{nil, (*core.RedisLocker)(nil), (*locktest.Fake)(nil), spyLocker(nil)} {
 		_, err := grpcmw.New(l, grpcmw.For(unary, grpcmw.Metadata("x")))
 		if !errors.Is(err, core.ErrOption) || strings.Count(err.Error(), "\n") != 0 {
 			t.Errorf("got %v", err)
 		}
+	}
+}
+
+func TestANilMiddlewarePanicsAtTheWiring(t *testing.T) {
+	var m *grpcmw.Middleware // New has failed, and nobody looked
+	for name, wire := range map[string]func(){
+		"Unary": func() { m.Unary() }, "Stream": func() { m.Stream() }, "ServerOptions": func() { m.ServerOptions() },
+	} {
+		func() {
+			defer func() {
+				if text, _ := recover().(string); !strings.Contains(text, "nil *Middleware") {
+					t.Errorf("%s: %q", name, text)
+				}
+			}()
+			wire()
+		}()
 	}
 }
 

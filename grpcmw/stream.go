@@ -20,6 +20,7 @@ import (
 // receiving and sending fail; see [OnLossAfterSend] for how it ends. If the
 // handler panics, its lock is released and the panic goes on.
 func (m *Middleware) Stream() grpc.StreamServerInterceptor {
+	m.mustBe()
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 		method := m.find(info.FullMethod)
 		if method == nil {

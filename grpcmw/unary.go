@@ -11,6 +11,7 @@ import (
 //
 // If the handler panics, its lock is released and the panic goes on.
 func (m *Middleware) Unary() grpc.UnaryServerInterceptor {
+	m.mustBe()
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if method := m.find(info.FullMethod); method != nil {
 			return m.unary(ctx, method, req, handler)

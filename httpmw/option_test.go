@@ -137,13 +137,15 @@ func TestANilHandlerPanicsAtTheWiring(t *testing.T) {
 	for name, middleware := range map[string]func(http.Handler) http.Handler{
 		"New": mustNew(t, locktest.New(), httpmw.Key(template)), "RequestID": httpmw.RequestID(nil),
 	} {
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s took a nil handler", name)
-				}
+		for _, h := range []http.Handler{nil, http.HandlerFunc(nil)} {
+			func() {
+				defer func() {
+					if recover() == nil {
+						t.Errorf("%s took a nil handler (%T)", name, h)
+					}
+				}()
+				middleware(h)
 			}()
-			middleware(nil)
-		}()
+		}
 	}
 }

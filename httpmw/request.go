@@ -54,7 +54,7 @@ func copyPathValues(to, from *http.Request) {
 
 // mustHandler panics like http.ServeMux does: at the wiring, not at a request.
 func mustHandler(h http.Handler) {
-	if h == nil {
+	if f, is := h.(http.HandlerFunc); h == nil || is && f == nil {
 		panic("httpmw: nil handler")
 	}
 }

@@ -52,7 +52,7 @@ func (s templateSource) compile() (keyMaker, error) {
 	}
 	refs := template.Refs()
 	if len(refs) == 0 {
-		bad(0, "no placeholder: all requests would share one lock")
+		bad(0, "no placeholder: all requests would share one lock (a part of the request is written {path.id}, with one brace on each side)")
 	}
 	k := &templateKey{template: template, parts: make([]part, len(refs))}
 	for i, ref := range refs {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -32,6 +33,9 @@ func Transport(base http.RoundTripper, opts ...TransportOption) (http.RoundTripp
 		base = http.DefaultTransport
 	}
 	t := &transport{base: base, maxWait: DefaultMaxRetryWait}
+	if v := reflect.ValueOf(base); v.Kind() == reflect.Pointer && v.IsNil() {
+		t.bad("the RoundTripper is a nil %T", base)
+	}
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyTransport(t)

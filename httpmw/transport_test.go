@@ -48,6 +48,13 @@ func TestTransportListsEveryOptionThatIsOutOfRange(t *testing.T) {
 	}
 }
 
+func TestTransportRefusesANilPointerAsItsBase(t *testing.T) {
+	tr, err := httpmw.Transport((*http.Transport)(nil))
+	if tr != nil || !errors.Is(err, core.ErrOption) || !strings.Contains(err.Error(), "nil *http.Transport") {
+		t.Errorf("Transport = %v, %v", tr, err)
+	}
+}
+
 func TestARequestCarriesTheIDOfItsContext(t *testing.T) {
 	// A server that trusts its callers adopts it and answers it.
 	s := serve(t, httpmw.RequestID(httpmw.TrustRequestID())(http.HandlerFunc(ok)))

@@ -32,12 +32,12 @@ func ExampleParse() {
 }
 
 func ExampleSyntaxError() {
-	_, err := keys.Parse("order:{path}")
+	_, err := keys.Parse("order:{id}")
 	if se, ok := errors.AsType[*keys.SyntaxError](err); ok {
 		fmt.Println(se.Offset, se.Reason)
 	}
 	// Output:
-	// 6 placeholder has no name: it must be {source.name}
+	// 6 placeholder {id} has no source: write where the value comes from, such as {path.id}, {query.id} or {header.id} for HTTP, {field.id} or {metadata.id} for gRPC
 }
 
 // An HTTP route and a gRPC method that change the same order share its lock by

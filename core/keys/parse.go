@@ -1,7 +1,9 @@
 package keys
 
 import (
+	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -24,8 +26,8 @@ const MaxTemplateLen = 1024
 // The error is a [*SyntaxError] for a template that is empty, longer than
 // [MaxTemplateLen], not valid UTF-8 or that holds control characters, for
 // braces that are not balanced, and for a placeholder that is empty or lacks
-// its source or its name. Whether a source exists, and has that name, is for
-// the transport to say.
+// its source or its name: it then says what was meant, most likely. Whether a
+// source exists, and has that name, is for the transport to say.
 func Parse(text string) (*Template, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
@@ -86,17 +88,80 @@ func parseRef(text string, start int) (ref Ref, end int, err error) {
 	}
 	inner := text[start+1 : start+1+n]
 	source, name, dot := strings.Cut(inner, ".")
-	switch {
-	case inner == "":
-		return Ref{}, 0, syntaxError(text, start, "placeholder is empty")
-	case source == "":
-		return Ref{}, 0, syntaxError(text, start, "placeholder has no source before its dot")
-	case !dot:
-		return Ref{}, 0, syntaxError(text, start, "placeholder has no name: it must be {source.name}")
-	case name == "":
-		return Ref{}, 0, syntaxError(text, start, "placeholder has no name after its dot")
+	if reason := malformed(inner, source, name, dot); reason != "" {
+		return Ref{}, 0, syntaxError(text, start, reason)
 	}
 	return Ref{Source: source, Name: name, Offset: start}, start + n + 2, nil
+}
+
+// exampleOf has, for the sources of the transports, what a name may look like. It
+// is for proposals: which sources there are is for the transport to say.
+func exampleOf(source string) (name string, known bool) {
+	switch source {
+	case "path", "query", "form", "cookie", "field":
+		return "id", true
+	case "header":
+		return "X-Tenant", true
+	case "metadata":
+		return "x-tenant", true
+	case "context":
+		return "tenant", true
+	case "json":
+		return "/id", true
+	case "request":
+		return "host", true
+	case "peer":
+		return "ip", true
+	}
+	return "id", false
+}
+
+// malformed says what is wrong with a placeholder, and what was meant, most likely;
+// "" if it is well-formed.
+func malformed(inner, source, name string, dot bool) string {
+	example, known := exampleOf(source)
+	switch {
+	case strings.TrimSpace(inner) == "":
+		return "placeholder is empty: write " + proposal("id")
+	case source == "":
+		return fmt.Sprintf("placeholder {%s} has no source before its dot: write %s", inner, proposal(name))
+	case dot && name == "":
+		return fmt.Sprintf("placeholder {%s} has no name after its dot: write what to take from there, such as {%s.%s}", inner, source, example)
+	case dot && strings.ContainsFunc(source, notInSource):
+		return fmt.Sprintf("placeholder {%s} has a source that is none (%q): a source is letters, digits, - and _", inner, source)
+	case dot && name == ".." && !known: // {id...}, as routers write it
+		inner = source
+	case dot:
+		return ""
+	case known:
+		return fmt.Sprintf("placeholder {%s} has no name: write what to take from there, such as {%s.%s}", inner, source, example)
+	}
+	// {path:id}, {path/id}: another sign than the dot.
+	if i := strings.IndexFunc(inner, notInSource); i > 0 {
+		source, name := strings.TrimRight(inner[:i], "-"), strings.TrimFunc(inner[i:], notInSource)
+		if _, known := exampleOf(source); known && name != "" {
+			return fmt.Sprintf("placeholder {%s} has no dot between its source and its name: write {%s.%s}", inner, source, name)
+		}
+	}
+	return fmt.Sprintf("placeholder {%s} has no source: write where the value comes from, such as %s", inner, proposal(inner))
+}
+
+// proposal is what a placeholder for the name may look like.
+func proposal(name string) string {
+	// As routers write it: {id:[0-9]+}, {id...}, {:id}, {$id}, {id?}.
+	name = strings.TrimLeftFunc(name, notInSource)
+	if i := strings.IndexFunc(name, notInSource); i >= 0 {
+		name = name[:i]
+	}
+	if name == "" {
+		name = "id"
+	}
+	return strings.NewReplacer("NAME", name).Replace("{path.NAME}, {query.NAME} or {header.NAME} for HTTP, {field.NAME} or {metadata.NAME} for gRPC")
+}
+
+// notInSource reports whether the name of a source cannot hold c.
+func notInSource(c rune) bool {
+	return c != '-' && c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
 }
 
 // add appends the literal text before a placeholder, and the placeholder.

@@ -139,6 +139,9 @@ func checkRedis(addr string) error {
 	if addr == "" {
 		return nil
 	}
+	if strings.Contains(addr, "://") { // and may have a password
+		return errors.New("-redis is a URL, and takes host:port: what stands between :// (or an @) and the next slash")
+	}
 	if _, _, err := net.SplitHostPort(addr); err != nil {
 		return fmt.Errorf("-redis %q is not host:port", addr)
 	}

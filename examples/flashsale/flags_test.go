@@ -51,6 +51,7 @@ func TestWrongFlagsAreListedInOneLine(t *testing.T) {
 		"too many units":         {[]string{"-units", "3000000000"}, []string{"3000000000"}},
 		"too long a sale":        {[]string{"-box", "25h"}, []string{"-box 25h"}},
 		"no time to think":       {[]string{"-think", "0s"}, []string{"-think"}},
+		"a Redis' URL":           {[]string{"-redis", "redis://localhost:6379"}, []string{"-redis is a URL", "host:port"}},
 		"a Redis without a port": {[]string{"-redis", "localhost"}, []string{"-redis", "localhost"}},
 		"addresses without need": {[]string{"-http", ":1,:2"}, []string{"-serve"}},
 		"too few addresses":      {[]string{"-serve", "-grpc", ":1"}, []string{"-grpc", "2 addresses"}},

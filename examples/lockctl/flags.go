@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"time"
@@ -131,6 +132,8 @@ func parseFlags(args []string, env func(string) string, help io.Writer) (config,
 	check(servers <= 1, "only one of -redis, -cluster and -sentinel can be given")
 	check(!given["cluster"] || len(c.server.cluster) > 0, "-cluster names no node")
 	check(!given["sentinel"] || len(c.server.sentinel) > 0, "-sentinel names no Sentinel")
+	check(hostPorts(c.server.cluster), "-cluster takes host:port,...: a URL is for -redis alone (its user is -user, its password %s)", passwordEnv)
+	check(hostPorts(c.server.sentinel), "-sentinel takes host:port,...: a URL is for -redis alone (its user is -user, its password %s)", passwordEnv)
 	check(given["sentinel"] == given["master"], "-sentinel and -master go together")
 	check(own.NArg() <= keys, "%s: too many arguments from %q on (flags come before KEY)", c.command, own.Arg(keys))
 	check(own.NArg() > 0 || c.command == "ls" || c.command == "watch", "%s: which KEY?", c.command)
@@ -149,6 +152,14 @@ func quietFlags(name string) *flag.FlagSet {
 	fs.SetOutput(io.Discard)
 	fs.Usage = func() {}
 	return fs
+}
+
+// hostPorts reports whether all are addresses. What is none may have a password.
+func hostPorts(addrs []string) bool {
+	return !slices.ContainsFunc(addrs, func(addr string) bool {
+		_, _, err := net.SplitHostPort(addr)
+		return err != nil || strings.ContainsAny(addr, "/@")
+	})
 }
 
 func addresses(list string) []string {

@@ -58,6 +58,11 @@ func TestWrongFlagsAreListedInOneLine(t *testing.T) {
 		"no nodes":             {[]string{"-cluster", ",", "ls"}, []string{"-cluster"}},
 		"no master":            {[]string{"-sentinel", "a:1", "ls"}, []string{"-master"}},
 		"no Sentinel":          {[]string{"-master", "m", "ls"}, []string{"-sentinel"}},
+		"a cluster's URL":      {[]string{"-cluster", "a:1,redis://h:2", "ls"}, []string{"-cluster", "host:port", "URL"}},
+		"a Sentinel's URL":     {[]string{"-sentinel", "rediss://h:1", "-master", "m", "ls"}, []string{"-sentinel", "host:port", "URL"}},
+		"a node's socket":      {[]string{"-cluster", "unix:///run/redis.sock", "ls"}, []string{"-cluster", "host:port"}},
+		"a node without port":  {[]string{"-cluster", "h", "ls"}, []string{"-cluster", "host:port"}},
+		"a node with a user":   {[]string{"-cluster", "u:h:1", "ls"}, []string{"-cluster", "host:port"}},
 		"several":              {[]string{"-master", "m", "watch", "-interval", "1ms", "-count", "-1"}, []string{"-sentinel", "-interval 1ms", "-count -1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -148,6 +153,17 @@ func TestAWrongAddressIsToldWithoutItsPassword(t *testing.T) {
 		_, err := server{redis: addr}.connect()
 		if err == nil || strings.Contains(err.Error(), "topsecret") || !strings.Contains(err.Error(), "-redis") {
 			t.Errorf("%q: %v", addr, err)
+		}
+	}
+}
+
+func TestANodesURLIsToldWithoutItsPassword(t *testing.T) {
+	for _, args := range [][]string{
+		{"-cluster", "redis://u:topsecret@h:1", "ls"}, {"-cluster", "u:topsecret@h:1", "ls"},
+		{"-sentinel", "redis://u:topsecret@h:1", "-master", "m", "ls"},
+	} {
+		if _, err := parseFlags(args, noEnv, io.Discard); err == nil || strings.Contains(err.Error(), "topsecret") {
+			t.Errorf("%q: %v", args, err)
 		}
 	}
 }

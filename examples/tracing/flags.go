@@ -16,7 +16,7 @@ func parseFlags(args []string, help io.Writer) (flags, error) {
 	var f flags
 	set := flag.NewFlagSet("tracing", flag.ContinueOnError)
 	set.SetOutput(io.Discard)
-	set.StringVar(&f.redis, "redis", "", "use the Redis at `host:port` instead of an embedded one")
+	set.StringVar(&f.redis, "redis", "", "use the Redis at `host:port`, or its redis:// URL, instead of an embedded one")
 	set.StringVar(&f.otlp, "otlp", "", "send the traces to this OTLP/HTTP `URL`, such as http://127.0.0.1:4318, too")
 	set.Usage = func() {}
 	err := set.Parse(args)

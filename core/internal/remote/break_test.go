@@ -197,25 +197,10 @@ func TestBreakOfWhatIsNoStringChangesNothing(t *testing.T) {
 	for _, atOnce := range []bool{false, true} {
 		onBoth(t, func(s *stage) {
 			owner, _ := s.hold()
-			s.rdb.Set(s.Context(), s.queue, "a string", 0)
-			s.wantRefused(remote.Break(s.names, owner.ID(), atOnce))
-			s.rdb.Del(s.Context(), s.queue, s.lease)
+			s.rdb.Del(s.Context(), s.lease)
 			s.rdb.RPush(s.Context(), s.lease, "a list")
 			s.wantRefused(remote.Break(s.names, owner.ID(), atOnce))
 		})
-	}
-}
-
-// What an operator does is then refused whole, and can be seen.
-func TestBreakOnAServerThatIsOutOfMemory(t *testing.T) {
-	s := onRedis(t, "--maxmemory-policy", "noeviction")
-	owner, _ := s.hold()
-	s.must(remote.Waiting, s.acquire(newListening(s).entry("")))
-	s.setMemory("1")
-	s.wantOOM(remote.Break(s.names, owner.ID(), false))
-	s.wantOOM(remote.Break(s.names, owner.ID(), true))
-	if r := s.must(remote.Inspected, remote.Inspect(s.names, 1)); r.Queued != 1 {
-		s.Errorf("%+v", r)
 	}
 }
 

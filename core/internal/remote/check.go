@@ -14,6 +14,9 @@ type FaultKind string
 // The kinds of faults.
 const (
 	FaultUnreachable FaultKind = "unreachable"
+	FaultAddress     FaultKind = "address"
+	FaultTLS         FaultKind = "tls"
+	FaultCredentials FaultKind = "credentials"
 	FaultVersion     FaultKind = "version"
 	FaultEviction    FaultKind = "eviction"
 	FaultReplica     FaultKind = "replica"
@@ -106,10 +109,10 @@ func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
 	var servers []*server
 	seen := map[string]bool{}
 	for i := range buckets {
-		master, err := r.masterOf(ctx, byte(i))
-		if err != nil {
-			f := r.noCluster(err)
-			return nil, &f
+		master, f := r.master(ctx, i)
+		if f != nil {
+			f.Server = r.name(r.rdb)
+			return nil, f
 		}
 		if addr := master.Options().Addr; !seen[addr] {
 			seen[addr] = true
@@ -117,6 +120,31 @@ func (r *Room) servers(ctx context.Context) ([]*server, *Fault) {
 		}
 	}
 	return servers, nil
+}
+
+// master returns the one that has a bucket. For the first, the client asks the
+// servers where the slots are.
+func (r *Room) master(ctx context.Context, bucket int) (*redis.Client, *Fault) {
+	var master *redis.Client
+	find := func() (err error) {
+		master, err = r.masterOf(ctx, byte(bucket))
+		return err
+	}
+	var f *Fault
+	var err error
+	if bucket == 0 {
+		f, err = approachOf(r.rdb).first(ctx, find)
+	} else {
+		err = find()
+	}
+	switch {
+	case f != nil:
+		return nil, f
+	case err != nil:
+		noCluster := r.noCluster(err)
+		return nil, &noCluster
+	}
+	return master, nil
 }
 
 func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
@@ -127,11 +155,15 @@ func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
 		words = clusterWords
 	}
 	return &server{
-		rdb: rdb, name: r.name(rdb), user: user(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
+		rdb: rdb, approach: approachOf(rdb), name: r.name(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
 		script: scriptOf(words + checkSource), channel: b.channels + nobody,
 		keys: []string{b.lease + nobody, b.queue + nobody, b.fence},
 	}
 }
+
+// sentinelsMaster is what go-redis has in the place of the address that it asks
+// Sentinels for.
+const sentinelsMaster = "FailoverClient"
 
 // name is what people call a server.
 func (r *Room) name(rdb redis.UniversalClient) string {
@@ -142,7 +174,7 @@ func (r *Room) name(rdb redis.UniversalClient) string {
 	switch {
 	case !ok:
 		return "redis"
-	case c.Options().Addr == "FailoverClient": // what go-redis puts there
+	case c.Options().Addr == sentinelsMaster:
 		return "the Sentinels' master"
 	}
 	return c.Options().Addr
@@ -170,35 +202,31 @@ func user(rdb redis.UniversalClient) string {
 	return name
 }
 
+// unreachable is the fault of a server that was not heard.
 func unreachable(server string, err error) Fault {
-	return Fault{
-		Kind:    FaultUnreachable,
-		Server:  server,
-		Problem: fmt.Sprintf("it could not be asked: %v", err),
-		Effect:  "nothing is known of it; until it answers, every Acquire fails with ErrBackend",
-		Remedy:  "check that it runs, its address, TLS and credentials, and ask again",
-		Err:     err,
-	}
+	f := away(err)
+	f.Server = server
+	return f
 }
 
 // noCluster is the fault of a cluster that does not tell where its keys are.
 func (r *Room) noCluster(err error) Fault {
-	const name = "the cluster"
-	switch {
-	case denied(err):
-		s := &server{name: name, user: user(r.rdb), prefix: r.names.prefix, cluster: true, missing: clusterRights}
+	a := approachOf(r.rdb)
+	if denied(err) {
+		s := &server{name: r.name(r.rdb), approach: a, prefix: r.names.prefix, cluster: true, missing: clusterRights}
 		s.untried = Rights(s.prefix, true)
 		s.reportRights()
 		return s.faults[0]
-	case outage(err) == nil:
-		return Fault{
+	}
+	f := a.fault(err)
+	if f.Kind == FaultRefused && code(err) == "" {
+		f = Fault{
 			Kind:    FaultCluster,
-			Server:  name,
 			Problem: fmt.Sprintf("the servers do not say where its keys are: %v", err),
-			Effect:  "every Acquire would fail with ErrBackend",
+			Effect:  noLock,
 			Remedy:  "use redis.NewClient for a server that is not in cluster mode",
 			Err:     err,
 		}
 	}
-	return unreachable(name, err)
+	return f
 }

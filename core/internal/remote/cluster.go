@@ -16,6 +16,13 @@ type clusterClient interface {
 	Options() *redis.ClusterOptions
 }
 
+// IsCluster reports whether rdb is a client of a cluster by that rule: operations
+// then go to the server that has their keys.
+func IsCluster(rdb redis.UniversalClient) bool {
+	_, is := rdb.(clusterClient)
+	return is
+}
+
 // What an operation fails with that has found some of its keys gone, or going, to
 // another node, or that the node does not carry out with those of other slots. How
 // far it went is not known.

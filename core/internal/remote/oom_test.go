@@ -52,15 +52,6 @@ func TestOutOfMemory(t *testing.T) {
 		}
 		s.must(remote.Granted, s.acquire(owner))
 	})
-	t.Run("a release that others wait for is refused whole", func(*testing.T) {
-		s.wantOOM(s.release(owner, r))
-		s.wantOOM(s.pass(owner, r, newProcess(s).entry("")))
-		s.wantOOM(remote.Release(s.names, owner.ID(), r.Block.First, r.Block.First+9, ""))
-		s.wantOOM(remote.Cancel(s.names, owner))
-		s.wantLease(owner, '1', ttl, 0)
-		s.wantQueue(first, second)
-		p.wantHeard()
-	})
 	t.Run("a release that nobody waits for works", func(*testing.T) {
 		s.must(remote.Released, remote.Release(s.room.Names(free), unwaited.ID(), block.First, block.Last, ""))
 		lease, _, _ := s.room.Names(free).Parts()
@@ -86,6 +77,130 @@ func TestOutOfMemory(t *testing.T) {
 		s.wantLease(first, '0', ttl, ttl-5*time.Second)
 		s.wantQueue()
 	})
+}
+
+// Each way to give a lease up, without memory: whoever gives it up has it no more,
+// and the first in line has it.
+func TestALeaseThatIsGivenUpWithoutMemoryIsTheNextOnes(t *testing.T) {
+	type given struct {
+		*stage
+		owner remote.Entry
+		block remote.Block
+		next  remote.Entry
+	}
+	for name, c := range map[string]struct {
+		giveUp func(g given) remote.Reply
+		meta   string // of the owner, as the next one hears of it
+		others int
+	}{
+		"a release": {func(g given) remote.Reply {
+			return g.must(remote.Released, remote.Release(g.names, g.owner.ID(), g.block.First, g.block.First, ""))
+		}, "holder=h", 1},
+		"a release that gives tokens back": {func(g given) remote.Reply {
+			return g.must(remote.Released, remote.Release(g.names, g.owner.ID(), g.block.First, g.block.Last, ""))
+		}, "holder=h", 1},
+		"a release with the last holder's metadata": {func(g given) remote.Reply {
+			return g.must(remote.Released, remote.Release(g.names, g.owner.ID(), g.block.First, g.block.First, "").From("last"))
+		}, "last", 1},
+		"a release that queues another": {func(g given) remote.Reply {
+			r := g.must(remote.Released, remote.Release(g.names, g.owner.ID(), g.block.First, g.block.First, g.next))
+			if w := g.requeued(r, remote.Waiting); w.Position != 2 || w.Queued != 2 {
+				g.Errorf("requeued %+v", w)
+			}
+			return r
+		}, "holder=h", 2},
+		"a release of a lease that has expired": {func(g given) remote.Reply {
+			g.expire()
+			return g.must(remote.Missing, remote.Release(g.names, g.owner.ID(), g.block.First, g.block.First, ""))
+		}, "", 1},
+		"a cancel": {func(g given) remote.Reply {
+			return g.must(remote.Released, remote.Cancel(g.names, g.owner))
+		}, "holder=h", 1},
+		"a cancel of a lease that has expired": {func(g given) remote.Reply {
+			g.expire()
+			return g.must(remote.Absent, remote.Cancel(g.names, g.owner))
+		}, "", 1},
+		"a break at once": {func(g given) remote.Reply {
+			r := g.must(remote.Broken, remote.Break(g.names, g.owner.ID(), true))
+			if r.Owner.ID() != g.owner.ID() || r.Queued != 2 {
+				g.Errorf("broken %+v", r)
+			}
+			return r
+		}, "holder=h", 1},
+		"a break of a lease that has expired": {func(g given) remote.Reply {
+			g.expire()
+			return g.must(remote.Missing, remote.Break(g.names, g.owner.ID(), true))
+		}, "", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := onRedis(t, "--maxmemory-policy", "noeviction")
+			owner := newProcess(s).entry("holder=h")
+			block := s.must(remote.Granted, s.acquire(owner.Wanting(64))).Block
+			p := newListening(s)
+			first, second := p.entry("first"), newProcess(s).entry("second")
+			ticket := s.must(remote.Waiting, s.acquire(first)).Ticket
+			s.must(remote.Waiting, s.acquire(second))
+			next := newProcess(s).entry("next")
+
+			s.setMemory("1")
+			c.giveUp(given{s, owner, block, next})
+			s.wantLease(first, '1', ttl, ttl-5*time.Second)
+			if c.others == 2 {
+				s.wantQueue(second, next)
+			} else {
+				s.wantQueue(second)
+			}
+			s.wantGrant(p, first, ticket, c.others, c.meta)
+			if c.meta != "" { // and again, as who asks a second time does
+				s.must(remote.Lost, remote.Release(s.names, owner.ID(), block.First, block.First, ""))
+			}
+			s.setMemory("0")
+		})
+	}
+}
+
+func TestAReleaseWithoutMemoryGrantsWhatItWasToQueueIfNobodyElseWaits(t *testing.T) {
+	s := onRedis(t, "--maxmemory-policy", "noeviction")
+	owner, r := s.hold()
+	next := newListening(s).entry("")
+	s.setMemory("1")
+	g := s.requeued(s.must(remote.Released, s.pass(owner, r, next)), remote.Granted)
+	if g.Block.First <= r.Block.Last {
+		t.Errorf("requeued %+v after %+v", g, r.Block)
+	}
+	s.wantLease(next, '0', ttl, ttl-5*time.Second)
+	s.wantQueue()
+	s.setMemory("0")
+}
+
+func TestAnOperatorBreaksALeaseWithoutMemory(t *testing.T) {
+	s := onRedis(t, "--maxmemory-policy", "noeviction")
+	owner, r := s.hold()
+	s.must(remote.Waiting, s.acquire(newListening(s).entry("")))
+	left := s.pttl(s.lease)
+	s.setMemory("1")
+	if b := s.must(remote.Broken, remote.Break(s.names, owner.ID(), false)); b.Owner.ID() != owner.ID() {
+		t.Errorf("broken %+v", b)
+	}
+	if got := s.pttl(s.lease); got > left {
+		t.Errorf("the lease expires in %v, after %v: it was prolonged", got, left)
+	}
+	s.must(remote.Broken, remote.Renew(s.names, owner, "", 0))
+	s.must(remote.Released, s.release(owner, r))
+	s.setMemory("0")
+}
+
+// Nobody has reserved since, so that the counter must not stay ahead of the clock.
+func TestTokensGoBackWithoutMemory(t *testing.T) {
+	s := onRedis(t, "--maxmemory-policy", "noeviction")
+	s.setFence(future)
+	owner := newProcess(s).entry("")
+	block := s.must(remote.Granted, s.acquire(owner.Wanting(64))).Block
+	s.setMemory("1")
+	s.must(remote.Released, remote.Release(s.names, owner.ID(), block.First, block.Last, ""))
+	s.wantFence(block.First)
+	s.setMemory("0")
 }
 
 // The flag may be set for waiters that have gone: then nothing is written.

@@ -83,7 +83,7 @@ func passes(err error) bool {
 	if !refused(err) {
 		return true
 	}
-	for _, prefix := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT", "ERR max number of clients"} {
+	for _, prefix := range []string{"LOADING", "READONLY", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "NOSCRIPT", maxClients} {
 		if redis.HasErrorPrefix(err, prefix) {
 			return true
 		}

@@ -130,7 +130,7 @@ func TestTripIsMadeAgainAsOftenAsTheClientWouldAndNoMore(t *testing.T) {
 
 // What the server has refused was not done the first time.
 func TestTripThatTheServerRefusesForNowIsMadeAgain(t *testing.T) {
-	for _, text := range []string{"LOADING Redis is loading the dataset in memory", "READONLY You can't write against a read only replica."} {
+	for _, text := range []string{"LOADING Redis is loading the dataset in memory", "ERR max number of clients reached", "READONLY You can't write against a read only replica."} {
 		spoilt(t, 0, func(t *testing.T, room *remote.Room, s *spoiler) {
 			s.spoil, s.err = 1, reply(text)
 			a := do(room, remote.Acquire(room.Names("k"), acquirer(), true, manyMay))

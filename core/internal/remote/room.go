@@ -142,7 +142,7 @@ func Open(rdb redis.UniversalClient, cfg Config) *Room {
 	if cluster {
 		r.places = newPlaces(r, c)
 	} else {
-		r.single = newLane(r, r.rdb, newCourier(r).together)
+		r.single = newLane(r, r.rdb, newCourier(r).toServer)
 	}
 	return r
 }

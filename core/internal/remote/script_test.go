@@ -40,12 +40,34 @@ func TestErrorOfOneOperationLeavesItsNeighboursAlone(t *testing.T) {
 
 func TestQueueOfAnotherTypeIsAnErrorAndChangesNothing(t *testing.T) {
 	onBoth(t, func(s *stage) {
-		owner, _ := s.hold()
+		s.hold()
 		s.rdb.Set(s.Context(), s.queue, "a string", 0)
 		s.wantRefused(s.acquire(newProcess(s).entry("")))
-		s.wantRefused(remote.Cancel(s.names, owner))
 		s.expire()
 		s.wantRefused(s.acquire(newProcess(s).entry("")))
+	})
+}
+
+func TestALeaseIsGivenUpWhateverStandsInThePlaceOfItsQueue(t *testing.T) {
+	onBoth(t, func(s *stage) {
+		for name, giveUp := range map[string]func(remote.Entry, remote.Reply){
+			"release": func(e remote.Entry, r remote.Reply) { s.must(remote.Released, s.release(e, r)) },
+			"release and queue": func(e remote.Entry, r remote.Reply) {
+				if r := s.must(remote.Released, s.pass(e, r, newProcess(s).entry(""))); r.Requeued != nil {
+					s.Errorf("requeued %+v", r.Requeued)
+				}
+			},
+			"cancel":        func(e remote.Entry, _ remote.Reply) { s.must(remote.Released, remote.Cancel(s.names, e)) },
+			"break at once": func(e remote.Entry, _ remote.Reply) { s.must(remote.Broken, remote.Break(s.names, e.ID(), true)) },
+		} {
+			s.Logf("%s", name)
+			s.use(name)
+			owner, r := s.hold()
+			s.must(remote.Waiting, s.acquire(newProcess(s).entry("")))
+			s.rdb.Set(s.Context(), s.queue, "a string", 0)
+			giveUp(owner, r)
+			s.wantNoLease()
+		}
 	})
 }
 

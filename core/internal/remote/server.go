@@ -12,9 +12,9 @@ import (
 
 // server is one that is being checked.
 type server struct {
-	rdb     redis.UniversalClient
+	rdb redis.UniversalClient
+	approach
 	name    string
-	user    string
 	prefix  string
 	keys    []string // of each kind that operations touch, a name that may be tried
 	channel string
@@ -37,9 +37,10 @@ func (s *server) check(ctx context.Context) {
 		}
 		if err != nil {
 			if cause := context.Cause(ctx); cause != nil {
-				err = cause
+				s.found(away(cause))
+			} else {
+				s.found(s.fault(err))
 			}
-			s.faults = append(s.faults, unreachable(s.name, err))
 			break
 		}
 	}
@@ -73,28 +74,75 @@ func outage(err error) error {
 	return nil
 }
 
-// ping is the first command: if it fails for another reason than the ACL there is
-// no connection, or no user of that name and password.
+// ping is the first command: if it fails for another reason than the ACL, there is
+// mostly no connection.
 func (s *server) ping(ctx context.Context) error {
-	err := s.rdb.Ping(ctx).Err()
-	if !denied(err) {
+	f, err := s.first(ctx, func() error { return s.rdb.Ping(ctx).Err() })
+	switch {
+	case f != nil:
+		if f.Err == nil {
+			f.Err = err
+		}
+		s.found(*f)
+		return errNoConnection
+	case deniedDatabase(err): // by the SELECT that begins a connection
+		s.lacksDatabase()
+		return errNoConnection
+	case denied(err) && !(s.sentinels && !isReply(err)):
+		if s.missing = initRights(s.rdb); len(s.missing) > 0 && s.cannotBegin(ctx) {
+			s.untried = Rights(s.prefix, s.cluster)
+			return errNoConnection
+		}
+		s.missing = []string{"+ping"}
+		return nil
+	case redis.IsMasterDownError(err):
+		// That it is a replica is for somebody to mend. INFO is answered even then.
+		if s.askInfo(ctx) == nil && s.has(FaultReplica) {
+			return errNoConnection
+		}
+		return err
+	case err == nil, !refused(err), outage(err) != nil:
 		return err
 	}
-	if s.missing = initRights(s.rdb); len(s.missing) > 0 && s.cannotBegin(ctx) {
-		s.untried = Rights(s.prefix, s.cluster)
+	// An answer that does not pass: to PING, or to what begins a connection.
+	s.found(s.fault(err))
+	if unknownCredentials(err) || !isReply(err) || s.cannotBegin(ctx) {
 		return errNoConnection
 	}
-	s.missing = []string{"+ping"}
 	return nil
 }
 
-// cannotBegin tells whether the ACL refuses what the client sends first on every
-// connection. The error of a command does not tell; that of a subscription is a
-// reply if it is about the subscription, and wraps one if it is about that.
+// isReply reports whether err is the answer to a command, and not wrapped in what
+// else has failed for it.
+func isReply(err error) bool {
+	_, reply := err.(redis.Error)
+	return reply
+}
+
+// deniedDatabase reports whether an ACL has no right to the database (Valkey 9.1).
+// Which command was refused says nothing then: they all are that have to do with
+// keys.
+func deniedDatabase(err error) bool {
+	return denied(err) && aboutDatabase(err.Error())
+}
+
+func aboutDatabase(text string) bool { return strings.Contains(text, "access database") }
+
+// lacksDatabase notes that the user has no right to the client's database.
+func (s *server) lacksDatabase() {
+	if right := s.databaseRight(); !slices.Contains(s.missing, right) {
+		s.missing = append(s.missing, right)
+	}
+}
+
+func (s *server) databaseRight() string { return fmt.Sprintf("db=%d", s.db) }
+
+// cannotBegin reports whether the server refuses what the client sends first on
+// every connection. The error of a command does not tell; that of a subscription is
+// a reply if it is about the subscription, and wraps one if it is about that.
 func (s *server) cannotBegin(ctx context.Context) bool {
 	err := s.hear(ctx, (*redis.PubSub).Subscribe)
-	_, reply := err.(redis.Error)
-	return denied(err) && !reply
+	return refused(err) && !isReply(err)
 }
 
 // initRights is what the client needs to begin a connection, over those of the
@@ -158,7 +206,7 @@ func (s *server) tryToHear(ctx context.Context, right, publish string, subscribe
 			Kind:    FaultRefused,
 			Problem: fmt.Sprintf("it refuses %s: %v", strings.ToUpper(right[1:]), err),
 			Effect:  "those who wait would not hear that they were granted the lock",
-			Remedy:  "what the server's error says",
+			Remedy:  remedyFor(err),
 			Err:     err,
 		})
 	}
@@ -215,8 +263,12 @@ func (s *server) reportRights() {
 		Remedy:  s.aclLine(slices.Concat(s.missing, s.untried)...),
 		Rights:  slices.Clone(s.missing),
 	})
+	f := &s.faults[len(s.faults)-1]
+	if slices.Contains(s.missing, s.databaseRight()) {
+		f.Problem += "; what it may do with commands and keys could not be tried without that: check again"
+		f.Effect += fmt.Sprintf(". The remedy takes the place of the databases that the user has by now: if it uses others, name them, too, as in %s,%d", s.databaseRight(), s.db+1)
+	}
 	if len(s.untried) > 0 {
-		f := &s.faults[len(s.faults)-1]
 		f.Problem += "; what follows in the remedy could not be tried without them"
 	}
 }

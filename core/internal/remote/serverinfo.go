@@ -67,11 +67,11 @@ func (s *server) askInfo(ctx context.Context) error {
 			Kind:    FaultUnchecked,
 			Problem: fmt.Sprintf("INFO is refused, so its version, its role, its maxmemory-policy and cluster mode could not be checked (%v)", err),
 			Effect:  "locks do not need it, but an evicting policy would let a second holder in, unnoticed",
-			Remedy:  s.aclLine("+info"),
+			Remedy:  remedyFor(err),
 			Err:     err,
 		}
 		if denied(err) {
-			f.Rights = []string{"+info"}
+			f.Rights, f.Remedy = []string{"+info"}, s.aclLine("+info")
 		}
 		s.found(f)
 		return nil

@@ -14,6 +14,9 @@ import (
 func (s *server) runScripts(ctx context.Context) error {
 	// The server need not know it: it must be allowed to ask.
 	switch err := s.rdb.Do(ctx, "evalsha", s.script.sha, 0).Err(); {
+	case deniedDatabase(err):
+		s.lacksDatabase()
+		return nil
 	case denied(err):
 		s.missing = append(s.missing, "+evalsha")
 	case err != nil && !unknownScript(err):
@@ -22,6 +25,9 @@ func (s *server) runScripts(ctx context.Context) error {
 		}
 	}
 	switch err := s.rdb.Do(ctx, "eval", s.script.source, 0).Err(); {
+	case deniedDatabase(err):
+		s.lacksDatabase()
+		return nil
 	case denied(err):
 		s.missing = append(s.missing, "+eval")
 		s.untried = slices.Concat(s.untried, otherRights, keyRights, s.pubSubRights(), []string{keyPattern(s.prefix), channelPattern(s.prefix)})
@@ -34,6 +40,9 @@ func (s *server) runScripts(ctx context.Context) error {
 	usable := ""
 	for _, name := range s.keys {
 		switch err := s.rdb.Do(ctx, "eval", s.script.source, 1, name).Err(); {
+		case deniedDatabase(err):
+			s.lacksDatabase()
+			return nil
 		case denied(err):
 			if !slices.Contains(s.missing, keyPattern(s.prefix)) {
 				s.missing = append(s.missing, keyPattern(s.prefix))
@@ -73,6 +82,10 @@ func (s *server) tryCommands(ctx context.Context, name string) error {
 		if p.bad {
 			return s.refusal([]string{"EVAL"}, fmt.Errorf("redis: malformed reply %v", list))
 		}
+		if aboutDatabase(text) {
+			s.lacksDatabase()
+			continue
+		}
 		if byACL == 1 || strings.HasPrefix(text, "NOPERM") {
 			s.missing = append(s.missing, "+"+command)
 			continue
@@ -108,12 +121,27 @@ func (s *server) refusal(commands []string, err error) error {
 	if _, ran := errors.AsType[*ScriptError](err); !ran && outage(err) != nil {
 		return err
 	}
-	s.found(Fault{
-		Kind:    FaultRefused,
-		Problem: fmt.Sprintf("it refuses %s: %v", strings.Join(commands, ", "), err),
-		Effect:  "the locks' scripts would fail with ErrBackend",
-		Remedy:  "what the server's error says; all these commands, under these names, must work in scripts, on Redis 7.0 or newer",
-		Err:     err,
-	})
+	if redis.HasErrorPrefix(err, "READONLY") && s.has(FaultReplica) || s.said(err) {
+		return nil
+	}
+	f := refusedReply(err)
+	if f.Kind == FaultRefused {
+		f.Problem = fmt.Sprintf("it refuses %s: %v", strings.Join(commands, ", "), err)
+		f.Effect = "the locks' scripts would fail with ErrBackend"
+	}
+	s.found(f)
 	return nil
+}
+
+// said reports whether a fault has told already why: its error has the same code,
+// such as MISCONF.
+func (s *server) said(err error) bool {
+	text, known := err, false
+	if e, ok := err.(*ScriptError); ok {
+		text = replyError(e.Text)
+	}
+	for _, f := range s.faults {
+		known = known || f.Kind == FaultRefused && f.Err != nil && code(text) != "" && redis.HasErrorPrefix(f.Err, code(text))
+	}
+	return known
 }

@@ -14,7 +14,7 @@ func ParseFlags(name, defaultAddr string, args []string, help io.Writer) (addr, 
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // on an error, it would write the whole help
 	flags.StringVar(&addr, "addr", defaultAddr, "listen on `host:port`")
-	flags.StringVar(&redisAddr, "redis", "", "use the Redis at `host:port` instead of an embedded one")
+	flags.StringVar(&redisAddr, "redis", "", "use the Redis at `host:port`, or its redis:// URL, instead of an embedded one")
 	flags.Usage = func() {}
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):

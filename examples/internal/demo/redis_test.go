@@ -48,16 +48,24 @@ func TestStoppingEndsTheClientAndTheEmbeddedRedis(t *testing.T) {
 
 func TestARedisThatRunsIsUsedAndLeftRunning(t *testing.T) {
 	other := miniredis.RunT(t)
-	rdb, stop, err := demo.StartRedis(t.Context(), other.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := rdb.Set(t.Context(), "key", "value", 0).Err(); err != nil {
-		t.Error(err)
-	}
-	stop()
-	if got, err := other.Get("key"); err != nil || got != "value" {
-		t.Errorf("the other Redis has %q, %v", got, err)
+	other.RequireAuth("password")
+	url := "redis://:password@" + other.Addr()
+	for db, addr := range []string{url, url + "/1", ""} {
+		if addr == "" {
+			other.RequireAuth("")
+			addr, db = other.Addr(), 0
+		}
+		rdb, stop, err := demo.StartRedis(t.Context(), addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := rdb.Set(t.Context(), "key", addr, 0).Err(); err != nil {
+			t.Error(err)
+		}
+		stop()
+		if got, err := other.DB(db).Get("key"); err != nil || got != addr {
+			t.Errorf("the other Redis has %q, %v", got, err)
+		}
 	}
 	if conn, err := net.Dial("tcp", other.Addr()); err != nil {
 		t.Errorf("it does not run any more: %v", err)
@@ -81,6 +89,8 @@ func TestARedisThatCannotBeReachedIsAnErrorOfOneLine(t *testing.T) {
 		"nobody listens": gone.Addr().String(),
 		"it hangs":       hangs.Addr().String(),
 		"no address":     "nowhere",
+		"no URL":         "redis://:secret@127.0.0.1:port",
+		"another's URL":  "http://:secret@127.0.0.1",
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
@@ -88,7 +98,7 @@ func TestARedisThatCannotBeReachedIsAnErrorOfOneLine(t *testing.T) {
 			if err == nil || rdb != nil || stop != nil {
 				t.Fatalf("got a client, or no error: %v", err)
 			}
-			if said := err.Error(); !strings.HasPrefix(said, "no Redis") || strings.Contains(said, "\n") {
+			if said := err.Error(); !strings.HasPrefix(said, "no Redis") || strings.Contains(said, "\n") || strings.Contains(said, "secret") {
 				t.Errorf("said %q", said)
 			}
 			if took := time.Since(began); took > 10*time.Second {

@@ -14,16 +14,19 @@
 -- may be another's.
 ops.B = function(lease, queue, fence, identity, at_once)
   local owner = call('GET', lease)
-  local waiting = call('ZCARD', queue)
+  local waiting = try('ZCARD', queue)
+  if type(waiting) == 'table' then waiting = 0 end -- it is no queue, and in nobody's way
   if not owner then
-    if waiting > 0 then pass(lease, queue, fence, '', nil, 0) end -- reap for an owner that expired
+    if waiting > 0 then let_go(lease, queue, fence, owner, '', nil, 0) end -- reap for an owner that expired
     return MISSING
   end
   local left = call('PTTL', lease)
   if id(owner) ~= identity then return {HELD, left, waiting, owner} end
   if at_once == '1' then
-    pass(lease, queue, fence, meta(owner), nil, 0)
+    let_go(lease, queue, fence, owner, meta(owner), nil, 0)
   else
+    -- First a write that needs no memory and changes nothing: see let_go.
+    if left > 0 then call('PEXPIRE', lease, left) end
     call('SETRANGE', lease, 1, 'b') -- keeps the expiry, the flag and the rest
   end
   -- Its renewal tells it, if this does not.

@@ -9,13 +9,13 @@
 ops.C = function(lease, queue, fence, entry)
   local owner = call('GET', lease)
   if owner and id(owner) == id(entry) then
-    pass(lease, queue, fence, meta(owner), nil, 0)
+    let_go(lease, queue, fence, owner, meta(owner), nil, 0)
     return RELEASED
   end
   local status = ABSENT
   if call('ZREM', queue, entry) == 1 then status = LEFT end
   if not owner and call('EXISTS', queue) == 1 then
-    pass(lease, queue, fence, '', nil, 0) -- reap for an owner that expired
+    let_go(lease, queue, fence, owner, '', nil, 0) -- reap for an owner that expired
   end
   return status
 end

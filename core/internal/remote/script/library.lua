@@ -90,9 +90,9 @@ end
 --   'passed', entry as written      granted to another
 --   'free'                          nobody was there; the lease is deleted
 --
--- Tokens are reserved before any other write: a counter that is at its end, or
--- is none, changes nothing then, and a server that is out of memory refuses a
--- script's first write if it could need memory.
+-- Tokens are reserved before any other write: if the counter is at its end, or is
+-- none, or if the server is out of memory and refuses the write, it fails, and
+-- nobody has lost the place in line.
 -- If nobody is subscribed, the waiter's process is gone (or its connection, and
 -- then it asks again as soon as it is back). PUBLISH's own count would not do:
 -- it has those in it who subscribed to a pattern, such as an operator's console.
@@ -128,4 +128,25 @@ local function pass(lease, queue, fence, from, own, behind)
   end
   call('DEL', lease)
   return 'free'
+end
+
+-- let_go is pass for a lease that its owner gives up, or for one that has expired:
+-- owner is what was found in its place, or false. Whatever fails, the owner does not
+-- keep it. Returns also
+--   'failed'                        nobody could be granted it; the lease is deleted,
+--                                   and those in line keep their places: they ask
+--                                   again, and are told why
+--
+-- A server that is out of memory refuses a write that could need some only as a
+-- script's first one. DEL needs none, and after it the first in line can be granted
+-- the lease. Where DEL is refused, too (READONLY, MISCONF), the error is that one.
+local function let_go(lease, queue, fence, owner, from, own, behind)
+  local ok, to, a, b, others = pcall(pass, lease, queue, fence, from, own, behind)
+  if ok then return to, a, b, others end
+  if call('GET', lease) == owner then
+    call('DEL', lease)
+    ok, to, a, b, others = pcall(pass, lease, queue, fence, from, own, behind)
+    if ok then return to, a, b, others end
+  end
+  return 'failed'
 end

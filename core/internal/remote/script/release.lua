@@ -13,7 +13,8 @@
 -- If an entry was to be queued, the last two are tables, whose second element is
 -- the reply of acquire for it: granted if nobody else was there to hear, or
 -- waiting. It is never full: it was waiting before, behind the owner in its own
--- process.
+-- process. Without a table it was not queued, because no tokens can be reserved: it
+-- asks for itself, and is told why.
 --
 -- main.lua has begun it: owner is the one that it found, or false.
 ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner, last)
@@ -21,20 +22,22 @@ ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner, 
   local status, from = MISSING, ''
   if owner then
     status = RELEASED
-    give_back(fence, used, reserved)
     if requeue == '' and flag(owner) == '0' then
-      call('DEL', lease)
+      call('DEL', lease) -- first, because it needs no memory: see let_go
+      give_back(fence, used, reserved)
       return status
     end
+    give_back(fence, used, reserved)
     from = last or meta(owner)
   end
   if requeue == '' then
-    pass(lease, queue, fence, from, nil, 0)
+    let_go(lease, queue, fence, owner, from, nil, 0)
     return status
   end
   local behind = 1
-  if ticket_of(queue, requeue) then behind = 0 end -- this release is repeated
-  local to, a, b, others = pass(lease, queue, fence, from, requeue, behind)
+  if type(try('ZSCORE', queue, requeue)) == 'string' then behind = 0 end -- this release is repeated
+  local to, a, b, others = let_go(lease, queue, fence, owner, from, requeue, behind)
+  if to == 'failed' then return status end
   if to == 'own' then return {status, {GRANTED, a, b, others}} end
   local ticket = enqueue(queue, requeue)
   return {status, waiting(lease, queue, requeue, ticket, a)}
