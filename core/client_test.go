@@ -179,3 +179,213 @@ func TestASubscriptionFollowsAnAddressThatMoves(t *testing.T) {
 		}
 	}
 }
+
+// proxied has a client reach each server through a proxy of its own.
+type proxied struct {
+	t       *testing.T
+	mu      sync.Mutex
+	proxies map[string]*faultproxy.Proxy // by the server's address
+}
+
+func (p *proxied) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	p.mu.Lock()
+	if p.proxies == nil {
+		p.proxies = make(map[string]*faultproxy.Proxy)
+	}
+	to := p.proxies[addr]
+	if to == nil {
+		to = faultproxy.New(p.t, addr)
+		p.proxies[addr] = to
+	}
+	p.mu.Unlock()
+	return new(net.Dialer).DialContext(ctx, network, to.Addr())
+}
+
+// each calls f for the proxies of these servers, or of all.
+func (p *proxied) each(f func(*faultproxy.Proxy), servers ...*locktest.Redis) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for addr, to := range p.proxies {
+		if len(servers) == 0 || slices.ContainsFunc(servers, func(r *locktest.Redis) bool { return r.Addr() == addr }) {
+			f(to)
+		}
+	}
+}
+
+// Wherever the connections lead, and whatever goes over them, waiters' grants
+// included.
+func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
+	type client struct {
+		rdb     redis.UniversalClient
+		servers []*locktest.Redis // whose connections die; none is all
+	}
+	clients := map[string]func(t *testing.T, p *proxied) client{
+		"a server": func(t *testing.T, p *proxied) client {
+			return client{rdb: locktest.StartRedis(t).Client(&redis.Options{Dialer: p.dial})}
+		},
+		"a cluster": func(t *testing.T, p *proxied) client {
+			return client{rdb: locktest.StartCluster(t, 3, 0).Client(&redis.ClusterOptions{Dialer: p.dial})}
+		},
+		"a cluster, by the caller's NewClient": func(t *testing.T, p *proxied) client {
+			return client{rdb: locktest.StartCluster(t, 3, 0).Client(&redis.ClusterOptions{
+				NewClient: func(o *redis.Options) *redis.Client {
+					own := *o
+					own.Dialer = p.dial
+					return redis.NewClient(&own)
+				},
+			})}
+		},
+		"Sentinels": func(t *testing.T, p *proxied) client {
+			s := locktest.StartSentinel(t, 1)
+			return client{s.Client(&redis.FailoverOptions{Dialer: p.dial}), s.Servers()}
+		},
+	}
+	for name, connect := range clients {
+		for _, opts := range [][]core.Option{nil, {core.SharedClient()}} {
+			t.Run(fmt.Sprintf("%s, shared %v", name, opts != nil), func(t *testing.T) {
+				t.Parallel()
+				p := &proxied{t: t}
+				c := connect(t, p)
+				l := newLocker(t, c.rdb, opts...)
+				other := newLocker(t, c.rdb, opts...)
+				run := func(ctx context.Context, i int) error {
+					return l.Do(ctx, fmt.Sprint("k", i), func(context.Context) error { return nil })
+				}
+				var all sync.WaitGroup
+				for i := range 64 { // its own pools are full, too
+					all.Go(func() {
+						for range 20 {
+							if err := run(t.Context(), i); err != nil {
+								t.Error(err)
+							}
+						}
+					})
+				}
+				all.Wait()
+				held := must[core.Lock](t)(l.Acquire(t.Context(), "held"))
+				granted := make(chan error, 1)
+				go func() {
+					next, err := other.Acquire(t.Context(), "held")
+					if err == nil {
+						err = next.Release(t.Context())
+					}
+					granted <- err
+				}()
+				<-time.After(500 * time.Millisecond) // it is in line
+
+				p.each(func(to *faultproxy.Proxy) { to.SilenceOpen() }, c.servers...)
+				took, failed := firstSuccess(t, run)
+				t.Logf("served again after %v, %d requests failed", took.Round(time.Millisecond), failed)
+				if took == 0 || took > soon || failed > 0 {
+					t.Errorf("first success after %v, %d requests failed", took, failed)
+				}
+				<-time.After(4 * time.Second) // a renewal
+				if held.Context().Err() != nil {
+					t.Errorf("a holder was told %v", context.Cause(held.Context()))
+				}
+				released := time.Now()
+				if err := held.Release(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if err := <-granted; err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(released); took > soon {
+					t.Errorf("the next in line was granted after %v", took)
+				}
+			})
+		}
+	}
+}
+
+// While nothing gets through at all it is an outage. It ends when a new connection
+// is answered, whatever has become of the old ones.
+func TestAnOutageEndsWithTheFirstConnectionThatIsAnswered(t *testing.T) {
+	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := faultproxy.New(t, locktest.StartRedis(t).Addr())
+			rdb := redis.NewClient(&redis.Options{Addr: p.Addr(), ContextTimeoutEnabled: true})
+			defer rdb.Close()
+			l := newLocker(t, rdb, opts...)
+			warmUp(t, l)
+			burst(rdb, 20)
+			run := func(ctx context.Context, i int) error {
+				return l.Do(ctx, fmt.Sprint("k", i), func(context.Context) error { return nil })
+			}
+			p.Stall()
+			end := time.Now().Add(4 * time.Second)
+			for i := 0; time.Now().Before(end); i++ {
+				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+				_ = run(ctx, i)
+				cancel()
+			}
+			p.SilenceOpen()
+			p.Resume()
+			took, failed := firstSuccess(t, run)
+			t.Logf("served again %v after new connections work, %d requests failed", took.Round(time.Millisecond), failed)
+			if took == 0 || took > soon {
+				t.Errorf("first success after %v", took)
+			}
+		})
+	}
+}
+
+// The application's blocking commands have all of its connections.
+func TestOtherCommandsCannotUseUpTheLocksConnections(t *testing.T) {
+	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			srv := locktest.StartRedis(t)
+			rdb := srv.Client(&redis.Options{PoolSize: 5, PoolTimeout: 500 * time.Millisecond, ReadTimeout: time.Minute})
+			l := newLocker(t, rdb, append(opts, core.TTL(5*time.Second))...)
+			g, err := core.NewGuard(l, core.OnBackendError(core.FailOpen))
+			if err != nil {
+				t.Fatal(err)
+			}
+			held := must[core.Lock](t)(l.Acquire(t.Context(), "held"))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			var blocked sync.WaitGroup
+			for range 10 {
+				blocked.Go(func() {
+					for ctx.Err() == nil {
+						rdb.BLPop(ctx, 2*time.Second, "none")
+					}
+				})
+			}
+			var inside, most atomic.Int32
+			end := time.Now().Add(8 * time.Second)
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					for time.Now().Before(end) {
+						err := g.Run(t.Context(), "order:42", func(context.Context) error {
+							n := inside.Add(1)
+							for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+							}
+							<-time.After(20 * time.Millisecond)
+							inside.Add(-1)
+							return nil
+						}, core.Wait(5*time.Second))
+						if err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			all.Wait()
+			if most.Load() != 1 {
+				t.Errorf("%d at once", most.Load())
+			}
+			if held.Context().Err() != nil {
+				t.Errorf("a holder was told %v", context.Cause(held.Context()))
+			}
+			cancel()
+			blocked.Wait()
+			if err := held.Release(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -42,9 +42,11 @@
 //     own. With Tenure(0) a turn is one request. A waiter whose process is gone is
 //     skipped.
 //   - A caller whose context ends returns at once, whatever Redis or its client
-//     does. (With a client that heeds its context's deadline, see "What it costs",
-//     one caller may return up to 30 ms late, when Redis has just fallen silent.)
-//     Nothing waits without a bound, nothing queues without a cap.
+//     does. (One caller may return up to 30 ms late, when Redis has just fallen
+//     silent: see "What it costs".) Nothing waits without a bound, nothing queues
+//     without a cap, and what has not left the process when its caller goes costs
+//     nothing more.
+//   - The context of the last holder has ended before the next one has the lock.
 //   - A release does not depend on the caller's context, and is repeated until it
 //     is answered or the lease must have expired. A request that was cancelled,
 //     panicked or gave up leaves nothing behind: what may yet be done for it is
@@ -61,7 +63,9 @@
 //     maxmemory-policy lets a second holder in. The first is told at its next
 //     renewal, a third of its TTL later at most, unless a question of its own that
 //     was under way since before it had the lock has brought its lease anew, when
-//     nobody had the key any more. Use noeviction, and check tokens;
+//     nobody had the key any more. A process that passes the lease on among its own
+//     requests may do so for up to a second longer, under lower tokens than the
+//     second holder's: see "The fencing token". Use noeviction, and check tokens;
 //     [RedisLocker.Check] finds a policy that evicts. [ReplicaAck] makes it rarer
 //     for failovers, and not impossible.
 //   - That a holder stops. A process that is suspended, or code that does not
@@ -78,10 +82,17 @@
 // [ErrStale] when it does, and the transport answers that the request was
 // overtaken.
 //
-// Tokens are not below the server's clock in microseconds, so that they rise also
-// after Redis has lost its data, provided that the new server's clock is not
-// behind the last token. They are below 2^53 and fit a signed 64-bit column. One
-// counter serves many keys: the tokens of one key have gaps.
+// Tokens are not below the server's clock in microseconds, so that those that Redis
+// gives out rise also after it has lost its data, provided that the new server's
+// clock is not behind the last token. The tokens with which a process passes a lease
+// on were given out before: when Redis has forgotten that lease, others get the key
+// under higher tokens, while the process goes on under lower ones until it asks
+// again. That is for up to a second longer if Redis answers. If it does not, it is
+// until a third of the lease's TTL is left. A store that checks tokens refuses all of
+// these holders.
+//
+// Tokens are below 2^53 and fit a signed 64-bit column. One counter serves many keys:
+// the tokens of one key have gaps.
 //
 // # When things fail
 //
@@ -91,7 +102,9 @@
 //
 //	ErrHeld           it is held, and the caller does not wait (Wait(0))
 //	ErrWaitTimeout    Wait is over, and others were in the way all the time
-//	ErrQueueFull      MaxWaiters wait here already, or 1,000 processes in Redis
+//	ErrQueueFull      MaxWaiters wait here already, or 1,000 processes in Redis; or
+//	                  100,000 requests in this process, over all keys; or more is
+//	                  asked of Redis than goes out within 2 s, though it answers
 //	ErrBackend        Redis refused, failed, or did not answer
 //	ErrClosed         Shutdown has begun
 //	ErrSelfDeadlock   the call chain holds the key
@@ -109,8 +122,19 @@
 // An outage does not make every request wait for a timeout: after two calls to
 // Redis in a row have failed, or when it has answered nothing for 1 s, whoever
 // would have to ask for a free key is told ErrBackend at once, without being
-// sent. A probe, at first after 100 ms and then each second, finds out when Redis
-// is back; so does any renewal or poll.
+// sent. A probe over a new connection, at first after 100 ms and then twice a second,
+// finds out when Redis is back; so does any renewal or poll.
+//
+// Connections that die silently, as when a firewall forgets them, are no outage. When
+// an operation has had no answer for 250 ms a new connection is asked. If that is
+// answered, older ones of which nothing is heard are closed, and what was under way
+// over them is sent again.
+//
+// Those who wait hear of their grant by a subscription. If it is lost it is made
+// anew, also when the address leads to another server by now: Redis says whether it
+// knows of it, twice a second at least. Where none can be made (its ACL may refuse
+// it) those who wait ask about four times a second instead, in no order; Check says
+// so.
 //
 // A holder goes on while Redis is away: renewals are repeated until the lease has
 // lapsed, one TTL after the last that was answered. Then the cause of its context
@@ -210,6 +234,20 @@
 // refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
 // disables it keep that out of the server's ACL LOG.
 //
+// # Who else is on the server
+//
+// Nobody but Lockers should have rights to the keys and channels under the prefix.
+// Who may write the keys can do anything. Who may only PUBLISH on the channels (as
+// every user may where acl-pubsub-default is allchannels) cannot make a second
+// holder: a message counts only if it names an entry by its number, which cannot be
+// guessed and is published only once the entry has the lock, and a grant only if its
+// tokens are near the time. Such a user can keep a process busy with messages that it
+// drops, and fill its connection so that Redis closes it: grants then come by polls,
+// later. Who may also SUBSCRIBE reads keys, holders and the numbers of entries that
+// have the lock, and can have them ask Redis more often. It could forge a grant only
+// for an entry whose own grant, which it has read, was lost on its way, and only by
+// guessing the microsecond at which that entry joined the line.
+//
 // # What an operator can do
 //
 //	Inspect    tells who holds a key, and which processes are in line for it
@@ -240,8 +278,10 @@
 //	                     holders more, which brings their tokens
 //	a process in line    1 poll per key when the lease in the way would expire,
 //	                     at least every third of the TTL or 5 s
-//	a process            1 connection for its subscription, from its first wait on;
-//	                     on a cluster 1 to each node
+//	a process            at most 8 connections, to each node of a cluster, and 1
+//	                     more for its subscription, from its first wait on; while
+//	                     somebody waits, 2 small calls a second, which ask whether
+//	                     Redis knows of that
 //
 // However many requests of one process wait for a key, they are one entry in
 // Redis. What is asked at the same time, for any keys, travels together: up to 64
@@ -251,11 +291,11 @@
 // way, and no timer or goroutine per lock. The first use of the scripts on a server
 // costs one more round trip.
 //
-// Give the client redis.Options.ContextTimeoutEnabled. Then an operation that is
-// alone is sent by its caller's own goroutine, where that is known to be safe;
-// else by another, which doubles the latency of a lone request to a Redis nearby.
-// The client's hooks, limits and pool are respected; what it would retry by itself
-// the Locker repeats, as often and after the same pauses, because a release that is
+// An operation that is alone is sent by its caller's own goroutine, where that is
+// known to be safe: another would double the latency of a lone request to a Redis
+// nearby. (With [SharedClient], and under Sentinels, only if the client has
+// redis.Options.ContextTimeoutEnabled.) What the client would retry by itself the
+// Locker repeats, as often and after the same pauses, because a release that is
 // repeated must know it.
 //
 // # Defaults
@@ -270,6 +310,25 @@
 //
 // Options go over each other: those of [New], then those of [NewGuard], then
 // those of the call. 100,000 requests may wait in one process, over all keys.
+//
+// # Coming from another library
+//
+//	bsm/redislock    Obtain with a RetryStrategy is Acquire with [Wait]; nothing is
+//	                 to be refreshed. ErrNotObtained is [ErrHeld] or
+//	                 [ErrWaitTimeout]
+//	go-redsync       Lock is Acquire, Extend is not needed, Until is about now plus
+//	                 [Lock.Remaining]. One Redis, or one cluster, has a lock; for
+//	                 several copies of it see [ReplicaAck]
+//	rueidislock      WithContext is Acquire; its context is [Lock.Context]. There a
+//	                 lock ends with its caller's context. Here it is held until it
+//	                 is released: [RedisLocker.Do] does that when its function
+//	                 returns, and so does
+//	                 context.AfterFunc(ctx, func() { lock.Release(ctx) }).
+//	                 ForceWithContext is [RedisLocker.BreakNow] and then Acquire:
+//	                 two steps, between which the next in line has the lock
+//
+// Locks of different libraries do not see each other. Until the last replica with the
+// old one is gone, have the new ones take the old lock, too.
 //
 // # A transport of one's own
 //

@@ -17,6 +17,12 @@ type Locker interface {
 	// [ErrOption] or ctx's own error. After an error the caller holds nothing
 	// and owes nothing: what an unread or late answer may have granted is
 	// given back in the background.
+	//
+	// The lock is held, and its lease renewed, until it is released, also when ctx
+	// has ended: a holder may need time to come to its end. So a lock that is never
+	// released is held for as long as the process lives. [RedisLocker.Do] and
+	// [Guard.Run] release it in any case; [MaxHold] bounds it; and
+	// context.AfterFunc(ctx, func() { lock.Release(ctx) }) ends it with ctx.
 	Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error)
 }
 
