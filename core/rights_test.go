@@ -181,7 +181,7 @@ func liveALocksLife(t *testing.T, a, b *core.RedisLocker, servers ...*redis.Clie
 	}
 
 	// Another process gets in line, and gives up.
-	const ttl = 600 * time.Millisecond
+	const ttl = 3 * time.Second
 	held := must[core.Lock](t)(a.Acquire(ctx, "k", core.TTL(ttl)))
 	brief, giveUp := context.WithCancel(ctx)
 	gaveUp := make(chan error, 1)
