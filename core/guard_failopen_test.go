@@ -72,7 +72,7 @@ func TestFailOpenUnderAnotherLockReportsNoLock(t *testing.T) {
 					t.Errorf("reports the lock on %q", k.Key())
 				}
 				// But the outer key is still known to be held.
-				denied(t, inner.Run(ctx, "outer", nil), ReasonSelfDeadlock)
+				denied(t, inner.Run(ctx, "outer", func(context.Context) error { return errors.New("it ran") }), ReasonSelfDeadlock)
 				return nil
 			})
 		})
