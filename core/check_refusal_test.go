@@ -388,7 +388,7 @@ func TestAnAddressThatCannotBeOneIsForSomebodyToMend(t *testing.T) {
 
 func TestAClientThatIsClosedIsForSomebodyToMend(t *testing.T) {
 	rdb := locktest.StartRedis(t).Client(nil)
-	l := newLocker(t, rdb)
+	l := newLocker(t, rdb, core.SharedClient())
 	rdb.Close()
 	wantUnfit(t, l.Check(t.Context()), core.FaultRefused, "the client is closed")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -166,14 +167,28 @@ func TestWhoLeavesTheLineOwesNothing(t *testing.T) {
 	})
 }
 
+// unnoticed is a context that has ended, if gone is set, before anybody is woken for
+// it.
+type unnoticed struct {
+	context.Context
+	gone atomic.Bool
+}
+
+func (c *unnoticed) Err() error {
+	if c.gone.Load() {
+		return context.Canceled
+	}
+	return c.Context.Err()
+}
+
 func TestACallerThatIsGoneWhenGrantedPassesTheLockOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := locktest.New()
 		free := f.Hold(key)
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx := &unnoticed{Context: t.Context()}
 		first, second := inLine(f, ctx), inLine(f, t.Context())
-		free() // both before the waiter can notice either
-		cancel()
+		ctx.gone.Store(true)
+		free()
 		synctest.Wait()
 		if first.lock != nil || !errors.Is(first.err, context.Canceled) {
 			t.Errorf("first = %v, %v; want context.Canceled", first.lock, first.err)

@@ -26,16 +26,18 @@ type approach struct {
 	network   string
 	addrs     []string // empty if the client does not tell
 	secure    bool     // it talks TLS
-	sentinels bool     // it asks Sentinels for the address
+	tls       *tls.Config
+	sentinels bool // it asks Sentinels for the address
 	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-func approachOf(rdb redis.UniversalClient) approach {
+func (r *Room) approachOf(rdb redis.UniversalClient) approach {
 	a := approach{user: user(rdb), network: "tcp", dial: (&net.Dialer{Timeout: knockTimeout}).DialContext}
 	switch c := rdb.(type) {
 	case interface{ Options() *redis.Options }:
 		o := c.Options()
-		a.db, a.network, a.addrs, a.secure = o.DB, o.Network, []string{o.Addr}, o.TLSConfig != nil
+		a.db, a.network, a.addrs, a.tls = o.DB, o.Network, []string{o.Addr}, o.TLSConfig
+		a.secure = a.tls != nil
 		a.sentinels = o.Addr == sentinelsMaster
 		if a.sentinels && a.secure {
 			a.addrs = nil // its dialer alone knows the address, and talks TLS
@@ -45,10 +47,14 @@ func approachOf(rdb redis.UniversalClient) approach {
 		}
 	case clusterClient:
 		o := c.Options()
-		a.addrs, a.secure = o.Addrs, o.TLSConfig != nil
+		a.addrs, a.tls = o.Addrs, o.TLSConfig
+		a.secure = a.tls != nil
 		if !a.secure && o.Dialer != nil {
 			a.dial = o.Dialer
 		}
+	}
+	if !a.secure && r.conns != nil {
+		a.dial = r.conns.connectIn // which tells what has gone wrong
 	}
 	return a
 }
@@ -94,10 +100,9 @@ func (a approach) knock(ctx context.Context) *Fault {
 	switch {
 	case err != nil:
 		return nil // nobody, which the client says, too
-	case greeting == "" && !a.secure && a.talksTLS(ctx), greeting != "" && greeting[0] == 0x15: // an alert, RFC 8446
-		if a.secure {
-			return nil
-		}
+	case a.secure && (greeting == "" || greeting[0] == 0x15):
+		return a.alert(ctx)
+	case greeting == "" && a.talksTLS(ctx), greeting != "" && greeting[0] == 0x15: // an alert, RFC 8446
 		return &Fault{
 			Kind:    FaultTLS,
 			Problem: "it talks TLS, and the client does not",
@@ -180,4 +185,33 @@ func (a approach) talksTLS(ctx context.Context) bool {
 	// Nothing is sent over it, so that it does not matter who it is.
 	err = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}).HandshakeContext(ctx)
 	return err == nil || saidByTLS(err)
+}
+
+// alert returns what TLS has against the client, nil if that is not known. A server
+// that does not take the client's certificate says so after the client's side has
+// ended the handshake, and who writes meanwhile may find the connection reset and
+// not see it: so nothing is written here.
+func (a approach) alert(ctx context.Context) *Fault {
+	ctx, cancel := context.WithTimeout(ctx, knockTimeout)
+	defer cancel()
+	conn, err := a.dial(ctx, a.network, a.addrs[0])
+	if err != nil {
+		return nil
+	}
+	defer conn.Close()
+	config := a.tls.Clone()
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(a.addrs[0])
+	}
+	secure := tls.Client(conn, config)
+	if err = secure.HandshakeContext(ctx); err == nil {
+		end, _ := ctx.Deadline()
+		_ = secure.SetReadDeadline(end)
+		_, err = secure.Read(make([]byte, 1))
+	}
+	if !ofTLS(err) {
+		return nil
+	}
+	f := tlsFault(err)
+	return &f
 }

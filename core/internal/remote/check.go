@@ -133,7 +133,7 @@ func (r *Room) master(ctx context.Context, bucket int) (*redis.Client, *Fault) {
 	var f *Fault
 	var err error
 	if bucket == 0 {
-		f, err = approachOf(r.rdb).first(ctx, find)
+		f, err = r.approachOf(r.rdb).first(ctx, find)
 	} else {
 		err = find()
 	}
@@ -155,7 +155,7 @@ func (r *Room) server(rdb redis.UniversalClient, bucket int) *server {
 		words = clusterWords
 	}
 	return &server{
-		rdb: rdb, approach: approachOf(rdb), name: r.name(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
+		rdb: rdb, approach: r.approachOf(rdb), name: r.name(rdb), prefix: r.names.prefix, cluster: r.places != nil, ack: r.ack,
 		script: scriptOf(words + checkSource), channel: b.channels + nobody,
 		keys: []string{b.lease + nobody, b.queue + nobody, b.fence},
 	}
@@ -211,7 +211,7 @@ func unreachable(server string, err error) Fault {
 
 // noCluster is the fault of a cluster that does not tell where its keys are.
 func (r *Room) noCluster(err error) Fault {
-	a := approachOf(r.rdb)
+	a := r.approachOf(r.rdb)
 	if denied(err) {
 		s := &server{name: r.name(r.rdb), approach: a, prefix: r.names.prefix, cluster: true, missing: clusterRights}
 		s.untried = Rights(s.prefix, true)

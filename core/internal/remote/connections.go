@@ -73,7 +73,7 @@ func (k *connections) dial(ctx context.Context, network, addr string) (net.Conn,
 	}
 	if err != nil {
 		k.forget(c)
-		return failedConn{err}, nil
+		return failedConn{&dialError{err}}, nil
 	}
 	c.heard.Store(k.round.Load())
 	k.mu.Lock()
@@ -101,7 +101,7 @@ func (k *connections) connectIn(ctx context.Context, network, addr string) (net.
 		return d.nc, d.err
 	case <-ctx.Done():
 		go func() {
-			if d := <-done; d.nc != nil {
+			if d := <-done; d.err == nil { // nc may be a nil pointer beside an error
 				_ = d.nc.Close()
 			}
 		}()
@@ -205,6 +205,12 @@ type noSocket struct{}
 func (noSocket) Control(func(uintptr)) error    { return nil }
 func (noSocket) Read(func(uintptr) bool) error  { return nil }
 func (noSocket) Write(func(uintptr) bool) error { return nil }
+
+// dialError is the error of a dial. The client takes one wrapping off the error of a
+// connection that could not be begun, and the next would be the dial's own.
+type dialError struct{ error }
+
+func (e *dialError) Unwrap() error { return e.error }
 
 // failedConn is a connection that could not be made.
 type failedConn struct{ err error }

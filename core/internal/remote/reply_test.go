@@ -70,7 +70,7 @@ func TestErrorOfAnOperationIsAScriptError(t *testing.T) {
 
 func TestMalformedReplyIsAnError(t *testing.T) {
 	for _, v := range []any{
-		nil, "", 1, "granted", list(), list(nil), list("5"), list(list(5)), int64(-1), list(13, 1), 5.0,
+		nil, "", 1, "granted", list(), list(nil), list("5"), list(list(5)), int64(-1), list(13), list(13, -1), list(13, 1, 2), list(14, 1), 5.0,
 		int64(1), list(1), list(1, 1, 2), list(1, 1, 2, 3, 4), list(1, -1, 2, 3), list(1, 3, 2, 0), list(1, 1.5, 2, 3),
 		list(1, "1", 2, 3), list(1, nil, 2, 3), list(1, 1, 2, -3),
 		list(2, 1, "x", 1, 1, ""), list(2, 1, 1, 1, 1), list(2, 1, 1, 1, 1, 1), list(2, -1, 1, 1, 1, ""),
