@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -387,5 +388,36 @@ func TestOtherCommandsCannotUseUpTheLocksConnections(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Of a wrapper's client nothing is known. That its connections are all in use is no
+// outage of Redis: who asks is told to come again, and is not let in without a lock.
+func TestAPoolThatIsUsedUpIsNoOutage(t *testing.T) {
+	t.Parallel()
+	srv := locktest.StartRedis(t)
+	rdb := srv.Client(&redis.Options{PoolSize: 2, PoolTimeout: 50 * time.Millisecond, ReadTimeout: time.Minute, MaxRetries: -1})
+	l := newLocker(t, struct{ redis.UniversalClient }{rdb})
+	warmUp(t, l)
+	g, err := core.NewGuard(l, core.OnBackendError(core.FailOpen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var blocked sync.WaitGroup
+	for range 2 {
+		blocked.Go(func() { rdb.BLPop(ctx, 3*time.Second, "none") })
+	}
+	eventually(t, "the pool is used up", func() bool { return rdb.Ping(t.Context()).Err() == redis.ErrPoolTimeout })
+	for range 5 {
+		err := g.Run(t.Context(), "k", func(context.Context) error { t.Error("let in without a lock"); return nil })
+		if !errors.Is(err, core.ErrQueueFull) || errors.Is(err, core.ErrBackend) || core.Denied(err).Reason != core.ReasonQueueFull {
+			t.Errorf("%v, want ErrQueueFull", err)
+		}
+	}
+	cancel()
+	blocked.Wait()
+	if err := g.Run(t.Context(), "k", func(context.Context) error { return nil }); err != nil {
+		t.Errorf("afterwards: %v", err)
 	}
 }
