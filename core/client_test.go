@@ -65,7 +65,7 @@ func TestConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 				p := faultproxy.New(t, srv.Addr())
 				rdb := redis.NewClient(&redis.Options{Addr: p.Addr(), ContextTimeoutEnabled: true, PoolSize: 160})
 				defer rdb.Close()
-				l := newLocker(t, rdb, opts...)
+				l := newLocker(t, rdb, append(opts, core.TTL(6*time.Second))...)
 				burst(rdb, idle)
 				held := must[core.Lock](t)(l.Acquire(t.Context(), "held"))
 				if n := p.SilenceOpen(); n < idle {
@@ -82,7 +82,7 @@ func TestConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 				select {
 				case <-held.Context().Done():
 					t.Errorf("a holder was told %v", context.Cause(held.Context()))
-				case <-time.After(4 * time.Second):
+				case <-time.After(2500 * time.Millisecond):
 				}
 				if err := held.Release(t.Context()); err != nil {
 					t.Error(err)
@@ -163,7 +163,7 @@ func TestASubscriptionFollowsAnAddressThatMoves(t *testing.T) {
 					p.CutMatching(faultproxy.Contains("evalsha"))
 				}
 				var all []time.Duration
-				for range 6 {
+				for range 3 {
 					all = append(all, handover(t, a, b), handover(t, b, a))
 				}
 				t.Logf("afterwards: %v", all)
@@ -243,12 +243,12 @@ func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 	}
 	for name, connect := range clients {
 		for _, opts := range [][]core.Option{nil, {core.SharedClient()}} {
-			t.Run(fmt.Sprintf("%s, shared %v", name, opts != nil), func(t *testing.T) {
+			t.Run(fmt.Sprintf("%s, shared %v", name, len(opts) > 0), func(t *testing.T) {
 				t.Parallel()
 				p := &proxied{t: t}
 				c := connect(t, p)
-				l := newLocker(t, c.rdb, opts...)
-				other := newLocker(t, c.rdb, opts...)
+				opts = append(opts, core.TTL(6*time.Second))
+				l, other := newLocker(t, c.rdb, opts...), newLocker(t, c.rdb, opts...)
 				run := func(ctx context.Context, i int) error {
 					return l.Do(ctx, fmt.Sprint("k", i), func(context.Context) error { return nil })
 				}
@@ -280,7 +280,7 @@ func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 				if took == 0 || took > soon || failed > 0 {
 					t.Errorf("first success after %v, %d requests failed", took, failed)
 				}
-				<-time.After(4 * time.Second) // a renewal
+				<-time.After(2500 * time.Millisecond) // a renewal
 				if held.Context().Err() != nil {
 					t.Errorf("a holder was told %v", context.Cause(held.Context()))
 				}
@@ -315,7 +315,7 @@ func TestAnOutageEndsWithTheFirstConnectionThatIsAnswered(t *testing.T) {
 				return l.Do(ctx, fmt.Sprint("k", i), func(context.Context) error { return nil })
 			}
 			p.Stall()
-			end := time.Now().Add(4 * time.Second)
+			end := time.Now().Add(2 * time.Second)
 			for i := 0; time.Now().Before(end); i++ {
 				ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 				_ = run(ctx, i)
@@ -339,7 +339,7 @@ func TestOtherCommandsCannotUseUpTheLocksConnections(t *testing.T) {
 			t.Parallel()
 			srv := locktest.StartRedis(t)
 			rdb := srv.Client(&redis.Options{PoolSize: 5, PoolTimeout: 500 * time.Millisecond, ReadTimeout: time.Minute})
-			l := newLocker(t, rdb, append(opts, core.TTL(5*time.Second))...)
+			l := newLocker(t, rdb, append(opts, core.TTL(3*time.Second))...)
 			g, err := core.NewGuard(l, core.OnBackendError(core.FailOpen))
 			if err != nil {
 				t.Fatal(err)
@@ -356,7 +356,7 @@ func TestOtherCommandsCannotUseUpTheLocksConnections(t *testing.T) {
 				})
 			}
 			var inside, most atomic.Int32
-			end := time.Now().Add(8 * time.Second)
+			end := time.Now().Add(4 * time.Second)
 			var all sync.WaitGroup
 			for range 5 {
 				all.Go(func() {

@@ -34,6 +34,9 @@ func TestALeaseThatRedisHasForgottenIsNotPassedOnForLong(t *testing.T) {
 		},
 	} {
 		for hold, callers := range map[time.Duration]int{time.Millisecond: 40, 700 * time.Millisecond: 4} {
+			if hold > time.Millisecond && name != "FLUSHALL" {
+				continue
+			}
 			t.Run(name+", each holds for "+hold.String(), func(t *testing.T) {
 				t.Parallel()
 				srv := locktest.StartRedis(t)
@@ -67,7 +70,7 @@ func TestALeaseThatRedisHasForgottenIsNotPassedOnForLong(t *testing.T) {
 						}
 					})
 				}
-				<-time.After(1500 * time.Millisecond)
+				<-time.After(time.Second)
 				lose(t, srv)
 				var other core.Lock
 				err := core.ErrBackend
@@ -75,7 +78,7 @@ func TestALeaseThatRedisHasForgottenIsNotPassedOnForLong(t *testing.T) {
 					other, err = b.Acquire(context.Background(), "k", core.Wait(5*time.Second))
 				}
 				in := time.Now()
-				<-time.After(4 * time.Second)
+				<-time.After(3 * time.Second)
 				mu.Lock()
 				var last time.Duration
 				n := 0

@@ -304,10 +304,8 @@ func TestWithoutASubscriptionWaitersArePolledFor(t *testing.T) {
 		rules []any
 		says  string
 	}{
-		"the channel is not allowed":   {[]any{"resetchannels"}, "&latchkey:*"},
-		"the command is not allowed":   {[]any{"allchannels", "-subscribe"}, "+subscribe"},
-		"no pub/sub command is":        {[]any{"allchannels", "-subscribe", "-publish"}, "+subscribe"},
-		"subscribing is, to all of it": {[]any{"allchannels"}, ""},
+		"the channel is not allowed": {[]any{"resetchannels"}, "&latchkey:*"},
+		"the command is not allowed": {[]any{"allchannels", "-subscribe"}, "+subscribe"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -354,7 +352,7 @@ func TestWithoutASubscriptionWaitersArePolledFor(t *testing.T) {
 			if took := time.Since(released); took > soon {
 				t.Errorf("served after %v", took)
 			}
-			if err := l.Check(t.Context()); (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+			if err := l.Check(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("Check: %v, want %q", err, c.says)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
-var storm = flag.Int("storm", 100_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
+var storm = flag.Int("storm", 20_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
 
 // A retry storm that hangs up: each caller's context ends at once. What has not left
 // the process by then is withdrawn. A patient caller of a free key is served all the
