@@ -26,6 +26,7 @@ package core
 // and a new connection is answered, operations go over a client of the Locker's own
 // until the shared one answers again.
 //
-// A client that redis.NewFailoverClient has made, and any wrapper of a client, is
-// used in this way in any case.
+// A client that redis.NewFailoverClient has made, and a wrapper of a client, are used
+// in this way in any case. Of a wrapper that has no Options of a [redis.Client] nothing
+// is known: its dead connections are found out by its own timeouts.
 func SharedClient() Option { return lockerOption(func(l *lockerOptions) { l.shared = true }) }

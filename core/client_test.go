@@ -236,6 +236,9 @@ func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 				},
 			})}
 		},
+		"a server, by a wrapper of its client": func(t *testing.T, p *proxied) client {
+			return client{rdb: struct{ *redis.Client }{locktest.StartRedis(t).Client(&redis.Options{Dialer: p.dial})}}
+		},
 		"Sentinels": func(t *testing.T, p *proxied) client {
 			s := locktest.StartSentinel(t, 1)
 			return client{s.Client(&redis.FailoverOptions{Dialer: p.dial}), s.Servers()}

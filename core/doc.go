@@ -130,11 +130,11 @@
 // answered, older ones of which nothing is heard are closed, and what was under way
 // over them is sent again.
 //
-// Those who wait hear of their grant by a subscription. If it is lost it is made
-// anew, also when the address leads to another server by now: Redis says whether it
-// knows of it, twice a second at least. Where none can be made (its ACL may refuse
-// it) those who wait ask about four times a second instead, in no order; Check says
-// so.
+// A waiter hears of its grant by a subscription of its process. A subscription that
+// is lost is made again. So is one that a server has to which the address does not
+// lead any more: while somebody waits, Redis is asked twice a second whether it knows
+// of it. If none can be made, because the ACL refuses it for example, waiters ask for
+// the lock about four times a second instead, in no order. Check reports that.
 //
 // A holder goes on while Redis is away: renewals are repeated until the lease has
 // lapsed, one TTL after the last that was answered. Then the cause of its context

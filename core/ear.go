@@ -7,7 +7,7 @@ import (
 	"github.com/latchkey-go/latchkey/core/internal/remote"
 )
 
-// Between subscriptions that are made anew because Redis says that nobody listens.
+// The pauses between new subscriptions, if Redis goes on to say that nobody listens.
 const (
 	minRenewPause = time.Second
 	maxRenewPause = 30 * time.Second
@@ -31,7 +31,7 @@ type ear struct {
 	waiting int             // requests in line for its keys
 	open    bool            // it is to be subscribed
 	hears   bool            // the subscription is confirmed
-	renewal time.Time       // before when it is not made anew again
+	renewal time.Time       // it is not made again before
 	pause   time.Duration   // between renewals, doubling
 	used    bool            // somebody waited since alarm was set
 	alarm   clockwork.Alarm // on RedisLocker.work, with more ears than one
@@ -147,10 +147,10 @@ func (l *RedisLocker) deaf(n remote.Ear, _ error) {
 	}
 }
 
-// listensThere takes what Redis says of whether this process listens, in answer to a
-// question that was sent then. If it does not, although its subscription is confirmed,
-// that is with another server: the address leads elsewhere by now. The caller holds
-// mu.
+// listensThere takes note whether Redis knows of this process's subscription, by the
+// answer to a question that was sent then. If it does not, although the subscription
+// is confirmed, another server has it: the address leads elsewhere by now. The caller
+// holds mu.
 func (l *RedisLocker) listensThere(r *ear, heard bool, sent time.Time) {
 	now := time.Now()
 	switch {

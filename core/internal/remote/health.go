@@ -97,7 +97,7 @@ func (l *lane) heard(sent time.Time, err error) {
 	}
 	h.failures++
 	h.fault = err
-	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence) {
+	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence+l.room.ack.Within) {
 		h.since = time.Now()
 		l.healthChanged(&DownError{h.since, err})
 	}

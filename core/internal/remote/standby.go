@@ -17,16 +17,23 @@ const standbyPause = 100 * time.Millisecond
 // lane's own. Its fields are guarded by lane.mu. A nil standby does nothing.
 type standby struct {
 	lane   *lane
-	theirs *redis.Client
+	theirs known
 	own    *redis.Client // nil until it is first needed
 	conns  *connections
 	active bool
 	closed bool
 }
 
+// known is a client of one server whose options are known: a *redis.Client, or a
+// wrapper that embeds one.
+type known interface {
+	redis.UniversalClient
+	Options() *redis.Options
+}
+
 // newStandby returns nil if the lane's client cannot be made again.
 func newStandby(l *lane) *standby {
-	theirs, ok := l.rdb.(*redis.Client)
+	theirs, ok := l.rdb.(known)
 	if !ok {
 		return nil
 	}

@@ -73,7 +73,7 @@ func (l *lane) lookAtTrips() {
 // askWhy asks over a new connection whether Redis answers, because a trip has had no
 // answer for long. The caller holds mu.
 func (l *lane) askWhy() {
-	if time.Since(l.watch.asked) >= stalled && (l.standby == nil || l.watch.busy >= busyLooks) {
+	if time.Since(l.watch.asked) >= stalled && (l.standby == nil || l.standby.inUse() || l.watch.busy >= busyLooks) {
 		l.askAnew(func(error) {})
 	}
 }
@@ -83,7 +83,7 @@ func (l *lane) askWhy() {
 // silent all the same are dead: whatever waits for them goes on over new ones. Else
 // failed is called, with mu held. The caller holds mu.
 func (l *lane) askAnew(failed func(error)) {
-	client, ok := l.rdb.(*redis.Client)
+	client, ok := l.rdb.(known)
 	if l.watch.asking || !ok || l.closed || l.retired {
 		return
 	}
