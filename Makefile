@@ -51,7 +51,7 @@ test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
 test: remember programs race-detector check first-steps ## Check format, vet and staticcheck, then run every test of every module
-	go test -race -vet=off -timeout $(TESTTIME) ./...
+	go test -race -vet=off -parallel 6 -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
 	go test -vet=off -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
 	$(compare)

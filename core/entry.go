@@ -117,15 +117,30 @@ func (e *entry) serves(r *request) bool {
 }
 
 // silence tells why nothing is known of e just now: the last question failed, or
-// is unanswered for longer than an answer takes. Nil if neither.
-func (e *entry) silence() error {
+// is unanswered for longer than an answer takes. Nil if neither. The caller holds mu.
+func (e *entry) silence() (sentinel, cause error) {
+	l := e.queue.locker
 	switch {
+	case remote.NotSent(e.fault):
+		return ErrQueueFull, e.fault
 	case e.fault != nil:
-		return e.fault
-	case !e.unanswered.IsZero() && time.Since(e.unanswered) > slowAnswer:
-		return errNoAnswer
+		return ErrBackend, e.fault
+	case e.unanswered.IsZero() || time.Since(e.unanswered) <= slowAnswer:
+		return nil, nil
+	case l.crowded(e, e.unanswered):
+		return ErrQueueFull, errNotSent
 	}
-	return nil
+	return ErrBackend, errNoAnswer
+}
+
+// crowded reports whether what was asked for e at that time has no answer because it
+// had to wait in this process, while Redis answers others. The caller holds mu.
+func (l *RedisLocker) crowded(e *entry, asked time.Time) bool {
+	if e.first == nil || l.room.Down(e.queue.names) != nil {
+		return false
+	}
+	left, ok := l.left(e)
+	return !ok || left.Sub(asked) > slowAnswer && time.Since(left) <= slowAnswer
 }
 
 // Due does what e's alarm was set for.

@@ -31,9 +31,10 @@ const (
 // if no hold has been seen yet, when the lease in the way would expire. Give or
 // take a quarter, so that those who were refused together do not come back
 // together. Zero if there is nothing to go by. With [ErrBackend] it is when Redis
-// will have been asked again, whoever holds the lock. The caller holds mu.
-func (l *RedisLocker) retryHint(q *queue, refusal error) time.Duration {
-	if refusal == ErrBackend {
+// will have been asked again, whoever holds the lock; so it is if more is asked than
+// goes out, which is the cause of an [ErrQueueFull] that has one. The caller holds mu.
+func (l *RedisLocker) retryHint(q *queue, refusal, cause error) time.Duration {
+	if refusal == ErrBackend || refusal == ErrQueueFull && cause != nil {
 		return jitter(downRetryHint)
 	}
 	hint := l.holds.average * time.Duration(1+q.line.length)

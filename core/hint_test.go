@@ -62,7 +62,7 @@ func TestWhenToComeAgain(t *testing.T) {
 			}
 			lowest, highest := time.Duration(1<<62), time.Duration(0)
 			for range 1000 {
-				got := l.retryHint(q, ErrHeld)
+				got := l.retryHint(q, ErrHeld, nil)
 				lowest, highest = min(lowest, got), max(highest, got)
 			}
 			if c.want == none {

@@ -24,6 +24,9 @@ const (
 	// would tell it of a grant: it gets the lock when it happens to find it free.
 	minUnheardPause = 20 * time.Millisecond
 	maxUnheardPause = 250 * time.Millisecond
+	// perUnheardKey makes the pause longer where there are many keys: 2,000 polls a
+	// second for all of them.
+	perUnheardKey = 500 * time.Microsecond
 )
 
 // setPoll has e looked at again at the given time. The caller holds mu.
@@ -49,11 +52,11 @@ func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
 func (l *RedisLocker) pollOutOfLine(e *entry, r remote.Reply) {
 	w := e.known()
 	w.pollPause = min(max(minUnheardPause, 2*w.pollPause), maxUnheardPause)
-	in := jitter(w.pollPause)
-	if r.TTL >= 0 {
+	in := jitter(max(w.pollPause, time.Duration(len(l.queues))*perUnheardKey))
+	if r.TTL >= 0 && len(l.queues) == 1 {
 		in = min(in, r.TTL+time.Millisecond)
 	}
-	l.setPoll(e, time.Now().Add(max(minPollInterval, in)))
+	l.setPoll(e, time.Now().Add(max(minPollInterval, min(in, maxPollInterval, e.ttl/3))))
 }
 
 // pollAfterError plans the next poll after one that failed. The caller holds
@@ -75,6 +78,11 @@ func (l *RedisLocker) look(e *entry) {
 	now := time.Now()
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
+		// What has waited in the process has had less time to be answered.
+		if left, ok := l.left(e); ok && now.Sub(left) < backendTimeout && l.room.Down(e.queue.names) == nil {
+			l.setPoll(e, left.Add(backendTimeout))
+			return
+		}
 		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
 	case e.inFlight == 0:
 		l.send(e)
@@ -85,4 +93,13 @@ func (l *RedisLocker) look(e *entry) {
 		}
 		l.setPoll(e, e.unanswered.Add(backendTimeout))
 	}
+}
+
+// left returns when the first question for e has left the process, false if it has
+// not or is answered. The caller holds mu.
+func (l *RedisLocker) left(e *entry) (time.Time, bool) {
+	if e.first == nil {
+		return time.Time{}, false
+	}
+	return l.room.Left(e.first)
 }

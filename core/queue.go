@@ -72,13 +72,15 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		switch {
 		case r.settings.Wait == 0:
 			err := ErrHeld
-			if e := q.entry; e != nil && e.life != held && e.silence() != nil {
-				err, cause = ErrBackend, e.silence() // nobody is known to hold it
+			if e := q.entry; e != nil && e.life != held {
+				if sentinel, why := e.silence(); sentinel != nil {
+					err, cause = sentinel, why // nobody is known to hold it
+				}
 			}
-			r.info.RetryAfter = l.retryHint(q, err)
+			r.info.RetryAfter = l.retryHint(q, err, cause)
 			return err, cause
 		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
-			r.info.RetryAfter = l.retryHint(q, ErrQueueFull)
+			r.info.RetryAfter = l.retryHint(q, ErrQueueFull, nil)
 			return ErrQueueFull, nil
 		}
 		// Whoever is behind another here will be queued by its release, and
@@ -86,10 +88,10 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		l.listen(q.ear)
 		r.behind = true
 	} else if down := l.room.Down(q.names); down != nil {
-		r.info.RetryAfter = l.retryHint(q, ErrBackend)
+		r.info.RetryAfter = l.retryHint(q, ErrBackend, down)
 		return ErrBackend, down
 	} else if l.waiting >= maxProcessWaiters {
-		r.info.RetryAfter = l.retryHint(q, ErrQueueFull)
+		r.info.RetryAfter = l.retryHint(q, ErrQueueFull, errManyWait)
 		return ErrQueueFull, errManyWait
 	}
 	l.queues[r.key] = q
@@ -170,13 +172,19 @@ func (l *RedisLocker) leave(r *request) {
 	// not answer.
 	q, wasHead := r.queue, r.queue.head() == r
 	out := outcome{err: ErrWaitTimeout}
-	switch e := q.entry; {
-	case !r.info.Contended:
-		out = outcome{err: ErrBackend, cause: errNoAnswer}
-	case e != nil && e.silence() != nil:
-		out = outcome{err: ErrBackend, cause: e.silence()}
+	e := q.entry
+	if e != nil {
+		if sentinel, cause := e.silence(); sentinel != nil {
+			out = outcome{err: sentinel, cause: cause}
+		}
 	}
-	r.info.RetryAfter = l.retryHint(q, out.err)
+	if !r.info.Contended && out.cause == nil {
+		out = outcome{err: ErrBackend, cause: errNoAnswer}
+		if e != nil && l.crowded(e, r.start) {
+			out = outcome{err: ErrQueueFull, cause: errNotSent}
+		}
+	}
+	r.info.RetryAfter = l.retryHint(q, out.err, out.cause)
 	l.take(r)
 	r.tell(out)
 	if e := q.entry; wasHead && e != nil && e.life != held {
@@ -192,7 +200,7 @@ func (l *RedisLocker) leave(r *request) {
 
 // refuse sends a request in line away. The caller holds mu.
 func (l *RedisLocker) refuse(r *request, err, cause error) {
-	r.info.RetryAfter = l.retryHint(r.queue, err)
+	r.info.RetryAfter = l.retryHint(r.queue, err, cause)
 	l.take(r)
 	r.tell(outcome{err: err, cause: cause})
 }

@@ -109,22 +109,34 @@ func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent 
 		return false, nil, ErrReleased
 	}
 	k.released = true
-	if !k.stopUnused(ErrReleased) {
-		l.mu.Unlock()
-		k.stop(ErrReleased)
-		l.mu.Lock()
+	if k.stopUnused(ErrReleased) {
+		defer l.mu.Unlock()
+		sent, lone = l.passOn(k, answer, patient)
+		return sent, lone, nil
 	}
+	l.mu.Unlock()
+	ended := false
+	defer func() { // also if the parent of the context, which is the caller's, panics
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		sent, lone = l.passOn(k, answer, patient && ended)
+	}()
+	k.stop(ErrReleased)
+	ended = true
+	return sent, lone, nil
+}
+
+// passOn gives the lease of k to the next in line here, or sends it back. The caller
+// holds mu; k's context has ended.
+func (l *RedisLocker) passOn(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone) {
 	now := time.Now()
 	l.holds.observe(now.Sub(k.since))
 	if next := l.successor(k, now); next != nil {
 		l.give(k.entry, next, HandoffLocal, k.holder(), now)
 		l.provide(k.entry, now)
-	} else {
-		lone = l.sendBack(k, answer, patient, now)
-		sent = true
+		return false, nil
 	}
-	l.mu.Unlock()
-	return sent, lone, nil
+	return true, l.sendBack(k, answer, patient, now)
 }
 
 // sendBack gives the lease back to Redis. The caller holds mu.

@@ -235,6 +235,6 @@ func patient(ctx context.Context) bool {
 var (
 	errManyWait = fmt.Errorf("core: %d requests wait in this process", maxProcessWaiters)
 	errNoAnswer = errors.New("core: Redis did not answer in time")
-	errNotSent  = errors.New("core: so much is asked of Redis that this has waited in the process for as long as an answer may take; nothing was sent")
+	errNotSent  = errors.New("core: so much is asked of Redis at a time that this had to wait in the process")
 	errLapsed   = errors.New("core: Redis answers more slowly than the lease lasts: the TTL is too short")
 )

@@ -148,7 +148,7 @@ func (q *queue) waiting() Waiting {
 		if e.life == waiting {
 			w.Position = e.waited.position
 		}
-		if err := e.silence(); err != nil {
+		if _, err := e.silence(); err != nil {
 			w.Fault = err.Error()
 		}
 	}

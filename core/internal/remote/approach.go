@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/latchkey-go/latchkey/core/internal/panics"
 )
 
 const (
@@ -27,12 +29,13 @@ type approach struct {
 	addrs     []string // empty if the client does not tell
 	secure    bool     // it talks TLS
 	tls       *tls.Config
+	log       *panics.Log
 	sentinels bool // it asks Sentinels for the address
 	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 func (r *Room) approachOf(rdb redis.UniversalClient) approach {
-	a := approach{user: user(rdb), network: "tcp", dial: (&net.Dialer{Timeout: knockTimeout}).DialContext}
+	a := approach{log: &r.panics, user: user(rdb), network: "tcp", dial: (&net.Dialer{Timeout: knockTimeout}).DialContext}
 	switch c := rdb.(type) {
 	case interface{ Options() *redis.Options }:
 		o := c.Options()
@@ -66,7 +69,12 @@ func (r *Room) approachOf(rdb redis.UniversalClient) approach {
 // that is known, and otherwise ask's error.
 func (a approach) first(ctx context.Context, ask func() error) (*Fault, error) {
 	answered := make(chan error, 1)
-	go func() { answered <- ask() }()
+	go func() {
+		var err error
+		defer func() { answered <- err }()
+		defer a.log.Contain(clientHook, &err)
+		err = ask()
+	}()
 	slow := time.NewTimer(slowApproach)
 	defer slow.Stop()
 	select {

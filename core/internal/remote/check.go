@@ -74,8 +74,15 @@ func (r *Room) Check(ctx context.Context) []Fault {
 	reports := make(chan report, len(all.servers))
 	for i, s := range all.servers {
 		go func() {
+			var err error
+			defer func() {
+				if err != nil {
+					s.faults = append(s.faults, s.fault(err))
+				}
+				reports <- report{i, s.faults}
+			}()
+			defer r.panics.Contain(clientHook, &err)
 			s.check(ctx)
-			reports <- report{i, s.faults}
 		}()
 	}
 	byServer := make([][]Fault, len(all.servers))

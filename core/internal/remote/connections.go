@@ -65,22 +65,27 @@ func (k *connections) dial(ctx context.Context, network, addr string) (net.Conn,
 		cancel()
 	}
 	nc, err := k.connectIn(ctx, network, addr)
-	if c.dead.Load() {
-		if err == nil {
-			_ = nc.Close()
-		}
-		err = errDead
-	}
-	if err != nil {
-		k.forget(c)
-		return failedConn{&dialError{err}}, nil
-	}
 	c.heard.Store(k.round.Load())
 	k.mu.Lock()
-	c.Conn = nc
+	if err == nil {
+		c.Conn = nc
+	}
+	dead := c.dead.Load()
 	k.mu.Unlock()
-	return c, nil
+	if err == nil && !dead {
+		return c, nil
+	}
+	k.forget(c)
+	if err == nil {
+		_ = nc.Close()
+	}
+	if dead {
+		err = errDead
+	}
+	return failedConn{&dialError{err}}, nil
 }
+
+var errNoDial = errors.New("redis: the Dialer of the client's options has returned no connection and no error, or not at all")
 
 // connectIn connects in a goroutine of its own: not every Dialer ends with its
 // context, as that of a client with TLS does not.
@@ -91,10 +96,14 @@ func (k *connections) connectIn(ctx context.Context, network, addr string) (net.
 	}
 	done := make(chan dialled, 1)
 	go func() {
-		var d dialled
+		d := dialled{err: errNoDial} // should it end the goroutine
 		defer func() { done <- d }()
 		defer k.log.Contain("Dialer of the Redis client's options", &d.err)
-		d.nc, d.err = k.connect(ctx, network, addr)
+		nc, err := k.connect(ctx, network, addr)
+		if err == nil && nc == nil {
+			err = errNoDial
+		}
+		d.nc, d.err = nc, err
 	}()
 	select {
 	case d := <-done:

@@ -87,8 +87,11 @@ func (l *lane) heard(sent time.Time, err error) {
 	if err == nil || refused(err) {
 		l.answered()
 		l.took = h.answered.Sub(sent)
-		if redis.IsReadOnlyError(err) {
+		switch {
+		case redis.IsReadOnlyError(err):
 			l.demoted(sent)
+		case err == nil:
+			l.watch.demotedPause = 0
 		}
 		return
 	}

@@ -250,6 +250,12 @@ func (l *lane) travel(t *trip) {
 // sends notes that an attempt of t is about to be sent. The caller holds mu.
 func (l *lane) sends(t *trip) {
 	t.sent = time.Now()
+	for _, k := range t.tasks {
+		k.left.CompareAndSwap(0, 1+int64(t.sent.Sub(l.room.begun)))
+	}
+	if len(t.tasks) > 0 {
+		l.watch.names = t.tasks[0].op.names
+	}
 	l.standby.sends(t)
 	l.watchTrips()
 }

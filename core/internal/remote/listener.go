@@ -121,9 +121,9 @@ func (l *Listener) Renew(e Ear, t time.Time) {
 	l.rouse()
 }
 
-// renewUnheard ends an ear's subscription if the server has said that nobody listens,
-// to a question that was asked since it was made. Those of other buckets of a cluster
-// on the same connection go on.
+// renewUnheard ends the connection of an ear's subscription if the server has said that
+// nobody listens, to a question that was asked since it was made. Those of other buckets
+// of a cluster on the same connection lead to the wrong server, too.
 func (l *Listener) renewUnheard(e Ear) {
 	l.mu.Lock()
 	sub := l.ears[e]
@@ -137,14 +137,8 @@ func (l *Listener) renewUnheard(e Ear) {
 		l.mu.Unlock()
 		return
 	}
-	if l.room.places == nil {
-		s.fail(errUnheard)
-		l.mu.Unlock()
-		return
-	}
-	s.drop(e)
+	s.fail(errUnheard)
 	l.mu.Unlock()
-	l.lost(e, s, errUnheard)
 }
 
 // renew has all subscriptions with a server made anew that were made before t.

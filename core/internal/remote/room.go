@@ -28,13 +28,15 @@ type Room struct {
 	conns  *connections // of rdb, if that is the room's own; else nil
 	names  *Keyspace
 	ack    Ack
-	single *lane           // nil with a cluster
-	places *places         // nil with a single server
+	single *lane   // nil with a cluster
+	places *places // nil with a single server
+	begun  time.Time
 	ctx    context.Context // every call's: it ends when the room closes
 	cancel context.CancelFunc
 
 	bulletin bulletin
 	panics   panics.Log
+	asks     sync.WaitGroup           // questions over new connections; they end with ctx
 	listener atomic.Pointer[Listener] // the last one; nil if there is none
 
 	closed atomic.Bool
@@ -56,6 +58,10 @@ type task struct {
 	// lane guards; nil once it is on its way.
 	at         atomic.Pointer[lane]
 	prev, next *task
+
+	// left is when it left the process: one nanosecond more than has passed since the
+	// room's begin. Zero if it has not.
+	left atomic.Int64
 
 	// Of the last trip for it.
 	result
@@ -130,7 +136,7 @@ func NewRoom(rdb redis.UniversalClient, prefix string) *Room {
 
 // Open returns a room. It has to be closed, and then disconnected.
 func Open(rdb redis.UniversalClient, cfg Config) *Room {
-	r := &Room{rdb: rdb, ack: cfg.Ack}
+	r := &Room{rdb: rdb, ack: cfg.Ack, begun: time.Now()}
 	if cfg.Own {
 		if own, conns := newOwn(rdb, &r.panics); own != nil {
 			r.rdb, r.conns = own, conns
@@ -196,6 +202,12 @@ func (r *Room) Begin(op Op, done func(Answer)) (*Lone, *Task) {
 	}
 	r.send(k)
 	return nil, k
+}
+
+// Left returns when an operation has left this process, and false if it has not.
+func (r *Room) Left(k *Task) (time.Time, bool) {
+	left := k.left.Load()
+	return r.begun.Add(time.Duration(left - 1)), left != 0
 }
 
 // admit counts an operation in, unless the room is closed.
@@ -298,6 +310,15 @@ func (r *Room) Close(ctx context.Context) error {
 // Disconnect closes the clients that the room has made, once it is closed and
 // nothing listens any more.
 func (r *Room) Disconnect() {
+	asked := make(chan struct{})
+	go func() {
+		r.asks.Wait()
+		close(asked)
+	}()
+	select {
+	case <-asked:
+	case <-time.After(closeGrace): // in code of the client's options that is not ours
+	}
 	lanes := []*lane{r.single}
 	if r.places != nil {
 		lanes = r.places.all()

@@ -60,14 +60,14 @@ func (s *Scan) Next(ctx context.Context) (keys []string, more bool, err error) {
 	servers, cursor := s.servers, s.cursor
 	go func() {
 		var d step
+		defer func() { done <- d }()
+		defer s.room.panics.Contain(clientHook, &d.err)
 		if servers == nil {
 			if servers, d.err = serversOf(ctx, s.room.rdb); d.err != nil || len(servers) == 0 {
-				done <- d
 				return
 			}
 		}
 		d.names, cursor, d.err = servers[0].ScanType(ctx, cursor, s.pattern, scanCount, "string").Result()
-		done <- d
 	}()
 	select {
 	case d := <-done:

@@ -80,11 +80,13 @@ func (s *standby) attempt(t *trip) error {
 		return l.send(l.room.ctx, own, t.batch)
 	}
 	b := newBatch(slices.Clone(t.tasks))
+	ctx, cancel := context.WithCancel(l.room.ctx) // by which an attempt that waits for a connection ends
+	defer cancel()
 	done := make(chan error, 1)
 	go func() {
 		err := errNotReturned // should a hook end the goroutine
 		defer func() { done <- err }()
-		err = l.send(l.room.ctx, l.rdb, b)
+		err = l.send(ctx, l.rdb, b)
 	}()
 	select {
 	case err := <-done:
@@ -124,7 +126,7 @@ func (s *standby) takeOver(before time.Time) {
 		s.own, s.conns = newClient(s.theirs.Options(), &s.lane.room.panics)
 	}
 	s.active = true
-	s.lane.room.Aside(s.awaitTheirs)
+	go s.awaitTheirs()
 }
 
 // awaitTheirs goes back to the caller's client when that answers.
