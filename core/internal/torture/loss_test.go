@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/internal/faultproxy"
 	"github.com/latchkey-go/latchkey/core/internal/torture/fleet"
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 	"github.com/latchkey-go/latchkey/core/internal/torture/tally"
@@ -29,12 +30,13 @@ func TestS16RedisForgetsTheLeasesOfBusyLines(t *testing.T) {
 	s := scenario(t, "S16")
 	const processes, ttl = 3, 9 * time.Second
 	server := locktest.StartRedis(t)
-	f := fleet.Start(t, server, server.Addr(), processes, fleet.Work{
+	proxy := faultproxy.New(t, server.Addr())
+	f := fleet.Start(t, server, proxy.Addr(), processes, fleet.Work{
 		TTL: ttl, Wait: time.Minute, Keys: processes, Callers: 8, Hold: 20 * time.Millisecond,
 		Lines: true, Impatient: 20, Leavers: 2, Heedless: 60, Watch: true,
 	}, chosen(s))
 	f.Forgets(false)
-	l := losses{t: t, admin: server.Client(nil)}
+	l := losses{t: t, f: f, proxy: proxy, admin: server.Client(nil)}
 	var err error
 	if l.operator, err = core.New(l.admin); err != nil {
 		t.Fatal(err)
@@ -42,15 +44,19 @@ func TestS16RedisForgetsTheLeasesOfBusyLines(t *testing.T) {
 	var forgot []history.Loss
 	// Each kind is done more often if it has not shown yet what it is for.
 	times, seen := size(3, 100), map[string]int{}
+	longest := ttl / 12
+	if *share > 0 {
+		longest = ttl / 4
+	}
 	for i, kind := range l.kinds() {
 		for n := i; n < times || seen[kind.name] == 0 && n < times+60; n += len(l.kinds()) {
-			f.Elapse(f.Between(ttl/10, ttl/3))
+			f.Elapse(f.Between(ttl/20, longest))
 			before := f.Falls()
 			forgot = append(forgot, kind.lose(fleet.KeyName(int(f.Between(0, processes-1)))))
 			count(s, kind.name, 1)
 			// Until after the time at which the line must have noticed, and sometimes
 			// until the lease would have been renewed in any case.
-			f.Elapse(passedOn + f.Between(ttl/18, ttl/4))
+			f.Elapse(passedOn + f.Between(ttl/20, longest))
 			seen[kind.name] += f.Falls() - before
 		}
 	}
@@ -75,7 +81,9 @@ func TestS16RedisForgetsTheLeasesOfBusyLines(t *testing.T) {
 // losses are ways in which Redis, which stays up, loses leases.
 type losses struct {
 	t        *testing.T
-	admin    *redis.Client
+	f        *fleet.Fleet
+	proxy    *faultproxy.Proxy
+	admin    *redis.Client // does not go through the proxy
 	operator *core.RedisLocker
 }
 
@@ -110,8 +118,15 @@ func (l losses) evict(key string) history.Loss {
 	})
 }
 
-// breakNow has an operator break a lease while no process hears of it.
+// breakNow has an operator break a lease while no process hears of it: they have lost
+// their subscriptions, and a new one, which would have them look after their leases,
+// is refused for a while.
 func (l losses) breakNow(key string) history.Loss {
+	l.proxy.Block()
+	defer func() {
+		l.f.Elapse(passedOn / 2)
+		l.proxy.Unblock()
+	}()
 	return l.repeat(key, func() (bool, error) {
 		if err := l.admin.ClientKillByFilter(l.t.Context(), "TYPE", "pubsub").Err(); err != nil {
 			return false, err

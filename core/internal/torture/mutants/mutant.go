@@ -36,9 +36,9 @@ func killed(oracles string) trial { return trial{scenario: "TestS5KilledProcesse
 
 func forgotten(oracles string) trial { return trial{scenario: "TestS7RedisIsKilled", oracles: oracles} }
 
-// Five faults of each kind.
+// Seven losses: the three of the quick form wait for too short a time after each.
 func forgottenInLine(oracles string) trial {
-	return trial{"TestS16RedisForgetsTheLeasesOfBusyLines", oracles, []string{"-share", "0.1"}}
+	return trial{"TestS16RedisForgetsTheLeasesOfBusyLines", oracles, []string{"-share", "0.07"}}
 }
 
 // O7 tells of a holder who learns from his release that he has lost a lock of which he
