@@ -11,6 +11,7 @@
 //	S8   replies get lost, connections break
 //	S12  a crowd meets the cap of waiters
 //	S15  all of it at random
+//	S16  Redis loses leases that processes pass on among their own requests
 //
 // Whatever happens is written down as a history, which oracles judge (package
 // history). The other scenarios are tests of other packages. Command campaign

@@ -95,6 +95,7 @@ type holding struct {
 	lock   core.Lock
 	locker int
 	broken bool
+	told   time.Time // when its holder knew of that
 }
 
 // soon bounds what has to happen, but not at once.
@@ -271,6 +272,9 @@ func (m *model) breakOne(t *rapid.T) {
 	if cause := context.Cause(h.lock.Context()); !errors.Is(cause, core.ErrBroken) {
 		t.Fatalf("VIOLATION O4: broken, and its holder was told %v", cause)
 	}
+	if h.told.IsZero() {
+		h.told = time.Now()
+	}
 }
 
 func (m *model) inspect(t *rapid.T) {
@@ -316,6 +320,13 @@ func (m *model) invariants(t *rapid.T) {
 	for i, l := range m.lockers {
 		if s := l.Snapshot(); len(s.Holding) != of[i] || s.Requests != 0 {
 			t.Fatalf("VIOLATION O6: locker %d holds %d keys and should hold %d; %d requests wait", i, len(s.Holding), of[i], s.Requests)
+		}
+	}
+	// A broken lease is not renewed. While others are broken whose holders hear of it
+	// at their next renewal only, it would expire.
+	for key, h := range m.held {
+		if h.broken && time.Since(h.told) > time.Second {
+			m.give(t, key)
 		}
 	}
 }

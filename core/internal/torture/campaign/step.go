@@ -59,8 +59,8 @@ func steps(share float64, seed uint64, limit time.Duration) []step {
 	}
 	return []step{
 		worlds,
-		ours("S2 S4 S5 S6 S7 S8 S15", "TestS2|TestS[4-8]|TestS15",
-			"S2", "S4", "S5", "S6", "S7 none", "S7 everysec", "S7 power", "S7 always", "S8", "S15"),
+		ours("S2 S4 S5 S6 S7 S8 S15 S16", "TestS2|TestS[4-8]|TestS15|TestS16",
+			"S2", "S4", "S5", "S6", "S7 none", "S7 everysec", "S7 power", "S7 always", "S8", "S15", "S16"),
 		ours("S3", "TestS3", "S3"),
 		ours("S12", "TestS12", "S12"),
 		test("S9 Sentinel failovers", "^TestSentinel", "./core", "-faults", some(10)),

@@ -152,6 +152,14 @@ func (f *Fleet) Grants() int {
 	return f.ledger.grants
 }
 
+// Falls is how many grants there have been whose tokens were lower than that of one
+// before, as far as is told.
+func (f *Fleet) Falls() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ledger.falls
+}
+
 // Elapse lets the fleet work for a while.
 func (f *Fleet) Elapse(d time.Duration) {
 	select {
@@ -173,6 +181,10 @@ type Outcome struct {
 	Found    []history.Violation
 	Failed   map[string]int // attempts that failed, by class
 	Unback   map[string]int // and releases
+
+	// Late is how late a process may have been between two moments: see grace. It is
+	// for [history.Terms.Late].
+	Late func(process int, from, to time.Duration) time.Duration
 }
 
 // AwaitDone returns when all processes have done their work, or are stuck.
@@ -216,6 +228,9 @@ func (f *Fleet) End(allowed ...string) Outcome {
 		f.t.Fatal(err)
 	}
 	o.Writes, o.TwinLost = w.writes, w.lost
+	o.Late = func(process int, from, to time.Duration) time.Duration {
+		return grace + f.ledger.lag(process, from, to)
+	}
 	f.ledger.answers(f.deaths, f.rules(allowed))
 	o.Found = slices.Concat(f.found, f.ledger.found, w.found, residue, f.recoveries())
 	return o

@@ -14,9 +14,11 @@ type ledger struct {
 	terms    []terms           // of each attempt
 	of       map[attemptID]int // where those are that are under way, or granted
 	grants   int
-	failed   map[string]int // attempts, by class
-	unback   map[string]int // releases that failed, by class
-	redis    lagMeter       // of Redis, as the parent sees it
+	falls    int               // of them, to tokens lower than one before, as they are told
+	highest  map[string]uint64 // token of each key
+	failed   map[string]int    // attempts, by class
+	unback   map[string]int    // releases that failed, by class
+	redis    lagMeter          // of Redis, as the parent sees it
 	found    []history.Violation
 	lags     map[uint32]*lagMeter      // of the processes
 	beats    map[uint32]time.Duration  // until when they have told how late they were
@@ -24,7 +26,7 @@ type ledger struct {
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, failed: map[string]int{}, unback: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]remote.Process{}}
+	return &ledger{of: map[attemptID]int{}, highest: map[string]uint64{}, failed: map[string]int{}, unback: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]remote.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {
@@ -48,7 +50,7 @@ func (l *ledger) take(process uint32, r record) {
 		// Until more is told, it is one whose outcome nobody will ever know.
 		l.of[id] = len(l.attempts)
 		l.attempts = append(l.attempts, history.Attempt{
-			Key: keyName(int(r.key)), Process: int(process), Caller: int(process), Call: r.at, Return: history.Never,
+			Key: KeyName(int(r.key)), Process: int(process), Caller: int(process), Call: r.at, Return: history.Never,
 			Proven: history.Never, Freed: history.Never, Back: history.Never,
 		})
 		l.terms = append(l.terms, terms{id: id, wait: time.Duration(r.token), deadline: r.proven, released: history.Never})
@@ -79,6 +81,10 @@ func (l *ledger) take(process uint32, r record) {
 	switch r.what {
 	case granted:
 		l.grants++
+		if r.token < l.highest[a.Key] {
+			l.falls++
+		}
+		l.highest[a.Key] = max(l.highest[a.Key], r.token)
 		a.Outcome, a.Return, a.Token, a.First, a.Proven = history.Granted, r.at, r.token, r.proven, r.proven
 	case proven:
 		a.Proven = max(a.Proven, r.proven)

@@ -46,7 +46,7 @@ type written struct {
 // store has refused as many as have made its twin lose what was newer.
 func (l *ledger) writes(rdb *redis.Client, keys int) (w written, err error) {
 	for k := range keys {
-		key := keyName(k)
+		key := KeyName(k)
 		log, err := all(rdb, "log:"+key)
 		if err != nil {
 			return w, err
@@ -153,4 +153,5 @@ func (l *ledger) completed() int {
 	return n
 }
 
-func keyName(n int) string { return "k" + strconv.Itoa(n) }
+// KeyName is what key n of a fleet is called.
+func KeyName(n int) string { return "k" + strconv.Itoa(n) }

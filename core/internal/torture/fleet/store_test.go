@@ -18,7 +18,7 @@ func wrote(t *testing.T, rdb *redis.Client, between func(), tokens ...uint64) wr
 		id := attemptID{7, uint32(i + 1)}
 		l.take(id.process, record{what: asked, attempt: id.number})
 		l.take(id.process, record{what: granted, attempt: id.number, token: token})
-		if err := writeTo(t.Context(), rdb, keyName(0), token, id); err != nil {
+		if err := writeTo(t.Context(), rdb, KeyName(0), token, id); err != nil {
 			t.Fatal(err)
 		}
 		between()

@@ -28,11 +28,14 @@ type Work struct {
 	Long      int           // of 100 holders, how many stay for up to 2 × TTL
 	Rest      time.Duration // between two calls, at most
 	Impatient int           // of 100 calls, how many do not wait
-	Leavers   int           // of 100 calls, how many have a deadline
-	Heedless  int           // of 100 holders, how many go on when they have lost the lock
-	Attempts  int           // of each process; 0 is until told to end
-	Watch     bool          // each holder, for whether it is told of a loss in time
-	Prompt    bool          // the next in line is to be in soon, see recoveries
+	// Lines is set if each process has a key of its own, for which its callers stand
+	// in line. Those who do not wait ask for another's.
+	Lines    bool
+	Leavers  int  // of 100 calls, how many have a deadline
+	Heedless int  // of 100 holders, how many go on when they have lost the lock
+	Attempts int  // of each process; 0 is until told to end
+	Watch    bool // each holder, for whether it is told of a loss in time
+	Prompt   bool // the next in line is to be in soon, see recoveries
 
 	// Set by the fleet.
 	Redis, Store string
@@ -160,15 +163,15 @@ func deadlineOf(ctx context.Context) time.Duration {
 
 // call is one attempt and, if it is granted, one tenure.
 func (c *caller) call() {
-	key := c.random.IntN(c.Keys)
+	ctx, wait := context.Background(), c.Wait
+	if c.percent(c.Impatient) {
+		wait = 0
+	}
+	key := c.key(wait == 0)
 	r := record{key: uint16(key), attempt: c.number.Add(1)}
 	say := func(what byte) {
 		r.what, r.at = what, now()
 		c.tell(r)
-	}
-	ctx, wait := context.Background(), c.Wait
-	if c.percent(c.Impatient) {
-		wait = 0
 	}
 	deadline := history.Never
 	if c.percent(c.Leavers) {
@@ -180,7 +183,7 @@ func (c *caller) call() {
 	r.token, r.proven = uint64(wait), deadline
 	say(asked)
 	r.token, r.proven = 0, 0
-	lock, err := c.locker.Acquire(ctx, keyName(key), core.Wait(wait))
+	lock, err := c.locker.Acquire(ctx, KeyName(key), core.Wait(wait))
 	if err != nil {
 		r.class = classOf(err)
 		say(failed)
@@ -188,6 +191,19 @@ func (c *caller) call() {
 	}
 	r.token = lock.Token()
 	c.hold(lock, &r, say)
+}
+
+// key is the number of one that is wanted, by one who does not wait or one who does.
+func (c *caller) key(impatient bool) int {
+	own := int(c.Process-1) % c.Keys
+	switch {
+	case !c.Lines:
+		return c.random.IntN(c.Keys)
+	case impatient && c.Keys > 1:
+		return (own + 1 + c.random.IntN(c.Keys-1)) % c.Keys
+	default:
+		return own
+	}
 }
 
 // hold is a tenure, as a service has it: it writes, works, writes again.

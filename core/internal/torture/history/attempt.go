@@ -91,6 +91,13 @@ func (v Violation) String() string { return v.Oracle + ": " + v.Text }
 type Terms struct {
 	// Forgot is when Redis lost what it knew, in order. See [Terms.Excuse] and [Terms.Unsure].
 	Forgot []Loss
+	// PassedOn is for how long after a loss a process may pass a lease that Redis
+	// has forgotten on among its own requests: tokens may fall for so long. 0 is not
+	// at all.
+	PassedOn time.Duration
+	// Late is how much later than that a process may do so because it, or Redis, was
+	// late itself between two moments. nil is not at all.
+	Late func(process int, from, to time.Duration) time.Duration
 	// Proof is how long one proof lasts at most: so long before its end was sent
 	// what it goes by. It is needed with Forgot.
 	Proof time.Duration
@@ -105,6 +112,7 @@ type Terms struct {
 func Judge(attempts []Attempt, writes []Write, terms Terms) []Violation {
 	var found []Violation
 	for key, all := range byKey(attempts) {
+		terms := terms.on(key)
 		at := func(oracle, text string) {
 			found = append(found, Violation{oracle, fmt.Sprintf("key %s: %s", key, text)})
 		}

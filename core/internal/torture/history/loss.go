@@ -14,6 +14,19 @@ import (
 type Loss struct {
 	From time.Duration // when it was still there
 	To   time.Duration // when Redis answers again
+	Key  string        // what it lost was of this key only, or "" of all
+}
+
+// on is the terms for one key.
+func (t Terms) on(key string) Terms {
+	var losses []Loss
+	for _, l := range t.Forgot {
+		if l.Key == "" || l.Key == key {
+			losses = append(losses, l)
+		}
+	}
+	t.Forgot = losses
+	return t
 }
 
 // since is when the request was sent that proved the lock to its holder at first.
@@ -46,6 +59,29 @@ func (t Terms) Unsure(a, b *Attempt) bool {
 		}
 	}
 	return false
+}
+
+// before is the moment before which others must have had the lock to have had it
+// before a. That is when a asked; but if a's lease may be one that Redis had forgotten
+// and its process has passed on, it is the beginning of that loss.
+func (t Terms) before(a *Attempt) time.Duration {
+	moment := a.Call
+	if t.PassedOn == 0 {
+		return moment
+	}
+	for _, l := range t.Forgot {
+		if t.since(a) > l.To || a.Return < l.From {
+			continue
+		}
+		until := l.To + t.PassedOn
+		if t.Late != nil {
+			until += t.Late(a.Process, l.To, a.Return)
+		}
+		if a.Return <= until {
+			moment = min(moment, l.From)
+		}
+	}
+	return moment
 }
 
 // remembered are attempts that were granted by a Redis that forgot nothing

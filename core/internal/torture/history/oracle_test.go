@@ -28,8 +28,15 @@ func grant(token uint64, call, ret, proven, freed, back int) Attempt {
 func forgets(times ...int) Terms {
 	terms := Terms{Proof: 100 * time.Millisecond}
 	for i := 0; i < len(times); i += 2 {
-		terms.Forgot = append(terms.Forgot, Loss{time.Duration(times[i]) * time.Millisecond, time.Duration(times[i+1]) * time.Millisecond})
+		terms.Forgot = append(terms.Forgot, Loss{From: time.Duration(times[i]) * time.Millisecond, To: time.Duration(times[i+1]) * time.Millisecond})
 	}
+	return terms
+}
+
+// passesOn is forgets, with processes that pass a forgotten lease on for 20 ms.
+func passesOn(times ...int) Terms {
+	terms := forgets(times...)
+	terms.PassedOn = 20 * time.Millisecond
 	return terms
 }
 
@@ -38,6 +45,14 @@ func forgets(times ...int) Terms {
 func since(a Attempt, at int) Attempt {
 	a.First = time.Duration(at+100) * time.Millisecond
 	return a
+}
+
+// only is terms in which what Redis loses is of one key.
+func only(key string, terms Terms) Terms {
+	for i := range terms.Forgot {
+		terms.Forgot[i].Key = key
+	}
+	return terms
 }
 
 // of is a on another key.
@@ -153,6 +168,44 @@ func TestOraclesTellALockFromWhatIsNone(t *testing.T) {
 		"with a lower token, but nobody can tell who was first": {
 			attempts: []Attempt{grant(7, 0, 4, 103, 5, 6), since(grant(6, 0, 8, 100, 10, 12), 1)},
 			terms:    forgets(2, 3),
+		},
+		"with a lower token, of a lease that Redis has just forgotten": {
+			attempts: []Attempt{grant(5, 1, 2, 101, 14, 14), grant(9, 9, 12, 111, 13, 13), since(grant(6, 13, 14, 100, 28, 28), 0)},
+			terms:    passesOn(5, 8),
+		},
+		"with a lower token, of a lease that Redis has forgotten for too long": {
+			attempts: []Attempt{grant(5, 1, 2, 101, 14, 14), grant(9, 9, 12, 111, 13, 13), since(grant(6, 13, 29, 100, 35, 35), 0)},
+			terms:    passesOn(5, 8),
+			found:    "O3",
+		},
+		"with a lower token, where nobody may pass on a lease that Redis has forgotten": {
+			attempts: []Attempt{grant(5, 1, 2, 101, 14, 14), grant(9, 9, 12, 111, 13, 13), since(grant(6, 13, 14, 100, 28, 28), 0)},
+			terms:    forgets(5, 8),
+			found:    "O3",
+		},
+		"with a lower token, of a lease from after the loss": {
+			attempts: []Attempt{grant(9, 9, 12, 111, 13, 13), grant(6, 13, 14, 113, 28, 28)},
+			terms:    passesOn(5, 8),
+			found:    "O1 O3",
+		},
+		"with a lower token than one from before the loss, of a forgotten lease": {
+			attempts: []Attempt{grant(7, 1, 2, 101, 3, 3), grant(9, 9, 12, 111, 13, 13), since(grant(6, 13, 14, 100, 28, 28), 0)},
+			terms:    passesOn(5, 8),
+			found:    "O3",
+		},
+		"with a lower token, when Redis has forgotten another key": {
+			attempts: []Attempt{grant(5, 1, 2, 101, 8, 8), grant(9, 9, 12, 111, 13, 13), since(grant(6, 13, 14, 100, 28, 28), 0)},
+			terms:    only("other", passesOn(5, 8)),
+			found:    "O1 O3",
+		},
+		"beside another, when Redis has forgotten another key": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 12, 111, 14, 15)},
+			terms:    only("other", forgets(5, 8)),
+			found:    "O1 O2",
+		},
+		"beside one whom Redis has forgotten, with all else of his key": {
+			attempts: []Attempt{grant(1, 0, 1, 100, 50, 51), grant(2, 10, 12, 111, 14, 15)},
+			terms:    only("k", forgets(5, 8)),
 		},
 		"a refusal while another has it": {
 			attempts: []Attempt{grant(1, 0, 1, 100, 5, 6), other(Held, 3, 4)},
@@ -284,6 +337,67 @@ func TestAStaleWriteOfOneFromBeforeALossIsFound(t *testing.T) {
 	attempts = []Attempt{grant(7, 0, 4, 103, 5, 6), since(grant(6, 0, 8, 100, 10, 12), 1)}
 	if found := Judge(attempts, writes, forgets(2, 3)); len(found) > 0 {
 		t.Errorf("found %v", found)
+	}
+}
+
+// A process that was late itself may pass a forgotten lease on for so much longer.
+func TestWhoWasLateMayPassOnForSoMuchLonger(t *testing.T) {
+	late := since(grant(6, 13, 30, 100, 35, 35), 0)
+	late.Process = 7
+	attempts := []Attempt{grant(5, 1, 2, 101, 14, 14), grant(9, 9, 12, 111, 13, 13), late}
+	for by, fails := range map[int]bool{1: true, 2: false} {
+		terms := passesOn(5, 8)
+		terms.Late = func(process int, from, to time.Duration) time.Duration {
+			if process != 7 || from != 8*time.Millisecond || to != 30*time.Millisecond {
+				return 0
+			}
+			return time.Duration(by) * time.Millisecond
+		}
+		if found := Judge(attempts, nil, terms); (len(found) > 0) != fails {
+			t.Errorf("%d ms late: found %v", by, found)
+		}
+	}
+}
+
+// Whoever was passed a forgotten lease on is not later than the holder who came in, by
+// whose writes his own are stale; those of a holder from before the loss are staler.
+func TestWritesBesideAForgottenLeaseAreJudged(t *testing.T) {
+	attempts := []Attempt{
+		0: grant(5, 0, 1, 100, 4, 4), 1: grant(9, 9, 12, 111, 30, 30), 2: since(grant(6, 13, 14, 100, 28, 28), 0),
+		3: since(grant(7, 15, 40, 100, 45, 45), 0), 4: grant(8, 3, 4, 103, 7, 7),
+	}
+	for name, c := range map[string]struct {
+		writes []Write
+		terms  Terms
+		stale  int
+		found  bool // of what the store has done
+	}{
+		"refused, and the other's go on":              {writes: []Write{{1, true}, {2, false}, {1, true}}, terms: passesOn(5, 8)},
+		"the same, where nobody may pass on":          {writes: []Write{{1, true}, {2, false}, {1, true}}, terms: forgets(5, 8), stale: 1, found: true},
+		"the same, when it was too late":              {writes: []Write{{1, true}, {3, false}, {1, true}}, terms: passesOn(5, 8), stale: 1, found: true},
+		"one from before the loss, after a passed-on": {writes: []Write{{2, true}, {0, true}}, terms: passesOn(5, 8), stale: 1, found: true},
+		"and after the other's":                       {writes: []Write{{1, true}, {2, false}, {0, true}}, terms: passesOn(5, 8), stale: 1, found: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, taken := 0, false
+			for _, w := range Stale(attempts, c.writes, c.terms) {
+				n++
+				taken = taken || w.Accepted
+			}
+			if n != c.stale || taken != c.found {
+				t.Errorf("%d stale writes, want %d; one was taken: %v", n, c.stale, taken)
+			}
+		})
+	}
+}
+
+func TestWhoWasPassedAForgottenLeaseIsCounted(t *testing.T) {
+	attempts := []Attempt{
+		grant(5, 1, 2, 101, 8, 8), grant(9, 9, 12, 111, 13, 13),
+		since(grant(6, 13, 14, 100, 20, 20), 0), since(grant(7, 13, 21, 100, 28, 28), 0), grant(10, 9, 30, 129, 31, 31),
+	}
+	if n, last := PassedOn(attempts, passesOn(5, 8)); n != 2 || last != 16*time.Millisecond {
+		t.Errorf("%d, the last after %v", n, last)
 	}
 }
 

@@ -52,8 +52,8 @@ func claiming(attempts []*Attempt) []*Attempt {
 // or not. It is what is measured: who may find none must not be told a constant.
 func Doubles(attempts []Attempt, terms Terms) int {
 	n := 0
-	for _, all := range byKey(attempts) {
-		n += len(Overlaps(all, terms))
+	for key, all := range byKey(attempts) {
+		n += len(Overlaps(all, terms.on(key)))
 	}
 	return n
 }

@@ -11,7 +11,7 @@ import (
 // holders. Of two holders with proof, the one whose lock was returned first came
 // first. Where Redis may have forgotten the one that was returned last, or one had no
 // proof, only that is certain which the callers could tell: one had the lock before
-// the other asked.
+// the other asked. See [Terms.PassedOn] for what is excepted.
 func Tokens(attempts []*Attempt, terms Terms) []string {
 	var found []string
 	var granted []*Attempt
@@ -40,17 +40,62 @@ func Tokens(attempts []*Attempt, terms Terms) []string {
 		}
 		last = a
 	}
-	returned := slices.SortedStableFunc(slices.Values(granted), byReturn)
-	var highest *Attempt // of those who had the lock before
+	hadIt := newPast(granted)
 	for _, a := range slices.SortedStableFunc(slices.Values(granted), byCall) {
-		for ; len(returned) > 0 && returned[0].Return < a.Call; returned = returned[1:] {
-			if highest == nil || returned[0].Token > highest.Token {
-				highest = returned[0]
-			}
-		}
-		fell(highest, a)
+		fell(hadIt.highest(terms.before(a)), a)
 	}
 	return found
+}
+
+// past is who had the lock before a moment.
+type past struct {
+	returned []*Attempt // the grants, in the order of their returns
+	highs    []*Attempt // the highest token of each and those before it
+}
+
+func newPast(granted []*Attempt) past {
+	p := past{returned: slices.SortedStableFunc(slices.Values(granted), byReturn)}
+	for i, a := range p.returned {
+		if i > 0 && p.highs[i-1].Token >= a.Token {
+			a = p.highs[i-1]
+		}
+		p.highs = append(p.highs, a)
+	}
+	return p
+}
+
+// highest is who had the highest token of those whose lock was returned before a
+// moment, or nil.
+func (p past) highest(moment time.Duration) *Attempt {
+	n, _ := slices.BinarySearchFunc(p.returned, moment, func(a *Attempt, t time.Duration) int { return cmp.Compare(a.Return, t) })
+	if n == 0 {
+		return nil
+	}
+	return p.highs[n-1]
+}
+
+// PassedOn counts the grants whose tokens were lower than that of one who had had the
+// lock before they were asked for, whether that is allowed or not. last is how long
+// after the loss before it the latest of them came.
+func PassedOn(attempts []Attempt, terms Terms) (n int, last time.Duration) {
+	for key, all := range byKey(attempts) {
+		granted := slices.DeleteFunc(all, func(a *Attempt) bool { return a.Outcome != Granted })
+		hadIt := newPast(granted)
+		for _, a := range granted {
+			if high := hadIt.highest(a.Call); high == nil || high.Token < a.Token {
+				continue
+			}
+			n++
+			var loss time.Duration
+			for _, l := range terms.on(key).Forgot {
+				if l.From <= a.Return {
+					loss = l.From
+				}
+			}
+			last = max(last, a.Return-loss)
+		}
+	}
+	return n, last
 }
 
 func byReturn(a, b *Attempt) int { return cmp.Compare(a.Return, b.Return) }
@@ -70,8 +115,9 @@ type Write struct {
 // [Tokens], never by tokens.
 func Stale(attempts []Attempt, writes []Write, terms Terms) []Write {
 	type seen struct {
-		call   time.Duration // of who called last
+		call   time.Duration // of who called last, see [Terms.before]
 		holder *Attempt      // who was granted last, with proof
+		terms  Terms
 	}
 	latest := map[string]*seen{}
 	var found []Write
@@ -79,15 +125,15 @@ func Stale(attempts []Attempt, writes []Write, terms Terms) []Write {
 		a := &attempts[w.Attempt]
 		s := latest[a.Key]
 		if s == nil {
-			s = &seen{call: -1}
+			s = &seen{call: -1, terms: terms.on(a.Key)}
 			latest[a.Key] = s
 		}
-		before := a.claims() && s.holder != nil && a.Return < s.holder.Return && !terms.Unsure(a, s.holder)
+		before := a.claims() && s.holder != nil && a.Return < s.holder.Return && !s.terms.Unsure(a, s.holder)
 		if a.Return < s.call || before {
 			found = append(found, w)
 			continue // the twin has it now, but the later one's stays the latest
 		}
-		s.call = max(s.call, a.Call)
+		s.call = max(s.call, s.terms.before(a))
 		if a.claims() && (s.holder == nil || a.Return > s.holder.Return) {
 			s.holder = a
 		}

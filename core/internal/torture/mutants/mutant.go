@@ -26,11 +26,20 @@ const (
 	scripts = "core/internal/remote/script/"
 )
 
+// youngProof is the condition of a handoff without Redis that the lease was proven
+// a short while ago.
+const youngProof = "\t\tnow.Sub(e.valid.From()) > handoffProof && l.room.Down(e.queue.names) == nil:"
+
 func simulated(oracles string) trial { return trial{scenario: "TestS1SimulatedTime", oracles: oracles} }
 
 func killed(oracles string) trial { return trial{scenario: "TestS5KilledProcesses", oracles: oracles} }
 
 func forgotten(oracles string) trial { return trial{scenario: "TestS7RedisIsKilled", oracles: oracles} }
+
+// Seven losses: the three of the quick form wait for too short a time after each.
+func forgottenInLine(oracles string) trial {
+	return trial{"TestS16RedisForgetsTheLeasesOfBusyLines", oracles, []string{"-share", "0.07"}}
+}
 
 // O7 tells of a holder who learns from his release that he has lost a lock of which he
 // has proof. Five stops, as in the quick form, are too few to meet a mistake each time.
@@ -42,7 +51,7 @@ func stopped(oracles string) trial {
 // checker found in its drafts.
 func mutants() []mutant {
 	return []mutant{
-		{name: "none: the library as it is", trials: []trial{simulated(""), stopped(""), killed(""), forgotten("")}},
+		{name: "none: the library as it is", trials: []trial{simulated(""), stopped(""), killed(""), forgotten(""), forgottenInLine("")}},
 		{
 			name: "a release deletes whatever lease is there",
 			edits: []edit{{
@@ -128,10 +137,18 @@ func mutants() []mutant {
 			name: "a lease that was lost is passed on inside the process",
 			edits: []edit{
 				{core + "handoff.go", "e.queue.entry != e, e.lost, e.ending(),", "e.queue.entry != e, e.ending(),"},
-				{core + "handoff.go", "next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3:", "next.settings.TTL != e.ttl:"},
+				{core + "handoff.go", "next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3,\n" + youngProof, "next.settings.TTL != e.ttl:"},
 				{core + "lease.go", "if q := e.queue; q.entry == e {", "if q := e.queue; false {"},
 			},
 			trials: []trial{simulated("O1 O2")},
+		},
+		{
+			name: "a lease is passed on inside the process, however old its proof is",
+			edits: []edit{
+				{core + "handoff.go", "e.valid.Remaining(now) < e.ttl/3,\n" + youngProof, "e.valid.Remaining(now) < e.ttl/3:"},
+				{core + "tokens.go", "if e.renewing == 0 && now.Sub(e.valid.From()) > proofRenewal {", "if false {"},
+			},
+			trials: []trial{forgottenInLine("O3")},
 		},
 		{
 			name: "what a caller who left was granted is not given back",

@@ -304,7 +304,7 @@ func TestWhatIsLeftAtTheEndIsFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := found(t, func(t *testing.T, caller *caller) {
-				l, err := core.New(caller.client(0), core.TTL(ttl))
+				l, err := core.New(faulty{caller.client(0)}, core.TTL(ttl))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -32,6 +32,11 @@ type way struct {
 	resume chan struct{} // closed when the process goes on; nil while it runs
 }
 
+// faulty is a client that a Locker uses itself, as it does with any wrapper: one that
+// it made of the client's options, be it only while the client is slow, would know
+// nothing of the way.
+type faulty struct{ *redis.Client }
+
 // client returns the client of the process with this number.
 func (w *world) client(number int) *redis.Client {
 	y := &way{world: w, process: uint64(number), heeds: w.plan.heeds[number], open: map[*conn]struct{}{}, asked: map[string]time.Duration{}}

@@ -121,7 +121,7 @@ func (w *world) live() {
 	var clients []*redis.Client
 	for i := range w.plan.lockers {
 		rdb := w.client(i)
-		l, err := core.New(rdb, core.TTL(w.plan.ttl), core.Tenure(w.plan.tenures[i]))
+		l, err := core.New(faulty{rdb}, core.TTL(w.plan.ttl), core.Tenure(w.plan.tenures[i]))
 		if err != nil {
 			w.t.Fatal(err)
 		}
