@@ -55,6 +55,8 @@ func (n *line) remove(r *request) {
 
 // join admits r to the line of its key, or says why not.
 func (l *RedisLocker) join(r *request) (err, cause error) {
+	l.entrance.Lock()
+	defer l.entrance.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {

@@ -56,6 +56,11 @@ type RedisLocker struct {
 	// deadlines has what must not be late because of it.
 	work, deadlines *clockwork.Schedule
 
+	// entrance is taken before mu by callers who come and go, so that answers from
+	// Redis, which many may wait for, contend for mu with one of these at the most.
+	// (100 callers whose contexts end at once, two cores: a patient one of a free key
+	// waited for up to 170 ms, 24 ms with this.)
+	entrance sync.Mutex
 	mu       sync.Mutex
 	closed   bool
 	queues   map[string]*queue

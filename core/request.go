@@ -169,9 +169,11 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 				l.tellWaiting(r)
 			}
 		case <-ctx.Done():
+			l.entrance.Lock()
 			l.mu.Lock()
 			l.leave(r)
 			l.mu.Unlock()
+			l.entrance.Unlock()
 			if <-r.ready; r.stood && !told {
 				<-r.ready
 			}
