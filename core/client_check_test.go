@@ -24,7 +24,9 @@ type (
 	// namedField has its client in a field, and the methods of another type.
 	namedField struct {
 		forwarder
-		name   string
+		//lint:ignore U1000 New looks at it by reflection.
+		name string
+		//lint:ignore U1000 New looks at it by reflection.
 		client any
 		inner  redis.UniversalClient
 	}

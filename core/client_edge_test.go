@@ -59,7 +59,7 @@ func TestAServerThatIsNoPrimaryIsNotStormedWithConnections(t *testing.T) {
 	defer waiter.Wait()
 	defer cancel()
 	eventually(t, "it listens", func() bool { return len(admin.PubSubChannels(t.Context(), "*").Val()) == 1 })
-	if err := admin.SlaveOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
+	if err := admin.ReplicaOf(t.Context(), "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
 	subscribed := func() int {

@@ -124,13 +124,13 @@ func promote(t *testing.T, from, to *locktest.Redis) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := rdb.SlaveOf(t.Context(), host, port).Err(); err != nil {
+	if err := rdb.ReplicaOf(t.Context(), host, port).Err(); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the replica follows", func() bool {
 		return strings.Contains(rdb.Info(t.Context(), "replication").Val(), "master_link_status:up")
 	})
-	if err := rdb.SlaveOf(t.Context(), "no", "one").Err(); err != nil {
+	if err := rdb.ReplicaOf(t.Context(), "no", "one").Err(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -155,7 +155,7 @@ func TestASubscriptionFollowsAnAddressThatMoves(t *testing.T) {
 				p.Retarget(second.Addr())
 				if demoted {
 					host, port, _ := net.SplitHostPort(second.Addr())
-					if err := first.Client(nil).SlaveOf(t.Context(), host, port).Err(); err != nil {
+					if err := first.Client(nil).ReplicaOf(t.Context(), host, port).Err(); err != nil {
 						t.Fatal(err)
 					}
 				} else {

@@ -8,10 +8,7 @@ import (
 )
 
 // nilObserver is an Observer that does not work without its fields.
-type nilObserver struct {
-	NopObserver
-	name string
-}
+type nilObserver struct{ NopObserver }
 
 func TestANilFunctionIsRefusedAndNothingIsSent(t *testing.T) {
 	told := func(context.Context, *Denial) { t.Error("told of a denial that a trial would not have made") }
@@ -63,18 +60,15 @@ func TestNewGuardFindsALockerThatIsNil(t *testing.T) {
 	}
 }
 
-func TestANilPointerAsAnObserverPanicsAtTheWiring(t *testing.T) {
-	for name, wire := range map[string]func(){
-		"Observe":      func() { Observe(failing(ErrHeld), (*nilObserver)(nil)) },
-		"WithObserver": func() { _, _ = New(anyClient(t), WithObserver((*nilObserver)(nil))) },
-	} {
-		func() {
-			defer func() {
-				if text, _ := recover().(string); !strings.Contains(text, "nil *core.nilObserver") {
-					t.Errorf("%s: %q", name, text)
-				}
-			}()
-			wire()
-		}()
+func TestANilPointerAsAnObserverIsFoundAtTheWiring(t *testing.T) {
+	const says = "nil *core.nilObserver"
+	if _, err := New(anyClient(t), WithObserver((*nilObserver)(nil))); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), says) {
+		t.Errorf("WithObserver: %v", err)
 	}
+	defer func() {
+		if text, _ := recover().(string); !strings.Contains(text, says) {
+			t.Errorf("Observe: %q", text)
+		}
+	}()
+	Observe(failing(ErrHeld), (*nilObserver)(nil))
 }

@@ -124,7 +124,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 			opt.applyLocker(&o)
 		}
 	}
-	if err := errors.Join(checkClient(rdb), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack, rdb), o.settings.validate()); err != nil {
+	if err := errors.Join(checkClient(rdb), checkObserver(o.observer), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack, rdb), o.settings.validate()); err != nil {
 		return nil, err
 	}
 	var ack remote.Ack
@@ -152,6 +152,13 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 	}
 	l.guard = &Guard{locker: l}
 	return l, nil
+}
+
+func checkObserver(o Observer) error {
+	if o != nil && isNil(o) {
+		return fmt.Errorf("%w: the Observer is a nil %T", ErrOption, o)
+	}
+	return nil
 }
 
 func checkPrefix(p string) error {

@@ -56,13 +56,15 @@ func newClient(theirs *redis.Options, log *panics.Log) (*redis.Client, *connecti
 // on the client's side, and the Limiter, by which a renewal must not be refused.
 func ownOptions(theirs *redis.Options, conns *connections) *redis.Options {
 	our := callbacks{conns.log}
+	//lint:ignore SA1019 Clients may have been told so by the old name of the option.
+	noIdentity := theirs.DisableIdentity || theirs.DisableIndentity
 	return &redis.Options{
 		Network: theirs.Network, Addr: theirs.Addr, NodeAddress: theirs.NodeAddress, DB: theirs.DB,
 		Dialer: conns.dial, TLSConfig: theirs.TLSConfig, OnConnect: our.onConnect(theirs.OnConnect),
 		DialTimeout: theirs.DialTimeout, DialerRetries: 1,
 
 		Protocol: theirs.Protocol, ClientName: theirs.ClientName, IdentitySuffix: theirs.IdentitySuffix,
-		DisableIdentity: theirs.DisableIdentity, DisableIndentity: theirs.DisableIndentity,
+		DisableIdentity:          noIdentity,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 
 		Username: theirs.Username, Password: theirs.Password,

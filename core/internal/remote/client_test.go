@@ -40,6 +40,7 @@ var others = []string{
 	"ContextTimeoutEnabled", "DialerRetries", "DialerRetryTimeout", "DialerRetryBackoff", // the Locker repeats by itself
 	"PoolSize", "PoolFIFO", "MinIdleConns", "MaxIdleConns", "MaxActiveConns", "MaxConcurrentDials", // few connections
 	"PipelinePoolSize", "PipelineReadBufferSize", "PipelineWriteBufferSize", "AutoPipelineOptions",
+	"DisableIndentity",                                                 // DisableIdentity by its old name
 	"PushNotificationProcessor", "MaintNotificationsConfig", "Limiter", // theirs alone
 	"ClientSideCacheConfig", "ClientSideCache", "FailingTimeoutSeconds", "UnstableResp3",
 }
