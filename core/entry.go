@@ -207,7 +207,7 @@ func (l *RedisLocker) expectAnswer(e *entry) {
 		e.unanswered = now
 	}
 	e.inFlight++
-	l.setPoll(e, e.unanswered.Add(backendTimeout))
+	l.setPoll(e, e.unanswered.Add(l.silence))
 }
 
 // answered takes the answer to send. The caller holds mu.

@@ -65,7 +65,7 @@ func (l *RedisLocker) pollAfterError(e *entry) {
 	w := e.known()
 	w.pollPause = min(max(minPollPause, 2*w.pollPause), maxPollPause)
 	at := time.Now().Add(w.pollPause)
-	if end := e.unanswered.Add(backendTimeout); !e.unanswered.IsZero() && end.Before(at) {
+	if end := e.unanswered.Add(l.silence); !e.unanswered.IsZero() && end.Before(at) {
 		at = end
 	}
 	l.setPoll(e, at)
@@ -77,10 +77,10 @@ func (l *RedisLocker) pollAfterError(e *entry) {
 func (l *RedisLocker) look(e *entry) {
 	now := time.Now()
 	switch {
-	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= backendTimeout:
+	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= l.silence:
 		// What has waited in the process has had less time to be answered.
-		if left, ok := l.left(e); ok && now.Sub(left) < backendTimeout && l.room.Down(e.queue.names) == nil {
-			l.setPoll(e, left.Add(backendTimeout))
+		if left, ok := l.left(e); ok && now.Sub(left) < l.silence && l.room.Down(e.queue.names) == nil {
+			l.setPoll(e, left.Add(l.silence))
 			return
 		}
 		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
@@ -91,7 +91,7 @@ func (l *RedisLocker) look(e *entry) {
 		if e.unanswered.IsZero() {
 			e.unanswered = now
 		}
-		l.setPoll(e, e.unanswered.Add(backendTimeout))
+		l.setPoll(e, e.unanswered.Add(l.silence))
 	}
 }
 

@@ -103,7 +103,7 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	q.ear.waiting++
 	// Redis's answer, or that there is none, mostly comes before the longest
 	// wait can be over; then no alarm is needed.
-	if behind || r.settings.Wait > 0 && r.settings.Wait < backendTimeout {
+	if behind || r.settings.Wait > 0 && r.settings.Wait < l.silence {
 		l.limitWait(r)
 	}
 	switch {

@@ -46,8 +46,9 @@ type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
 	tenure   time.Duration
-	acks     bool   // replicas are to acknowledge
-	front    Locker // what Acquire goes through: the locker, or an observer of it
+	acks     bool          // replicas are to acknowledge
+	silence  time.Duration // backendTimeout, and for how long replicas are waited for
+	front    Locker        // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
 	process remote.Process
@@ -139,6 +140,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 		sealer:    remote.NewSealer(),
 		room:      remote.Open(rdb, remote.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
 		acks:      o.ack != nil,
+		silence:   backendTimeout + 2*ack.Within, // twice if the script is not known
 		work:      clockwork.NewSchedule(),
 		deadlines: clockwork.NewSchedule(),
 		queues:    make(map[string]*queue),

@@ -15,6 +15,10 @@ type Ack struct {
 	Within   time.Duration
 }
 
+// most is for how long one attempt may wait for replicas: twice, if the server does not
+// know the script.
+func (a Ack) most() time.Duration { return 2 * a.Within }
+
 // AckError says that too few replicas have acknowledged an operation, which the
 // primary has carried out: a failover may forget it.
 type AckError struct {

@@ -67,7 +67,7 @@ func (l *lane) down() error {
 		return &DownError{h.since, h.fault}
 	}
 	for _, t := range l.under {
-		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence+l.room.ack.Within {
+		if t.sent.IsZero() || h.answered.After(t.sent) || time.Since(t.sent) <= silence+l.room.ack.most() {
 			continue
 		}
 		// It may be that connection alone. A probe, on another, will tell those
@@ -100,7 +100,7 @@ func (l *lane) heard(sent time.Time, err error) {
 	}
 	h.failures++
 	h.fault = err
-	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence+l.room.ack.Within) {
+	if h.since.IsZero() && (h.failures >= downAfter || time.Since(sent) > silence+l.room.ack.most()) {
 		h.since = time.Now()
 		l.healthChanged(&DownError{h.since, err})
 	}

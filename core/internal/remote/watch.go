@@ -71,7 +71,7 @@ func (l *lane) lookAtTrips() {
 	if l.standby != nil {
 		l.watch.busy = l.standby.looksBusy(l.watch.busy)
 	}
-	before := time.Now().Add(-stalled - l.room.ack.Within)
+	before := time.Now().Add(-stalled - l.room.ack.most())
 	for _, t := range l.under {
 		if !t.sent.IsZero() && !t.sent.After(before) {
 			l.askWhy()
