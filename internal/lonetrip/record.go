@@ -63,7 +63,7 @@ func Record(tb testing.TB, server *locktest.Redis, prefix string) (acquire, rele
 	rdb := server.Client(nil)
 	recorded := &recorder{}
 	rdb.AddHook(recorded)
-	locker, err := core.New(rdb)
+	locker, err := core.New(rdb, core.SharedClient()) // the recorder is a hook
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -33,10 +33,12 @@ const (
 // the client with shorter timeouts (WithTimeout) was no way out: it has none of
 // the hooks (go-redis 9.23).
 type Lone struct {
-	lane *lane
-	trip *trip
-	task *task
-	call loneCall
+	lane    *lane
+	trip    *trip
+	tasks   [1]*task
+	results [1]result
+	err     error
+	call    loneCall
 }
 
 // begin returns a trip for k that the caller makes, nil if it has to travel in
@@ -52,7 +54,7 @@ func (l *lane) begin(k *task) *Lone {
 		return nil
 	}
 	now := time.Now()
-	lone := &Lone{lane: l, trip: l.newTrip(), task: k, call: loneCall{Context: l.room.ctx, deadline: now.Add(loneTimeout)}}
+	lone := &Lone{lane: l, trip: l.newTrip(), tasks: [1]*task{k}, call: loneCall{Context: l.room.ctx, deadline: now.Add(loneTimeout)}}
 	lone.trip.sent = now
 	l.lone = lone
 	if l.loneTimer == nil {
@@ -67,26 +69,23 @@ func (l *lane) begin(k *task) *Lone {
 // in the ordinary way, and that one's answer counts: no operation does harm if
 // it is done twice.
 func (o *Lone) Travel() {
-	l, k := o.lane, o.task
-	sent := o.trip.sent
-	one := newBatch([]*task{k})
-	err := errNotReturned
+	o.err = errNotReturned
 	// Deferred: a hook of the client may end the goroutine, as a test's Fatal does.
-	defer func() { o.back(sent, one.results[0], err) }()
-	err = l.send(&o.call, l.rdb, one)
+	defer o.back()
+	o.err = o.lane.send(&o.call, o.lane.rdb, batch{o.tasks[:], o.results[:]})
 }
 
 // errNotReturned is the error of a call that has ended its goroutine.
 var errNotReturned = errors.New("redis: " + clientHook + " has ended the goroutine of the call")
 
 // back takes what the trip came to.
-func (o *Lone) back(sent time.Time, r result, err error) {
-	l, k := o.lane, o.task
+func (o *Lone) back() {
+	l, k, err, sent := o.lane, o.tasks[0], o.err, o.trip.sent
 	o.call.end(context.Canceled)
-	if r.err == nil && r.reply == nil {
-		r.err = err
+	k.result = o.results[0]
+	if k.err == nil && k.reply == nil {
+		k.err = err
 	}
-	k.result = r
 	answered := k.err == nil || refused(k.err) && !passes(k.err) && !redirects(k.err)
 
 	l.mu.Lock()
