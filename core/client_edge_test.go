@@ -2,6 +2,7 @@ package core_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"runtime"
 	"strconv"
@@ -103,6 +104,25 @@ func TestADialerThatReturnsNothingIsAnErrorOfTheConnection(t *testing.T) {
 			eventually(t, "it is back", func() bool {
 				return l.Do(t.Context(), "k", func(context.Context) error { return nil }) == nil
 			})
+		})
+	}
+}
+
+func TestOptionsOfAClusterClientThatPanicAreErrorsOfTheConnection(t *testing.T) {
+	for name, opts := range map[string]*redis.ClusterOptions{
+		"NewClient of the client's options has returned no client": {NewClient: func(*redis.Options) *redis.Client { return nil }},
+		"NewClient of":    {NewClient: func(*redis.Options) *redis.Client { panic("oops") }},
+		"ClusterSlots of": {ClusterSlots: func(context.Context) ([]redis.ClusterSlot, error) { panic("oops") }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			opts.Addrs = []string{"127.0.0.1:1"}
+			rdb := redis.NewClusterClient(opts)
+			defer rdb.Close()
+			l := newLocker(t, rdb)
+			if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, core.ErrBackend) || !strings.Contains(err.Error(), name) {
+				t.Errorf("%v, want an error about %s", err, name)
+			}
 		})
 	}
 }

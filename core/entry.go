@@ -130,7 +130,7 @@ func (e *entry) silence() (sentinel, cause error) {
 	case l.crowded(e, e.unanswered):
 		return ErrQueueFull, errNotSent
 	}
-	return ErrBackend, errNoAnswer
+	return ErrBackend, l.noAnswer(e.queue)
 }
 
 // crowded reports whether what was asked for e at that time has no answer because it

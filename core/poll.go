@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
@@ -83,7 +84,7 @@ func (l *RedisLocker) look(e *entry) {
 			l.setPoll(e, left.Add(l.silence))
 			return
 		}
-		l.giveUp(e, cmp.Or(e.fault, errNoAnswer))
+		l.giveUp(e, cmp.Or(e.fault, l.noAnswer(e.queue)))
 	case e.inFlight == 0:
 		l.send(e)
 	default:
@@ -93,6 +94,15 @@ func (l *RedisLocker) look(e *entry) {
 		}
 		l.setPoll(e, e.unanswered.Add(l.silence))
 	}
+}
+
+// noAnswer is the cause where a question has no answer: why Redis cannot be asked, if
+// that is known. The caller holds mu.
+func (l *RedisLocker) noAnswer(q *queue) error {
+	if down, ok := errors.AsType[*remote.DownError](l.room.Down(q.names)); ok && down.Cause != nil {
+		return down.Cause
+	}
+	return errNoAnswer
 }
 
 // left returns when the first question for e has left the process, false if it has

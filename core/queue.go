@@ -181,7 +181,7 @@ func (l *RedisLocker) leave(r *request) {
 		}
 	}
 	if !r.info.Contended && out.cause == nil {
-		out = outcome{err: ErrBackend, cause: errNoAnswer}
+		out = outcome{err: ErrBackend, cause: l.noAnswer(q)}
 		if e != nil && l.crowded(e, r.start) {
 			out = outcome{err: ErrQueueFull, cause: errNotSent}
 		}

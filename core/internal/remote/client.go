@@ -3,6 +3,7 @@ package remote
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net"
 	"reflect"
 
@@ -85,8 +86,8 @@ func ownOptions(theirs *redis.Options, conns *connections) *redis.Options {
 }
 
 // newClusterClient returns a client of the same cluster, and its connections. The
-// caller's NewClient and ClusterSlots are used as they are: addresses may be
-// translated there.
+// caller's NewClient and ClusterSlots are called as they are by theirs: addresses may
+// be translated there.
 func newClusterClient(theirs *redis.ClusterOptions, log *panics.Log) (*redis.ClusterClient, *connections) {
 	o := *theirs // NewClusterClient changes what it is given
 	conns, our := newConnections(o.Dialer, log), callbacks{log}
@@ -94,6 +95,7 @@ func newClusterClient(theirs *redis.ClusterOptions, log *panics.Log) (*redis.Clu
 		conns.connect = redis.NewDialer(&redis.Options{DialTimeout: o.DialTimeout, TLSConfig: o.TLSConfig})
 	}
 	conns.bypassed = reflect.ValueOf(o.NewClient).Pointer() != reflect.ValueOf(redis.NewClient).Pointer()
+	o.NewClient, o.ClusterSlots = our.newClient(o.NewClient), our.clusterSlots(o.ClusterSlots)
 	o.Dialer, o.DialerRetries, o.OnConnect = conns.dial, 1, our.onConnect(o.OnConnect)
 	o.CredentialsProvider = our.provider(o.CredentialsProvider)
 	o.CredentialsProviderContext = our.providerContext(o.CredentialsProviderContext)
@@ -148,6 +150,34 @@ func (c callbacks) onConnect(f func(context.Context, *redis.Conn) error) func(co
 	return func(ctx context.Context, cn *redis.Conn) (err error) {
 		defer c.log.Contain("OnConnect of the Redis client's options", &err)
 		return f(ctx, cn)
+	}
+}
+
+// newClient has a node's client fail whatever it is given if f does.
+func (c callbacks) newClient(f func(*redis.Options) *redis.Client) func(*redis.Options) *redis.Client {
+	return func(o *redis.Options) (node *redis.Client) {
+		err := errNoClient
+		defer func() {
+			if node == nil {
+				node = redis.NewClient(&redis.Options{MaxRetries: -1, DialerRetries: 1, Dialer: func(context.Context, string, string) (net.Conn, error) {
+					return failedConn{&dialError{err}}, nil
+				}})
+			}
+		}()
+		defer c.log.Contain("NewClient of the Redis client's options", &err)
+		return f(o)
+	}
+}
+
+var errNoClient = errors.New("redis: NewClient of the client's options has returned no client")
+
+func (c callbacks) clusterSlots(f func(context.Context) ([]redis.ClusterSlot, error)) func(context.Context) ([]redis.ClusterSlot, error) {
+	if f == nil {
+		return nil
+	}
+	return func(ctx context.Context) (slots []redis.ClusterSlot, err error) {
+		defer c.log.Contain("ClusterSlots of the Redis client's options", &err)
+		return f(ctx)
 	}
 }
 

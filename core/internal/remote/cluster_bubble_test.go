@@ -51,7 +51,7 @@ func inFakeCluster(t *testing.T, test func(s *fakeCluster)) {
 			f.lookingUp(nil)
 			closeRoom(t, f.room)
 			_ = f.rdb.Close()
-			pause(time.Second) // the client's own look at the cluster
+			pause(5 * time.Second) // what hangs, and the client's own look at the cluster
 		})
 		test(f)
 	})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -31,9 +32,72 @@ func TestOperationsBeforeTheClusterIsKnownWaitForIt(t *testing.T) {
 				f.Errorf("%+v after %v", a, d)
 			}
 		}
-		if n := f.looked(); n != 1 {
+		if n := f.looked(); n > maxHedges {
 			f.Errorf("the client has asked %d times: %+v", n, f.tap.seen())
 		}
+	})
+}
+
+// A cluster client that learns where the slots are asks one node after the other,
+// and waits for each until its ReadTimeout has passed.
+func TestANodeThatHangsDoesNotHideWhereTheOthersAre(t *testing.T) {
+	hangs := func(f *fakeCluster, times int) { // from now on
+		var n atomic.Int64
+		f.lookingUp(func() error {
+			if n.Add(1) <= int64(times) {
+				time.Sleep(3 * time.Second)
+			}
+			return nil
+		})
+	}
+	t.Run("from one that begins", func(t *testing.T) {
+		for _, times := range []int{1, 3} {
+			inFakeCluster(t, func(f *fakeCluster) {
+				hangs(f, times)
+				start := time.Now()
+				a := f.ask(f.acquire("a", acquirer()))
+				if d := time.Since(start); a.Err != nil || d != time.Duration(times)*hedgePause {
+					f.Errorf("%+v after %v", a, d)
+				}
+			})
+		}
+	})
+	t.Run("from those who know them, after a failover", func(t *testing.T) {
+		inFakeCluster(t, func(f *fakeCluster) {
+			keys := f.known(1)
+			f.tap.via(func(addr string, cmds []redis.Cmder, next func() error) error {
+				if addr == fakeAddrs[0] {
+					time.Sleep(250 * time.Millisecond)
+					return fail(cmds, io.EOF)
+				}
+				return next()
+			})
+			hangs(f, 2)
+			f.own(fakeAddrs[1])
+			start := time.Now()
+			a := f.ask(f.acquire(keys[0][0], acquirer()))
+			if d := time.Since(start); a.Err != nil || d > 1500*time.Millisecond {
+				f.Errorf("%+v after %v", a, d)
+			}
+		})
+	})
+	t.Run("from one that is closed", func(t *testing.T) {
+		inFakeCluster(t, func(f *fakeCluster) {
+			hangs(f, 1000)
+			answer := f.begin(f.acquire("a", acquirer()))
+			pause(time.Second)
+			if n := f.looked(); n != maxHedges {
+				f.Errorf("%d under way", n)
+			}
+			ctx, cancel := context.WithTimeout(f.Context(), time.Millisecond)
+			defer cancel()
+			if err := f.room.Close(ctx); !errors.Is(err, context.DeadlineExceeded) {
+				f.Errorf("Close: %v", err)
+			}
+			if a := <-answer; !errors.Is(a.Err, remote.ErrRoomClosed) {
+				f.Errorf("%+v", a)
+			}
+		})
 	})
 }
 

@@ -14,6 +14,13 @@ import (
 // detourPatience is for how long an operation looks for its node.
 const detourPatience = 2 * time.Second
 
+// The client is called again beside the calls under way when it does not say where
+// the slots are.
+const (
+	hedgePause = 100 * time.Millisecond
+	maxHedges  = 8
+)
+
 // redirects are met on a real cluster whose first three nodes are its masters.
 func redirects(t *testing.T, c *locktest.Cluster) {
 	scene(t, c, "MOVED is followed at once, and is no repetition", func(s *clusterStage) {

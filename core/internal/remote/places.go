@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"context"
 	"errors"
 	"math/rand/v2"
 	"sync"
@@ -173,12 +172,6 @@ func (p *places) locate(bucket byte) (*lane, error) {
 	return l, nil
 }
 
-// masterOf asks the client where a bucket is.
-func (r *Room) masterOf(ctx context.Context, bucket byte) (node *redis.Client, err error) {
-	defer r.panics.Contain(clientHook, &err)
-	return r.places.rdb.MasterForKey(ctx, r.names.bases[bucket].fence)
-}
-
 // learnt notes whether the client knows the nodes. The caller holds mu.
 func (p *places) learnt(err error) {
 	switch {
@@ -308,6 +301,7 @@ func (p *places) survey() {
 }
 
 func (p *places) look() {
+	loaded := time.Now() // survey has had the client begin to
 	for {
 		p.mu.Lock()
 		if p.round == len(surveyPauses) || p.room.ctx.Err() != nil {
@@ -328,6 +322,10 @@ func (p *places) look() {
 			}
 		case <-p.room.ctx.Done():
 			continue
+		}
+		if time.Since(loaded) >= minLoadPause {
+			loaded = time.Now()
+			p.load()
 		}
 		p.relocate(false)
 	}
