@@ -61,6 +61,9 @@ func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.
 						t.Fatalf("before its poll: %+v", r)
 					}
 					elapse(3 * time.Second)
+					if !r.done() { // it has asked anew before its lease was given back
+						elapse(3 * time.Second)
+					}
 				}
 				synctest.Wait()
 				if !r.done() || r.err != nil {
