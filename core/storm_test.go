@@ -17,7 +17,10 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
-var storm = flag.Int("storm", 20_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
+var (
+	storm    = flag.Int("storm", 20_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
+	handoffs = flag.Int("handoffs", 16_000, "of each kind, in TestTheLastHoldersContextHasEndedBeforeTheNextIsIn")
+)
 
 // A retry storm that hangs up: each caller's context ends at once. What has not left
 // the process by then is withdrawn. A patient caller of a free key is served all the
@@ -118,11 +121,11 @@ func TestTheLastHoldersContextHasEndedBeforeTheNextIsIn(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l := newLocker(t, locktest.StartRedis(t).Client(nil), opts...)
 			var last atomic.Pointer[context.Context]
-			var early, handoffs atomic.Int64
+			var early, n atomic.Int64
 			var all sync.WaitGroup
 			for range 8 {
 				all.Go(func() {
-					for range 2000 {
+					for range *handoffs / 8 {
 						lock, err := l.Acquire(context.Background(), "k")
 						if err != nil {
 							t.Error(err)
@@ -133,7 +136,7 @@ func TestTheLastHoldersContextHasEndedBeforeTheNextIsIn(t *testing.T) {
 						}
 						ctx := lock.Context()
 						last.Store(&ctx)
-						handoffs.Add(1)
+						n.Add(1)
 						if err := lock.Release(context.Background()); err != nil {
 							t.Error(err)
 						}
@@ -142,7 +145,7 @@ func TestTheLastHoldersContextHasEndedBeforeTheNextIsIn(t *testing.T) {
 			}
 			all.Wait()
 			if early.Load() > 0 {
-				t.Errorf("in %d of %d times the last holder's context had not ended", early.Load(), handoffs.Load())
+				t.Errorf("in %d of %d times the last holder's context had not ended", early.Load(), n.Load())
 			}
 		})
 	}
