@@ -84,7 +84,7 @@ func workWaiters(n int, addr string) (*waiterFigures, error) {
 		return nil, err
 	}
 	defer l.Close()
-	if err := listens(l, holders); err != nil {
+	if err := listens(l, holders, rdb); err != nil {
 		return nil, err
 	}
 	held, err := holders.Acquire(context.Background(), waitedKey)
@@ -184,7 +184,7 @@ func crowd(n int, wait func(context.Context) error, arrived func(n int) error, l
 }
 
 // listens has l hear of grants before anything is measured.
-func listens(l, holders core.Locker) error {
+func listens(l, holders core.Locker, rdb *redis.Client) error {
 	const key = "warm-up"
 	held, err := holders.Acquire(context.Background(), key)
 	if err != nil {
@@ -199,8 +199,16 @@ func listens(l, holders core.Locker) error {
 		}
 		heard = err
 	})
-	time.Sleep(errorPause) // it need not be in line yet
-	err = held.Release(context.Background())
+	// Only who listens gets a place in line.
+	n, err := queued(rdb)
+	for deadline := time.Now().Add(inLineTimeout); n == 0 && err == nil; n, err = queued(rdb) {
+		if time.Now().After(deadline) {
+			err = fmt.Errorf("after %v, nobody is in line", inLineTimeout)
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	err = errors.Join(err, held.Release(context.Background()))
 	waiting.Wait()
 	return errors.Join(err, heard)
 }
