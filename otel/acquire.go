@@ -67,9 +67,9 @@ func (o *Observer) TraceParent(ctx context.Context) string {
 }
 
 // Waiting counts the request among those in line.
-func (o *Observer) Waiting(ctx context.Context, a core.Attempt) {
-	if o.metrics.waiters.Enabled(ctx) {
-		o.metrics.waiters.Add(ctx, 1, o.site(a).here...)
+func (o *Observer) Waiting(_ context.Context, a core.Attempt) {
+	if o.counts != nil {
+		o.site(a).here.waiting.Add(1)
 	}
 }
 
@@ -79,16 +79,15 @@ func (o *Observer) Acquired(ctx context.Context, a core.Attempt, r core.AcquireR
 	if region != nil {
 		region.End()
 	}
-	waited := r.Queued && o.metrics.waiters.Enabled(ctx)
+	if r.Queued && o.counts != nil {
+		o.site(a).here.waiting.Add(-1)
+	}
 	passed := r.Info.Handoff != core.HandoffNone && o.metrics.handoffs.Enabled(ctx)
 	measured := o.metrics.acquireDuration.Enabled(ctx)
-	if span == nil && !waited && !passed && !measured {
+	if span == nil && !passed && !measured {
 		return
 	}
 	s, out, errorType := o.site(a), acquireOutcome(r.Err), core.ErrorType(r.Err)
-	if waited {
-		o.metrics.waiters.Add(ctx, -1, s.here...)
-	}
 	if passed {
 		o.metrics.handoffs.Add(ctx, 1, s.addHandoff(r.Info.Handoff)...)
 	}

@@ -23,21 +23,20 @@ type hold struct {
 // Holding begins the hold span, unless ctx's span is not recording. The active
 // span stays what it is, except with [WithHoldAsParent].
 func (o *Observer) Holding(ctx context.Context, a core.Attempt, l core.Lock) context.Context {
-	mctx := ctx // for exemplars
+	if o.counts != nil {
+		o.site(a).here.held.Add(1)
+	}
 	var h hold
 	if o.tracer != nil && trace.SpanFromContext(ctx).IsRecording() {
 		s := o.site(a)
 		sctx, span := o.tracer.Start(ctx, s.holdSpan, o.startOptions(s, a)...)
 		if span.IsRecording() {
 			o.describeHold(span, l)
-			h.span, mctx = span, sctx
+			h.span = span
 			if o.holdAsParent {
 				ctx = sctx
 			}
 		}
-	}
-	if o.metrics.held.Enabled(mctx) {
-		o.metrics.held.Add(mctx, 1, o.site(a).here...)
 	}
 	if o.profile != nil {
 		ctx, h.stack = o.addStack(ctx, a, l)
@@ -69,14 +68,11 @@ func (o *Observer) Released(ctx context.Context, a core.Attempt, r core.HoldResu
 	h := o.hold(ctx)
 	out := holdOutcome(r.Err)
 	mctx := o.within(ctx, h)
-	if counted, measured := o.metrics.held.Enabled(mctx), o.metrics.holdDuration.Enabled(mctx); counted || measured {
-		s := o.site(a)
-		if counted {
-			o.metrics.held.Add(mctx, -1, s.here...)
-		}
-		if measured {
-			o.metrics.holdDuration.Record(mctx, r.Held.Seconds(), s.recordHold(out)...)
-		}
+	if o.counts != nil {
+		o.site(a).here.held.Add(-1)
+	}
+	if o.metrics.holdDuration.Enabled(mctx) {
+		o.metrics.holdDuration.Record(mctx, r.Held.Seconds(), o.site(a).recordHold(out)...)
 	}
 	if r.Err != nil && o.logger != nil {
 		o.logLoss(mctx, a, r)

@@ -27,13 +27,13 @@ var metricNames = []string{
 // Enabled.
 type instruments struct {
 	acquireDuration, holdDuration metric.Float64Histogram
-	waiters, held                 metric.Int64UpDownCounter
 	handoffs, renewals            metric.Int64Counter
 }
 
-// newInstruments makes those that are not named in without. Its error lists all
+// newInstruments makes those that are not named in without, and has c read by the
+// provider until the Registration, which may be nil, is ended. Its error lists all
 // that the provider refused.
-func newInstruments(p metric.MeterProvider, without []string) (instruments, error) {
+func newInstruments(p metric.MeterProvider, without []string, c *counts) (instruments, metric.Registration, error) {
 	m := maker{
 		meter: p.Meter(ScopeName, metric.WithInstrumentationVersion(Version)),
 		off:   metricnoop.NewMeterProvider().Meter(ScopeName), without: without,
@@ -44,12 +44,11 @@ func newInstruments(p metric.MeterProvider, without []string) (instruments, erro
 		// A holder works for longer than it is willing to wait.
 		holdDuration: m.histogram(MetricHoldDuration, "Time from the grant of a lock until it was released or lost.",
 			append(buckets, 120, 300)),
-		waiters:  m.upDownCounter(MetricWaiterCount, "{waiter}", "Requests that wait in line for a lock."),
-		held:     m.upDownCounter(MetricHeldCount, "{lock}", "Locks that are held."),
 		handoffs: m.counter(MetricHandoffs, "{handoff}", "Locks that were passed on by their holder to the next in line."),
 		renewals: m.counter(MetricRenewals, "{renewal}", "Renewals of leases that were answered or failed."),
 	}
-	return i, errors.Join(m.errs...)
+	reading := c.report(&m)
+	return i, reading, errors.Join(m.errs...)
 }
 
 type maker struct {
@@ -78,8 +77,12 @@ func (m *maker) histogram(name, description string, buckets []float64) metric.Fl
 	return h
 }
 
-func (m *maker) upDownCounter(name, unit, description string) metric.Int64UpDownCounter {
-	c, err := m.meterFor(name).Int64UpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+// observable returns nil if the metric is turned off.
+func (m *maker) observable(name, unit, description string) metric.Int64ObservableUpDownCounter {
+	if slices.Contains(m.without, name) {
+		return nil
+	}
+	c, err := m.meter.Int64ObservableUpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	m.note(name, err)
 	return c
 }

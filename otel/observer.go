@@ -3,8 +3,10 @@ package lockotel
 import (
 	"errors"
 	"log/slog"
+	"runtime"
 	"runtime/pprof"
 
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -29,6 +31,7 @@ type Observer struct {
 
 	tracer       trace.Tracer // nil: no spans
 	metrics      instruments
+	counts       *counts        // nil: nobody reads them
 	logger       *slog.Logger   // nil: no records
 	profile      *pprof.Profile // nil: no profile
 	runtimeTrace bool
@@ -49,7 +52,8 @@ var _ core.Observer = (*Observer)(nil)
 // refused an instrument.
 func NewObserver(opts ...Option) (*Observer, error) {
 	c, err := newConfig(opts)
-	metrics, refused := newInstruments(c.meters, c.withoutMetrics)
+	counts := newCounts()
+	metrics, reading, refused := newInstruments(c.meters, c.withoutMetrics, counts)
 	if err := errors.Join(err, refused); err != nil {
 		return nil, err
 	}
@@ -68,6 +72,11 @@ func NewObserver(opts ...Option) (*Observer, error) {
 	}
 	if c.withProfile {
 		o.profile = heldProfile()
+	}
+	if reading != nil {
+		o.counts = counts
+		// The provider has the counts, not the observer, and no longer than it lives.
+		runtime.AddCleanup(o, func(r metric.Registration) { _ = r.Unregister() }, reading)
 	}
 	return o, nil
 }

@@ -39,7 +39,7 @@ type site struct {
 	lost     []metric.RecordOption
 	failed   prepared[failure, []metric.RecordOption]
 
-	here     []metric.AddOption // the namespace alone
+	here     *count
 	handoffs [2][]metric.AddOption
 	renewals [len(renewals)][]metric.AddOption
 
@@ -61,7 +61,7 @@ func (o *Observer) site(a core.Attempt) *site {
 	}
 	s, ok := o.sites.load(k)
 	if !ok {
-		s = o.sites.store(k, newSite(k))
+		s = o.sites.store(k, newSite(k, o.counts.of(k.namespace)))
 	}
 	slot.CompareAndSwap(nil, s)
 	return s
@@ -80,7 +80,7 @@ func slotOf(name string) int {
 	return (len(name) + 7*int(name[len(name)/2]) + 31*int(name[len(name)-1])) % len(atHand{})
 }
 
-func newSite(k siteKey) *site {
+func newSite(k siteKey, here *count) *site {
 	key := k
 	// One attribute that is not UTF-8 and a whole batch cannot be marshaled.
 	k.namespace = strings.ToValidUTF8(k.namespace, "\uFFFD")
@@ -102,6 +102,7 @@ func newSite(k siteKey) *site {
 			trace.WithAttributes(append(common, systemNameKey.String(systemName))...),
 		},
 		common: common,
+		here:   here,
 	}
 	s.failed.limit = maxFailures
 	for i, contended := range []bool{false, true} {
@@ -109,7 +110,6 @@ func newSite(k siteKey) *site {
 	}
 	s.released = s.record(outcomeReleased)
 	s.lost = s.record(outcomeLost)
-	s.here = add(namespace)
 	for i, h := range []core.Handoff{core.HandoffLocal, core.HandoffRemote} {
 		s.handoffs[i] = add(namespace, handoffKey.String(h.String()))
 	}

@@ -3,6 +3,7 @@ package sdktest
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,10 +136,10 @@ func (discard) ForceFlush(context.Context) error                { return nil }
 type rawSDK struct {
 	tracer            trace.Tracer
 	acquire, hold     metric.Float64Histogram
-	waiters, held     metric.Int64UpDownCounter
+	waiters, held     atomic.Int64
 	handoffs          metric.Int64Counter
 	acquired, release []metric.RecordOption
-	here, remote      []metric.AddOption
+	remote            []metric.AddOption
 	start             []trace.SpanStartOption
 	roles             []attribute.KeyValue
 	measure           bool
@@ -153,13 +154,6 @@ func newRaw(b *testing.B, p providers) *rawSDK {
 		}
 		return h
 	}
-	upDown := func(name string) metric.Int64UpDownCounter {
-		c, err := meter.Int64UpDownCounter(name)
-		if err != nil {
-			b.Fatal(err)
-		}
-		return c
-	}
 	handoffs, err := meter.Int64Counter("raw.handoffs")
 	if err != nil {
 		b.Fatal(err)
@@ -169,10 +163,7 @@ func newRaw(b *testing.B, p providers) *rawSDK {
 		tracer:   p.tracers.Tracer("raw"),
 		acquire:  histogram("raw.acquire.duration"),
 		hold:     histogram("raw.hold.duration"),
-		waiters:  upDown("raw.waiter.count"),
-		held:     upDown("raw.held.count"),
 		handoffs: handoffs,
-		here:     []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(space))},
 		remote: []metric.AddOption{metric.WithAttributeSet(attribute.NewSet(
 			space, attribute.String("dlock.handoff", "remote")))},
 		acquired: []metric.RecordOption{metric.WithAttributeSet(attribute.NewSet(
@@ -199,8 +190,8 @@ func (r *rawSDK) lock(ctx context.Context, l *obtained) {
 	}
 	if r.measure {
 		if l.info.Contended {
-			r.waiters.Add(actx, 1, r.here...)
-			r.waiters.Add(actx, -1, r.here...)
+			r.waiters.Add(1)
+			r.waiters.Add(-1)
 			r.handoffs.Add(actx, 1, r.remote...)
 		}
 		r.acquire.Record(actx, time.Since(start).Seconds(), r.acquired...)
@@ -231,8 +222,8 @@ func (r *rawSDK) lock(ctx context.Context, l *obtained) {
 		span.SetAttributes(attribute.Float64("dlock.lease.duration", 10))
 	}
 	if r.measure {
-		r.held.Add(hctx, 1, r.here...)
-		r.held.Add(hctx, -1, r.here...)
+		r.held.Add(1)
+		r.held.Add(-1)
 		r.hold.Record(hctx, time.Millisecond.Seconds(), r.release...)
 	}
 	if sampled {

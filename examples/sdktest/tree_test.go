@@ -215,8 +215,8 @@ func TestWithoutTracesThereAreOnlyMetrics(t *testing.T) {
 	if n := len(r.spans.Ended()); n != 1 {
 		t.Errorf("%d spans, want the request's alone", n)
 	}
-	if n := len(r.metrics()); n != 3 { // two durations, and how many are held
-		t.Errorf("%d metrics, want 3", n)
+	if n := len(r.metrics()); n != 4 { // two durations, and how many are held and wait
+		t.Errorf("%d metrics, want 4", n)
 	}
 }
 
