@@ -44,9 +44,10 @@ type Cluster struct {
 // successor's side. No replica ever moves to another master by itself.
 //
 // The extra arguments are settings of each node that come last and win:
-// StartCluster(t, 3, 1, "--cluster-node-timeout", "5000"). The processes are
-// killed when the test is over, or with the test process; without a
-// redis-server it is as with [StartRedis].
+// StartCluster(t, 3, 1, "--cluster-node-timeout", "5000"). With a password among
+// them (see [StartRedis]), the nodes log in to each other with it, unless there is a
+// --masterauth; its user must have all rights. The processes are killed when the test
+// is over, or with the test process; without a redis-server it is as with [StartRedis].
 func StartCluster(tb testing.TB, masters, replicas int, extraArgs ...string) *Cluster {
 	tb.Helper()
 	if masters < 1 || replicas < 0 {
@@ -74,6 +75,9 @@ func StartCluster(tb testing.TB, masters, replicas int, extraArgs ...string) *Cl
 	}
 	for _, n := range c.nodes {
 		c.admin[n] = n.Client(adminOptions())
+		if err := n.replicateAs(tb.Context(), c.admin[n], n.login()); err != nil {
+			tb.Fatalf("locktest: node %s: %v", n.Addr(), err)
+		}
 	}
 	if err := c.form(tb.Context(), masters); err != nil {
 		tb.Fatalf("locktest: the cluster cannot be formed: %v", err)
@@ -133,7 +137,8 @@ func adminOptions() *redis.Options {
 }
 
 // Client returns a client of the cluster that is closed when the test is over.
-// opts may be nil; its Addrs, if empty, are set to those of all nodes.
+// opts may be nil; its Addrs, if empty, are set to those of all nodes, and its login,
+// if it has none and the nodes ask for one.
 //
 // A client hears of a slot that has moved, or of a manual failover, by a
 // redirection; that a master is gone it learns when it asks for the slots again,
@@ -146,6 +151,8 @@ func (c *Cluster) Client(opts *redis.ClusterOptions) *redis.ClusterClient {
 	if len(o.Addrs) == 0 {
 		o.Addrs = c.Addrs()
 	}
+	c.nodes[0].login().into(&o.Username, &o.Password, o.CredentialsProvider != nil ||
+		o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil)
 	if o.MaintNotificationsConfig == nil { // see newClient
 		o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	}

@@ -105,7 +105,14 @@ func (c *Cluster) migrateKeys(ctx context.Context, slot int, source, target *Red
 		// REPLACE, for a batch of which the reply was lost: as long as the
 		// source has a key it is the source that serves it, so its value is
 		// the newer one.
-		args := []any{"MIGRATE", "127.0.0.1", target.port, "", 0, askTimeout.Milliseconds(), "REPLACE", "KEYS"}
+		args := []any{"MIGRATE", "127.0.0.1", target.port, "", 0, askTimeout.Milliseconds(), "REPLACE"}
+		switch l := target.login(); {
+		case l.user != "":
+			args = append(args, "AUTH2", l.user, l.password)
+		case l.password != "":
+			args = append(args, "AUTH", l.password)
+		}
+		args = append(args, "KEYS")
 		for _, k := range keys {
 			args = append(args, k)
 		}

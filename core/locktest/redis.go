@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
-	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 const (
@@ -30,6 +29,10 @@ const (
 	sentinelMode = "sentinel"
 	// startTimeout bounds one start, loading a data set included.
 	startTimeout = 20 * time.Second
+	// refusedTimeout is how long a server may refuse all logins, and readyTimeout how
+	// long it may not answer on its port, after it has said that it is ready.
+	refusedTimeout = time.Second
+	readyTimeout   = 5 * time.Second
 )
 
 // Redis is a redis-server process of a test's own, on 127.0.0.1. It has real
@@ -48,6 +51,7 @@ type Redis struct {
 	ports   []string // the settings of the ports
 	args    []string
 	proc    atomic.Pointer[process] // of the last start
+	known   atomic.Pointer[login]   // what it has let in
 	frozen  atomic.Bool             // between Stop and Continue
 }
 
@@ -95,7 +99,7 @@ func (r *Redis) open() error {
 		if err == nil {
 			return nil
 		}
-		if attempt == startAttempts || errors.Is(err, errNoAnswer) {
+		if attempt == startAttempts || errors.Is(err, errRuns) {
 			return fmt.Errorf("%s does not start (attempt %d): %w\n%s", r.mode, attempt, err, r.output())
 		}
 	}
@@ -111,7 +115,8 @@ func missingRedis(tb testing.TB, required bool) {
 		tb.Name(), text, requireRedis)
 }
 
-var errNoAnswer = errors.New("runs, but does not answer")
+// errRuns: to try again on another port would not help.
+var errRuns = errors.New("it runs")
 
 // start runs the server and waits until it answers. On failure no process is
 // left.
@@ -152,49 +157,90 @@ func (r *Redis) command() []string {
 // awaitAnswer returns nil when our own process answers: somebody else's Redis
 // may have got the port.
 func (r *Redis) awaitAnswer() error {
-	rdb := redis.NewClient(&redis.Options{
-		Addr: r.Addr(), MaxRetries: -1, DialerRetries: 1, DialTimeout: time.Second, ReadTimeout: time.Second,
-		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
-	defer rdb.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
 	defer cancel()
+	asking := r.askers()
+	defer func() {
+		for _, a := range asking {
+			_ = a.rdb.Close()
+		}
+	}()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	proc := r.proc.Load()
+	var ready, refusing time.Time
 	for {
-		if r.listens() && r.answers(ctx, rdb) {
+		err := r.answers(ctx, asking)
+		if err == nil {
 			return nil
 		}
+		first(&ready, r.saysReady())
+		first(&refusing, refused(err))
 		select {
 		case <-proc.done:
 			return fmt.Errorf("exited at once: %v", proc.err)
 		case <-ctx.Done():
-			return fmt.Errorf("%w within %v", errNoAnswer, startTimeout)
+			return fmt.Errorf("%w, but has not answered within %v: %w", errRuns, startTimeout, err)
 		case <-tick.C:
+		}
+		switch {
+		case past(refusing, refusedTimeout), past(ready, 0) && refused(err):
+			return fmt.Errorf("%w, but %w: %w", errRuns, errRefused, err)
+		case past(ready, readyTimeout) && !redis.HasErrorPrefix(err, "LOADING"):
+			return fmt.Errorf("%w, and is ready, but does not answer at %s (its address, its ports and TLS are not for "+
+				"the arguments to choose): %w", errRuns, r.Addr(), err)
 		}
 	}
 }
 
-// listens tells whether the port can be connected to: the client would log
-// each time that it cannot.
-func (r *Redis) listens() bool {
-	c, err := net.DialTimeout("tcp", r.Addr(), time.Second)
-	if err != nil {
-		return false
+// first sets t to the time when something was so for the first time.
+func first(t *time.Time, is bool) {
+	if is && t.IsZero() {
+		*t = time.Now()
 	}
-	_ = c.Close()
-	return true
 }
 
-// answers tells whether rdb talks to our process and it is ready: while the
-// data set is loading, PING fails and INFO does not.
-func (r *Redis) answers(ctx context.Context, rdb *redis.Client) bool {
-	if rdb.Ping(ctx).Err() != nil {
-		return false
+func past(t time.Time, d time.Duration) bool { return !t.IsZero() && time.Since(t) >= d }
+
+// saysReady reports whether the server has logged that it takes connections.
+func (r *Redis) saysReady() bool {
+	return strings.Contains(strings.ToLower(r.output()), "ready to accept connections")
+}
+
+// answers returns nil if our process lets one of the clients in and is ready, and
+// keeps its login: while the data set is loading, PING fails and INFO does not.
+// Otherwise it returns why not: if any was not merely refused, that.
+func (r *Redis) answers(ctx context.Context, asking []asker) error {
+	// The client would log each time that it cannot connect.
+	c, err := net.DialTimeout("tcp", r.Addr(), time.Second)
+	if err != nil {
+		return err
+	}
+	_ = c.Close()
+	var last error
+	for _, a := range asking {
+		err := r.isOurs(ctx, a.rdb)
+		if err == nil {
+			r.known.Store(&a.login)
+			return nil
+		}
+		if last == nil || refused(last) {
+			last = err
+		}
+	}
+	return last
+}
+
+// isOurs returns nil if our process answers rdb.
+func (r *Redis) isOurs(ctx context.Context, rdb *redis.Client) error {
+	if err := rdb.Ping(ctx).Err(); err != nil {
+		return err
 	}
 	info, err := rdb.InfoMap(ctx, "server").Result()
-	return err == nil && info["Server"]["process_id"] == strconv.Itoa(r.PID())
+	if err == nil && info["Server"]["process_id"] != strconv.Itoa(r.PID()) {
+		err = fmt.Errorf("process %s answers, which is not ours", info["Server"]["process_id"])
+	}
+	return err
 }
 
 // Addr returns host:port, the same after Restart.
@@ -207,11 +253,16 @@ func (r *Redis) Dir() string { return r.dir }
 func (r *Redis) PID() int { return r.proc.Load().pid }
 
 // Client returns a client of the server that is closed when the test is over.
-// opts may be nil; its Addr, if empty, is set to the server's.
+// opts may be nil; its Addr, if empty, is set to the server's, and so is its login, if
+// it has none and the server asks for one (see [StartRedis]).
 func (r *Redis) Client(opts *redis.Options) *redis.Client {
 	return newClient(r.tb, opts, func(o *redis.Options) {
 		if o.Addr == "" {
 			o.Addr = r.Addr()
+		}
+		if o.Addr == r.Addr() {
+			r.login().into(&o.Username, &o.Password, o.CredentialsProvider != nil ||
+				o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil)
 		}
 	})
 }

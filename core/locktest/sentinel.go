@@ -48,7 +48,9 @@ type Sentinel struct {
 // what it was told. That is how Sentinel works.
 //
 // The extra arguments are settings of each server, not of the sentinels, that
-// come last and win. The processes are killed when the test is over, or with
+// come last and win. With a password among them (see [StartRedis]), the sentinels and
+// the replicas log in with it, the latter unless there is a --masterauth; its user
+// must have all rights. The processes are killed when the test is over, or with
 // the test process; without a redis-server it is as with [StartRedis].
 func StartSentinel(tb testing.TB, replicas int, extraArgs ...string) *Sentinel {
 	tb.Helper()
@@ -92,6 +94,10 @@ func (s *Sentinel) open() {
 	if err != nil {
 		s.tb.Fatalf("locktest: %v", err)
 	}
+	as := master.login()
+	if err := master.replicateAs(s.tb.Context(), master.Client(adminOptions()), as); err != nil {
+		s.tb.Fatalf("locktest: server %s: %v", master.Addr(), err)
+	}
 	err = inParallel(slices.Concat(s.servers[1:], s.sentinels), func(r *Redis) error {
 		text := fmt.Sprintf("replicaof 127.0.0.1 %d\n", master.port)
 		if r.mode == sentinelMode {
@@ -103,7 +109,9 @@ func (s *Sentinel) open() {
 				// INFO, of which there is one a second.
 				fmt.Sprintf("sentinel failover-timeout %s 2000", sentinelMaster),
 				fmt.Sprintf("sentinel parallel-syncs %s %d", sentinelMaster, len(s.servers)),
-			}, "\n") + "\n"
+			}, "\n") + "\n" + as.ofSentinel()
+		} else {
+			r.args = slices.Concat(as.asReplica(r.args), r.args)
 		}
 		if err := os.WriteFile(r.conf, []byte(text), 0o600); err != nil {
 			return err
@@ -145,7 +153,8 @@ func (r *Redis) sentinelClient() *redis.SentinelClient {
 
 // Client returns a client of whichever server is the master, which it learns
 // from the sentinels. It is closed when the test is over. opts may be nil; its
-// MasterName and SentinelAddrs, if empty, are set.
+// MasterName and SentinelAddrs, if empty, are set, and so is its login to the servers,
+// if it has none and they ask for one.
 func (s *Sentinel) Client(opts *redis.FailoverOptions) *redis.Client {
 	var o redis.FailoverOptions
 	if opts != nil {
@@ -157,6 +166,8 @@ func (s *Sentinel) Client(opts *redis.FailoverOptions) *redis.Client {
 	if len(o.SentinelAddrs) == 0 {
 		o.SentinelAddrs = s.SentinelAddrs()
 	}
+	s.servers[0].login().into(&o.Username, &o.Password, o.CredentialsProvider != nil ||
+		o.CredentialsProviderContext != nil || o.StreamingCredentialsProvider != nil)
 	rdb := redis.NewFailoverClient(&o)
 	s.tb.Cleanup(func() { _ = rdb.Close() }) // ErrClosed if the test closed it
 	return rdb
