@@ -6,7 +6,11 @@
 //
 //	import "latchkey/v1/lock.proto";
 //
-//	protoc -I. -I"$(go list -m -f '{{.Dir}}' github.com/latchkey-go/latchkey)/grpcmw/lockpb" …
+//	protoc -I. -I"$(go list -f '{{.Dir}}' github.com/latchkey-go/latchkey/grpcmw/lockpb)" …
+//
+// It works with vendored modules, too: go mod vendor copies the .proto file with this
+// package, which grpcmw imports, and so does the code that is generated for a file with
+// the option.
 //
 // The option is the extension 61728 of google.protobuf.MethodOptions.
 //
@@ -14,4 +18,12 @@
 // with protoc on the PATH.
 package lockpb
 
+import _ "embed"
+
 //go:generate sh generate.sh .
+
+// Of what is no Go file, go mod vendor copies what lies beside Go files, and what is
+// embedded.
+//
+//go:embed latchkey/v1/lock.proto
+var _ string
