@@ -70,6 +70,10 @@
 //     for failovers, and not impossible.
 //   - That a holder stops. A process that is suspended, or code that does not
 //     heed its context, goes on after its lease has ended.
+//   - That Redis forgets. One that is restored from an RDB file, an append-only file or
+//     a dump has the leases of that time again. They belong to nobody, and hold up
+//     others until they expire: for up to their TTL, by the server's clock. See "After
+//     a restore".
 //   - That the requests of one client are taken in the order they were sent, or
 //     that a request which was repeated runs once: that needs an idempotency key.
 //
@@ -233,6 +237,19 @@
 // tries else when it connects (CLIENT SETINFO, CLIENT MAINT_NOTIFICATIONS) may be
 // refused; redis.Options.DisableIdentity and a MaintNotificationsConfig that
 // disables it keep that out of the server's ACL LOG.
+//
+// # After a restore
+//
+// Before traffic comes back to a Redis that was restored from a file or a dump, delete
+// the leases and lines of the past (on a cluster: on every master), here of the default
+// [Prefix]:
+//
+//	redis-cli EVAL "local n = 0; for _, k in ipairs(redis.call('KEYS', ARGV[1])) do n = n + redis.call('UNLINK', k) end; return n" 0 'latchkey:{??}:[lq]:*'
+//
+// It returns how many there were, and leaves the fencing counters. While Lockers are at
+// work it would let second holders in: then wait one TTL, the longest that is in use, or
+// free one key with [RedisLocker.BreakNow] (lockctl break -now KEY) when Inspect shows
+// a holder that is not there any more. Fencing tokens go on rising, whatever the file has.
 //
 // # Who else is on the server
 //
