@@ -64,6 +64,9 @@
 // so an interceptor around this one must neither send nor set any. If the
 // handler has run, the pushback is always -1.
 //
+// What clients' retry policies, keepalive and proxies make of this, and which of their
+// settings fit, is in docs/grpc-retries.md of this module.
+//
 // # When the lock is lost
 //
 // The handler's context is cancelled, with a cause that matches [core.ErrLost],

@@ -127,6 +127,9 @@
 //	LOCK_SELF_DEADLOCK, LOCK_INTERNAL     500
 //	LOCK_CANCELED                         nothing is written: the client is gone
 //
+// Which settings of proxies fit is in docs/grpc-retries.md of this module: those that
+// repeat any 5xx or 409 repeat requests that ran.
+//
 // # While a request waits
 //
 // net/http sees that an HTTP/1 client has gone away only when the request's
