@@ -92,9 +92,11 @@ func TestAServerThatCannotBeAskedFailsTheTestSoon(t *testing.T) {
 		args []string
 		says []string
 	}{
-		"a hashed password":        {user("default on " + hashed + " " + all), []string{"NOAUTH", "in clear", "--user NAME on >PASSWORD"}},
-		"nobody has the rights":    {user("default on nopass -@all +ping"), []string{"NOPERM", "PING and INFO"}},
-		"another port":             {[]string{"--port", "0", "--unixsocket", filepath.Join(t.TempDir(), "s")}, []string{"does not answer at 127.0.0.1:", "ports"}},
+		"a hashed password":     {user("default on " + hashed + " " + all), []string{"NOAUTH", "in clear", "--user NAME on >PASSWORD"}},
+		"nobody has the rights": {user("default on nopass -@all +ping"), []string{"NOPERM", "PING and INFO"}},
+		"another port":          {[]string{"--port", "0", "--unixsocket", filepath.Join(t.TempDir(), "s")}, []string{"does not answer at 127.0.0.1:", "ports"}},
+		"that logs elsewhere": {append(user("default on "+hashed+" "+all), "--logfile", "elsewhere.log"),
+			[]string{"NOAUTH", "Ready to accept connections"}},
 		"a command that is away":   {[]string{"--rename-command", "PING", ""}, []string{"unknown command"}},
 		"a file that is not there": {[]string{"--aclfile", "/no/such/file"}, []string{"exited at once", "/no/such/file"}},
 	} {

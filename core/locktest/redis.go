@@ -310,11 +310,22 @@ func (r *Redis) cleanup() {
 
 func (r *Redis) logPath() string { return filepath.Join(r.dir, "redis-server.log") }
 
-// output returns the end of what the server has logged.
+// output returns the end of what the server has logged, wherever it was told to.
 func (r *Redis) output() string {
 	text, err := os.ReadFile(r.logPath())
 	if err != nil {
 		return err.Error()
+	}
+	for _, s := range settingsIn(r.args) {
+		if s.name != "logfile" || len(s.args) != 1 {
+			continue
+		}
+		path := s.args[0]
+		if !filepath.IsAbs(path) {
+			path = filepath.Join(r.dir, path)
+		}
+		more, _ := os.ReadFile(path) // none with ""
+		text = append(text, more...)
 	}
 	const most = 4 << 10
 	return strings.ToValidUTF8(string(text[max(0, len(text)-most):]), "")
