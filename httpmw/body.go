@@ -2,10 +2,12 @@ package httpmw
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 
 	"github.com/latchkey-go/latchkey/core"
 )
@@ -26,13 +28,17 @@ const (
 	// ReasonBodyUnsupported: a part of the key is in a body that has a
 	// Content-Encoding, or that should be a form and is of another type. 415.
 	ReasonBodyUnsupported core.Reason = "LOCK_BODY_UNSUPPORTED"
+	// ReasonBodyTimeout: the client sent nothing of its body for as long as
+	// [ClientTimeout], or not what is read of it before the lock within the
+	// server's ReadTimeout. 408.
+	ReasonBodyTimeout core.Reason = "LOCK_BODY_TIMEOUT"
 )
 
-// MaxBuffered sets the longest body, in bytes, that is read before its handler
-// runs: by a key with a part in the body, and on a route that waits (see the
-// package's documentation). The default is [DefaultMaxBuffered], and the most is
-// 1 GiB. Each request keeps what was read of its body until its handler returns,
-// so a key can take up MaxWaiters times as much memory in this process.
+// MaxBuffered sets how many bytes of a body are read before its request gets in
+// line (see the package's documentation), and the longest body from which a part of
+// a key can be read. The default is [DefaultMaxBuffered], and the most is 1 GiB.
+// Each request keeps what was read of its body until its handler returns, so a key
+// can take up MaxWaiters times as much memory in this process.
 func MaxBuffered(bytes int) Option {
 	return option(func(o *options) {
 		if o.maxBuffered = bytes; bytes < 1 || bytes > maxMaxBuffered {
@@ -41,12 +47,33 @@ func MaxBuffered(bytes int) Option {
 	})
 }
 
-// RequireBuffered reads every body before its request gets in line, with any
-// protocol and also if its length is not known (chunked), and refuses those that
-// are longer than [MaxBuffered] with 413 and LOCK_BODY_TOO_LARGE. So no request
-// stays in line whose client has gone. It is not for routes that answer while the
-// client is still sending: the handler runs when the body has ended.
+// RequireBuffered refuses bodies that are longer than [MaxBuffered], with 413 and
+// LOCK_BODY_TOO_LARGE, so that every body is there before its request gets in line:
+// no request stays in line whose client has gone, and no handler waits for its
+// client's body.
 func RequireBuffered() Option { return option(func(o *options) { o.requireBuffered = true }) }
+
+// Unbuffered leaves bodies to the handler: nothing is read of them before the lock.
+// It is for routes that answer while the client is still sending (full duplex): by
+// default such a client, which waits for an answer before it has sent
+// [MaxBuffered] bytes, is taken for one that is slow, and denied with 408.
+//
+// A client that is slow then holds up its line, by up to [ClientTimeout] for each
+// pause. Over HTTP/1, a request with a body stays in line when its client has gone.
+// Over HTTP/2, one with a body does not wait in line, unless [WaitUnread] is given.
+// It cannot be had with RequireBuffered or with a part of the key in the body.
+func Unbuffered() Option { return option(func(o *options) { o.unbuffered = true }) }
+
+// WaitUnread lets a request wait in line over HTTP/2 though its body has not been
+// read whole, because it is longer than [MaxBuffered] or with [Unbuffered]. By
+// default, it is denied with LOCK_HELD at once if its key is held.
+//
+// What is sent and not read takes up the flow-control window of the whole
+// connection (1 MiB, unless the server's HTTP2 says otherwise). So while such a
+// request waits, no other request on its connection may be able to send its body,
+// whatever its key, and not even the holder: a proxy may have all of its clients on
+// one connection.
+func WaitUnread() Option { return option(func(o *options) { o.waitUnread = true }) }
 
 // bodyError is a body that cannot be used.
 type bodyError struct {
@@ -78,11 +105,33 @@ func (e *readError) Unwrap() error { return e.cause }
 type bodyHead struct {
 	request *http.Request
 	limit   int
+	client  clientTimer
 	begun   bool
 	bytes   []byte
 	// err is what reading ended with, nil at the body's end and behind the
 	// limit.
 	err error
+}
+
+// headOf returns the head of r's body, nil if it will not be asked for.
+//
+// A client that sends its body slowly is to delay itself, and not everybody in line
+// behind it. Besides, net/http watches whether an HTTP/1 client is still there only
+// once its body has been read, and an unread body takes up the window of its HTTP/2
+// connection.
+func (l *locked) headOf(w http.ResponseWriter, r *http.Request) *bodyHead {
+	none := r.Body == nil || r.Body == http.NoBody
+	_, whole := r.Body.(wholeBody)
+	// In shadow, nothing is changed for the client.
+	leave := none || l.shadow || whole // by an outer lock
+	if leave && !l.key.readsBody() && !l.requireBuffered {
+		return nil
+	}
+	h := &bodyHead{request: r, limit: l.maxBuffered}
+	if !leave {
+		h.client.limit, h.client.w = l.clientTimeout, w
+	}
+	return h
 }
 
 // read reads up to one byte more than the limit, once. The buffer grows with what
@@ -92,9 +141,34 @@ func (h *bodyHead) read() {
 		return
 	}
 	h.begun = true
+	ctx := h.request.Context()
+	if _, has := ctx.Deadline(); has && h.client.limit > 0 {
+		// An outer middleware's, which no read heeds.
+		defer context.AfterFunc(ctx, h.client.interrupt)()
+	}
 	var read bytes.Buffer
-	_, h.err = read.ReadFrom(io.LimitReader(h.request.Body, int64(h.limit)+1))
+	_, h.err = read.ReadFrom(io.LimitReader(timedBody{h}, int64(h.limit)+1))
 	h.bytes = read.Bytes()
+}
+
+// unread reports whether a part of the body may still be with the client.
+func (h *bodyHead) unread() bool {
+	switch {
+	case h == nil || h.request.Body == nil || h.request.Body == http.NoBody:
+		return false
+	case !h.begun:
+		return true
+	}
+	return h.err == nil && len(h.bytes) > h.limit
+}
+
+// timedOut returns an error if the client sent nothing for too long.
+func (h *bodyHead) timedOut() error {
+	ended := errors.Is(h.request.Context().Err(), context.DeadlineExceeded) // the request's own
+	if h.err == nil || ended || !errors.Is(h.err, os.ErrDeadlineExceeded) && !h.client.timedOut() {
+		return nil
+	}
+	return &bodyError{reason: ReasonBodyTimeout, text: "the body did not come in time", cause: h.err}
 }
 
 // whole returns the body if there is no more of it than the limit.
@@ -112,6 +186,9 @@ func (h *bodyHead) whole() ([]byte, error) {
 	if _, is := errors.AsType[*http.MaxBytesError](h.err); is {
 		return nil, &bodyError{reason: ReasonBodyTooLarge, text: "the body is too long", cause: h.err}
 	}
+	if err := h.timedOut(); err != nil {
+		return nil, err
+	}
 	return nil, &readError{h.err}
 }
 
@@ -128,9 +205,13 @@ func (h *bodyHead) content() ([]byte, error) {
 	return h.whole()
 }
 
-// tooLarge returns an error if the whole body cannot be buffered. Other errors of
-// reading it are the handler's to answer.
-func (h *bodyHead) tooLarge() error {
+// ahead reads what is to be read before the lock, and returns an error if the
+// request must not get in line. Other errors of reading are the handler's to answer.
+func (h *bodyHead) ahead(require bool) error {
+	if !require {
+		h.read()
+		return h.timedOut()
+	}
 	_, err := h.whole()
 	if _, is := errors.AsType[*bodyError](err); !is {
 		return nil
@@ -138,33 +219,38 @@ func (h *bodyHead) tooLarge() error {
 	return err
 }
 
-// again returns a body that reads the same bytes and errors again, or nil if
-// nothing was read.
+// again returns a body that reads the same bytes and errors again, and the rest from
+// the client; nil stands for the request's own.
 func (h *bodyHead) again() io.ReadCloser {
-	if h == nil || !h.begun {
+	switch {
+	case h == nil || h.request.Body == nil || !h.begun && h.client.limit == 0:
 		return nil
+	case !h.begun:
+		return timedBody{h}
 	}
 	read := bytes.NewReader(h.bytes)
 	switch {
 	case h.err != nil: // too large for a MaxBytesReader, cut off
-		return replayed{io.MultiReader(read, failingReader{h.err}), h.request.Body}
+		return replayed{io.MultiReader(read, failingReader{h.err}), timedBody{h}}
 	case len(h.bytes) > h.limit:
-		return replayed{io.MultiReader(read, h.request.Body), h.request.Body}
+		return replayed{io.MultiReader(read, timedBody{h}), timedBody{h}}
 	}
-	return replayed{read, h.request.Body}
+	return wholeBody{replayed{read, h.request.Body}}
 }
 
-// watchable tells whether reading the body of r lets net/http notice the client's
-// disconnect, and is short enough.
-//
-// net/http watches an HTTP/1 connection only once the body has been read (Server
-// starts its background read at the body's end). Without it, even a body of ten
-// bytes makes a zombie: a waiter whose client has long gone wins the lock.
-//
-// A client that sends its body slowly delays itself here, and not, as it would
-// inside the handler, everybody in line behind it.
-func watchable(r *http.Request, limit int) bool {
-	return r.ProtoMajor == 1 && r.Body != nil && r.ContentLength > 0 && r.ContentLength <= int64(limit)
+// timedBody is a request's own body, and bounds how long it waits for the client.
+type timedBody struct{ head *bodyHead }
+
+func (b timedBody) Read(p []byte) (int, error) {
+	b.head.client.start()
+	n, err := b.head.request.Body.Read(p)
+	return n, b.head.client.stop(err)
+}
+
+// Close waits for the client as well: net/http reads some of what is left.
+func (b timedBody) Close() error {
+	b.head.client.start()
+	return b.head.client.stop(b.head.request.Body.Close())
 }
 
 // replayed reads what was read before and closes the body it came from.
@@ -172,6 +258,9 @@ type replayed struct {
 	io.Reader
 	io.Closer
 }
+
+// wholeBody is one of which all was read before.
+type wholeBody struct{ replayed }
 
 type failingReader struct{ err error }
 

@@ -114,17 +114,34 @@ func TestABodyThatAMiddlewareUnpacksIsNotBufferedWithoutBound(t *testing.T) {
 	}
 }
 
-// HTTP/2 tells of a reset stream in any case, so the body stays where it is.
-func TestOnlyHTTP1BodiesAreReadAhead(t *testing.T) {
-	for version, want := range map[int]int{1: 4, 2: 0} {
-		read := &counter{r: strings.NewReader("body")}
-		ahead := -1
-		lock := mustNew(t, locktest.New(), httpmw.Key(template))
-		r := httptest.NewRequest(http.MethodPut, "/orders/42", io.NopCloser(read))
-		r.ContentLength, r.ProtoMajor = 4, version
-		orders(lock(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ahead = read.n }))).
-			ServeHTTP(httptest.NewRecorder(), r)
-		equal(t, fmt.Sprintf("bytes that were read ahead with HTTP/%d", version), ahead, want)
+func TestBodiesAreReadBeforeTheLock(t *testing.T) {
+	for name, row := range map[string]struct {
+		opts []httpmw.Option
+		want int
+	}{
+		"by default":                   {nil, 4},
+		"without a wait":               {[]httpmw.Option{httpmw.Wait(0)}, 4},
+		"the first part of a long one": {[]httpmw.Option{httpmw.MaxBuffered(2)}, 3}, // one more tells that there is more
+		"Unbuffered":                   {[]httpmw.Option{httpmw.Unbuffered()}, 0},
+		"in shadow":                    {[]httpmw.Option{httpmw.Shadow()}, 0},
+		"in shadow, RequireBuffered":   {[]httpmw.Option{httpmw.Shadow(), httpmw.RequireBuffered()}, 4},
+	} {
+		for _, length := range []int64{4, -1} {
+			for version := 1; version <= 3; version++ {
+				read := &counter{r: strings.NewReader("body")}
+				ahead := -1
+				lock := mustNew(t, locktest.New(), httpmw.Key(template), row.opts...)
+				r := httptest.NewRequest(http.MethodPut, "/orders/42", io.NopCloser(read))
+				r.ContentLength, r.ProtoMajor = length, version
+				orders(lock(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					ahead = read.n
+					if text, err := io.ReadAll(r.Body); string(text) != "body" || err != nil {
+						t.Errorf("%s: the handler read %q, %v", name, text, err)
+					}
+				}))).ServeHTTP(httptest.NewRecorder(), r)
+				equal(t, fmt.Sprintf("%s: bytes that were read ahead with HTTP/%d", name, version), ahead, row.want)
+			}
+		}
 	}
 }
 

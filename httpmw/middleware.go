@@ -34,6 +34,9 @@ func New(locker core.Locker, key KeySource, opts ...Option) (func(http.Handler) 
 			o.onHijack = HoldUntilReturn
 		}
 	}
+	if o.unbuffered && (o.requireBuffered || o.key != nil && o.key.readsBody()) {
+		o.bad("Unbuffered cannot be had with RequireBuffered or with a part of the key in the body")
+	}
 	guard, err := core.NewGuard(locker, o.guard...)
 	o.errs = append(o.errs, err)
 	if err := errors.Join(o.errs...); err != nil {
@@ -82,13 +85,13 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if name == "" {
 		name = r.Pattern
 	}
-	var head *bodyHead
-	if l.key.readsBody() || l.requireBuffered {
-		head = &bodyHead{request: r, limit: l.maxBuffered}
+	head := l.headOf(w, r)
+	if head != nil {
+		defer head.client.close()
 	}
 	key, err := l.key.key(r, keyTerms{scope: name, unscoped: l.unscoped, fallback: l.fallback, body: head})
-	if err == nil && l.requireBuffered {
-		err = head.tooLarge()
+	if err == nil && head != nil && (l.requireBuffered || !l.shadow && !l.unbuffered) {
+		err = head.ahead(l.requireBuffered)
 	}
 	if err != nil {
 		l.serveKeyless(ctx, w, r, head.again(), err)
@@ -122,14 +125,12 @@ func (l *locked) serveKeyless(ctx context.Context, w http.ResponseWriter, r *htt
 
 func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Request, head *bodyHead, key string, terms []core.AcquireOption) {
 	terms, wait := l.terms(r, terms)
+	if wait > 0 && wait <= core.MaxWait && r.ProtoMajor >= 2 && head.unread() && !l.waitUnread && !l.shadow {
+		wait = 0
+		terms = append(terms, core.Wait(0)) // see WaitUnread
+	}
 	var deadline writeDeadline
 	if wait > 0 && !l.shadow {
-		if watchable(r, l.maxBuffered) {
-			if head == nil {
-				head = &bodyHead{request: r, limit: l.maxBuffered}
-			}
-			head.read()
-		}
 		deadline = beginWait(w, r, wait)
 	}
 	body := head.again() // nil: r's own
@@ -146,12 +147,17 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 			held, response.hijacking.detach, end = detachable(ctx, held)
 			defer end()
 		}
+		if !l.shadow {
+			response.beginLocked(l.clientTimeout, head)
+			defer response.client.close()
+		}
 		serveCopy(held, l.next, response.ResponseWriter, r, body)
 		return nil
 	}, terms...)
 	switch {
 	case err == nil:
 		response.answerRefused()
+		response.answerTimedOut(r)
 		return
 	case response.written:
 		// The handler has begun its answer and then lost its lock; observers

@@ -43,11 +43,14 @@ type options struct {
 
 	maxBuffered     int
 	requireBuffered bool
+	unbuffered      bool
+	waitUnread      bool
+	clientTimeout   time.Duration
 	serverTiming    bool
 }
 
 func newOptions(opts []Option) options {
-	o := options{wait: DefaultWait, maxBuffered: DefaultMaxBuffered, guard: []core.GuardOption{
+	o := options{wait: DefaultWait, maxBuffered: DefaultMaxBuffered, clientTimeout: DefaultClientTimeout, guard: []core.GuardOption{
 		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
 	}}
 	for _, opt := range opts {

@@ -75,6 +75,12 @@ func problemOf(reason core.Reason) problem {
 			title:  "Body not supported",
 			detail: "The lock key cannot be read from a body of this type or encoding.",
 		}
+	case ReasonBodyTimeout:
+		return problem{
+			status: http.StatusRequestTimeout, slug: "lock-body-timeout",
+			title:  "Body timed out",
+			detail: "The request's body did not come in time, so the request was not processed.",
+		}
 	case core.ReasonBackend:
 		return problem{
 			status: http.StatusServiceUnavailable, slug: "lock-backend-unavailable", retry: true,

@@ -37,11 +37,11 @@ type stream struct {
 
 // overEachProtocol runs test with a route for each protocol, and then tells
 // whether its lock is free.
-func overEachProtocol(t *testing.T, h func(*locktest.Fake) http.HandlerFunc, test func(*testing.T, *stream)) {
+func overEachProtocol(t *testing.T, h func(*locktest.Fake) http.HandlerFunc, test func(*testing.T, *stream), opts ...httpmw.Option) {
 	for name, protocol := range protocols {
 		t.Run(name, func(t *testing.T) {
 			s := &stream{fake: locktest.New(), logged: &lines{}}
-			lock := mustNew(t, s.fake, httpmw.Key(template))
+			lock := mustNew(t, s.fake, httpmw.Key(template), opts...)
 			s.server = serveBoth(t, orders(lock(h(s.fake))), protocol.tls, s.logged)
 			s.client = clientOf(t, s.server, protocol.set)
 			s.ctx, s.cancel = context.WithCancel(soon(t))
@@ -132,7 +132,7 @@ func TestARequestAndItsResponseAreStreamedAtTheSameTime(t *testing.T) {
 		if rest, err := io.ReadAll(answers); len(rest) > 0 || err != nil {
 			t.Errorf("the rest: %q, %v", rest, err)
 		}
-	})
+	}, httpmw.Unbuffered())
 }
 
 func TestAReadDeadlineOfTheHandlersEndsItsBody(t *testing.T) {
@@ -154,7 +154,7 @@ func TestAReadDeadlineOfTheHandlersEndsItsBody(t *testing.T) {
 		if resp, err := s.open(t, body); err != nil || resp.StatusCode != http.StatusRequestTimeout {
 			t.Errorf("%v, %v", resp, err)
 		}
-	})
+	}, httpmw.Unbuffered())
 }
 
 func TestAWriteDeadlineOfTheHandlersEndsItsAnswer(t *testing.T) {

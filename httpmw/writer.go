@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"errors"
 	"io"
+	"io/fs"
+	"math"
 	"net"
 	"net/http"
 	"time"
@@ -24,31 +26,84 @@ type response struct {
 	http1     bool
 	hijacking hijacking
 	watch     stopwatch
+
+	client clientTimer
+	body   *bodyHead // that the handler reads under the lock, or nil
+	// buffered is how much more net/http keeps to itself before it sends any.
+	buffered int
+	// closing: the client is told that its connection ends with this answer.
+	closing bool
 }
 
 // track wraps w. net/http's own writers, of which there are two kinds, cost one
 // allocation; those of other middlewares come in all kinds, and are wrapped by
 // httpsnoop, whose hooks cost a dozen.
 func track(w http.ResponseWriter, r *http.Request, policy HijackPolicy) *response {
-	state := response{http1: r.ProtoMajor == 1, hijacking: hijacking{policy: policy}}
+	t := wrap(w)
+	t.http1 = r.ProtoMajor == 1
+	t.hijacking.policy = policy
+	return t
+}
+
+func wrap(w http.ResponseWriter) *response {
 	_, unwraps := w.(interface{ Unwrap() http.ResponseWriter })
 	_, pushes := w.(http.Pusher)
 	if own, ok := w.(http1Writer); ok && !unwraps && !pushes {
-		t := &http1Response{ownResponse{own, state}, own}
-		t.state.ResponseWriter = t
-		return &t.state
+		t := &http1Response{ownResponse{ownWriter: own}, own}
+		return t.own(t)
 	}
 	_, hijacks := w.(http.Hijacker)
 	_, copies := w.(io.ReaderFrom)
 	if own, ok := w.(http2Writer); ok && !unwraps && !hijacks && !copies {
-		t := &http2Response{ownResponse{own, state}, own}
-		t.state.ResponseWriter = t
-		return &t.state
+		t := &http2Response{ownResponse{ownWriter: own}, own}
+		return t.own(t)
 	}
 	t := new(response)
-	*t = state
 	t.ResponseWriter = t.snoop(w)
 	return t
+}
+
+// ownBuffered is what net/http's own writers buffer at least: 2 KiB of an HTTP/1
+// answer, 4 KiB with HTTP/2.
+const ownBuffered = 2 << 10
+
+func (w *ownResponse) own(self http.ResponseWriter) *response {
+	w.state.ResponseWriter, w.state.buffered = self, ownBuffered
+	return &w.state
+}
+
+// beginLocked says that the handler runs under the lock, and reads head.
+func (t *response) beginLocked(limit time.Duration, head *bodyHead) {
+	t.body = head
+	t.client.limit, t.client.w, t.client.writing = limit, t.ResponseWriter, true
+}
+
+// write notes that the answer begins.
+func (t *response) write() {
+	t.sayClosing()
+	t.written = true
+}
+
+// sayClosing gives the connection up if the client was, in the middle of its body:
+// what is left of it must not be read as the next request. net/http sees to that
+// only if it is not full duplex.
+func (t *response) sayClosing() {
+	if !t.written && t.http1 && t.body != nil && t.body.client.timedOut() {
+		t.Header().Set("Connection", "close")
+		t.closing = true
+	}
+}
+
+// answerTimedOut ends a response whose client was given up in the middle of its body
+// by a handler that wrote nothing: net/http would send 200.
+func (t *response) answerTimedOut(r *http.Request) {
+	switch {
+	case t.body == nil || !t.body.client.timedOut():
+	case !t.written:
+		t.WriteHeader(http.StatusRequestTimeout)
+	case t.http1 && !t.closing:
+		abort(r)
+	}
 }
 
 // writeHeader notes the status, and tells whether it is to be sent.
@@ -60,15 +115,123 @@ func (t *response) writeHeader(code int) bool {
 	}
 	// 1xx are followed by another one, except Switching Protocols, which HTTP/2
 	// does not have (RFC 9113, section 8.6).
-	t.written = t.written || code >= 200 || switching && t.http1
+	if code >= 200 || switching && t.http1 {
+		t.write()
+	}
 	return true
 }
 
-func (t *response) readFrom(next func(io.Reader) (int64, error), src io.Reader) (int64, error) {
-	n, err := next(src)
+// sendHeader sends what writeHeader allows.
+func (t *response) sendHeader(next func(int), code int) {
+	if !t.writeHeader(code) {
+		return
+	}
+	if code >= 200 { // is kept until something of the body is sent
+		next(code)
+		return
+	}
+	t.client.start()
+	next(code)
+	_ = t.client.stop(nil)
+}
+
+// pieceSize is how much of an answer must be taken within the ClientTimeout.
+const pieceSize = 32 << 10
+
+// writePieces writes b, each piece in a time of its own: a client that takes a long
+// answer steadily is not slow.
+func writePieces[T string | []byte](t *response, next func(T) (int, error), b T) (n int, err error) {
+	t.write()
+	if t.client.limit == 0 || len(b) <= t.buffered {
+		t.buffered -= len(b)
+		return next(b)
+	}
+	t.buffered = 0
+	for {
+		piece := b[n:min(len(b), n+pieceSize)]
+		t.client.start()
+		wrote, err := next(piece)
+		err = t.client.stop(err)
+		n += wrote
+		switch {
+		case err != nil || n >= len(b):
+			return n, err
+		case wrote < len(piece):
+			return n, io.ErrShortWrite
+		}
+	}
+}
+
+func (t *response) readFrom(next func(io.Reader) (int64, error), src io.Reader) (n int64, err error) {
+	if t.client.limit > 0 {
+		next = t.timedReadFrom(next)
+	}
+	t.sayClosing()
+	n, err = next(src)
 	// Nothing is sent for an empty source; the header is still open.
-	t.written = t.written || n > 0
+	if n > 0 {
+		t.write()
+	}
 	return n, err
+}
+
+// timedReadFrom has each piece of a file sent in a time of its own, by sendfile if
+// next can, and does not count the time that another source takes.
+func (t *response) timedReadFrom(next func(io.Reader) (int64, error)) func(io.Reader) (int64, error) {
+	timed := func(src io.Reader) (int64, error) {
+		t.client.start()
+		n, err := next(src)
+		return n, t.client.stop(err)
+	}
+	return func(src io.Reader) (n int64, err error) {
+		limited, is := src.(*io.LimitedReader)
+		if !is {
+			limited = &io.LimitedReader{R: src, N: math.MaxInt64}
+		}
+		if !regularFile(limited.R) {
+			return timed(pausing{src, &t.client})
+		}
+		for limited.N > 0 {
+			// Not nested: net looks for a file in one LimitedReader only.
+			piece := &io.LimitedReader{R: limited.R, N: min(limited.N, pieceSize)}
+			size := piece.N
+			m, err := timed(piece)
+			n += m
+			limited.N -= size - piece.N
+			if err != nil || m < size {
+				return n, err
+			}
+			t.write()
+		}
+		return n, nil
+	}
+}
+
+func regularFile(r io.Reader) bool {
+	f, is := r.(interface{ Stat() (fs.FileInfo, error) })
+	if !is {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
+}
+
+// pausing is a source that is not the client.
+type pausing struct {
+	src    io.Reader
+	client *clientTimer
+}
+
+func (p pausing) Read(b []byte) (int, error) {
+	_ = p.client.stop(nil)
+	defer p.client.start()
+	return p.src.Read(b)
+}
+
+// flush is next in a time of its own.
+func (t *response) flush(next func() error) error {
+	t.client.start()
+	return t.client.stop(next())
 }
 
 func (t *response) hijack(next func() (net.Conn, *bufio.ReadWriter, error)) (net.Conn, *bufio.ReadWriter, error) {
@@ -112,27 +275,23 @@ type ownResponse struct {
 }
 
 func (w *ownResponse) WriteHeader(code int) {
-	if w.state.writeHeader(code) {
-		w.ownWriter.WriteHeader(code)
-	}
+	w.state.sendHeader(w.ownWriter.WriteHeader, code)
 }
 
 func (w *ownResponse) Write(b []byte) (int, error) {
-	w.state.written = true
-	return w.ownWriter.Write(b)
+	return writePieces(&w.state, w.ownWriter.Write, b)
 }
 
 func (w *ownResponse) WriteString(s string) (int, error) {
-	w.state.written = true
-	return w.ownWriter.WriteString(s)
+	return writePieces(&w.state, w.ownWriter.WriteString, s)
 }
 
 // Flush sends the header, with 200 if none was chosen.
 func (w *ownResponse) Flush() { _ = w.FlushError() }
 
 func (w *ownResponse) FlushError() error {
-	w.state.written = true
-	return w.ownWriter.FlushError()
+	w.state.write()
+	return w.state.flush(w.ownWriter.FlushError)
 }
 
 type http1Response struct {
@@ -157,37 +316,30 @@ type http2Response struct {
 func (t *response) snoop(w http.ResponseWriter) http.ResponseWriter {
 	return httpsnoop.Wrap(direct(w), httpsnoop.Hooks{
 		WriteHeader: func(next httpsnoop.WriteHeaderFunc) httpsnoop.WriteHeaderFunc {
-			return func(code int) {
-				if t.writeHeader(code) {
-					next(code)
-				}
-			}
+			return func(code int) { t.sendHeader(next, code) }
 		},
 		Write: func(next httpsnoop.WriteFunc) httpsnoop.WriteFunc {
-			return func(b []byte) (int, error) {
-				t.written = true
-				return next(b)
-			}
+			return func(b []byte) (int, error) { return writePieces(t, next, b) }
 		},
 		WriteString: func(next httpsnoop.WriteStringFunc) httpsnoop.WriteStringFunc {
-			return func(s string) (int, error) {
-				t.written = true
-				return next(s)
-			}
+			return func(s string) (int, error) { return writePieces(t, next, s) }
 		},
 		ReadFrom: func(next httpsnoop.ReadFromFunc) httpsnoop.ReadFromFunc {
 			return func(src io.Reader) (int64, error) { return t.readFrom(next, src) }
 		},
 		Flush: func(next httpsnoop.FlushFunc) httpsnoop.FlushFunc {
 			return func() {
-				t.written = true
-				next()
+				t.write()
+				_ = t.flush(func() error { next(); return nil })
 			}
 		},
 		FlushError: func(next httpsnoop.FlushErrorFunc) httpsnoop.FlushErrorFunc {
 			return func() error {
-				err := next()
-				t.written = t.written || !errors.Is(err, http.ErrNotSupported)
+				t.sayClosing()
+				err := t.flush(next)
+				if !errors.Is(err, http.ErrNotSupported) {
+					t.write()
+				}
 				return err
 			}
 		},
