@@ -113,6 +113,12 @@ type bodyHead struct {
 	err error
 }
 
+// bodiless reports whether r came without a body. With HTTP/2, its Body is not
+// NoBody then.
+func bodiless(r *http.Request) bool {
+	return r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0
+}
+
 // headOf returns the head of r's body, nil if it will not be asked for.
 //
 // A client that sends its body slowly is to delay itself, and not everybody in line
@@ -120,7 +126,7 @@ type bodyHead struct {
 // once its body has been read, and an unread body takes up the window of its HTTP/2
 // connection.
 func (l *locked) headOf(w http.ResponseWriter, r *http.Request) *bodyHead {
-	none := r.Body == nil || r.Body == http.NoBody
+	none := bodiless(r)
 	_, whole := r.Body.(wholeBody)
 	// In shadow, nothing is changed for the client.
 	leave := none || l.shadow || whole // by an outer lock
@@ -154,10 +160,10 @@ func (h *bodyHead) read() {
 // unread reports whether a part of the body may still be with the client.
 func (h *bodyHead) unread() bool {
 	switch {
-	case h == nil || h.request.Body == nil || h.request.Body == http.NoBody:
+	case h == nil:
 		return false
 	case !h.begun:
-		return true
+		return !bodiless(h.request)
 	}
 	return h.err == nil && len(h.bytes) > h.limit
 }
