@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"sync/atomic"
 
@@ -94,7 +93,7 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = head.ahead(l.requireBuffered)
 	}
 	if err != nil {
-		l.serveKeyless(ctx, w, r, head.again(), err)
+		l.serveKeyless(ctx, w, r, head, err)
 		return
 	}
 	terms := append(make([]core.AcquireOption, 0, 2), core.WithMeta(core.Meta{RequestID: id}))
@@ -106,18 +105,22 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serveKeyless answers a request whose key could not be made, or serves it
 // without a lock.
-func (l *locked) serveKeyless(ctx context.Context, w http.ResponseWriter, r *http.Request, body io.ReadCloser, err error) {
+func (l *locked) serveKeyless(ctx context.Context, w http.ResponseWriter, r *http.Request, head *bodyHead, err error) {
+	body := head.again()
 	skipped := l.skipMissing && errors.Is(err, core.ErrKeyMissing)
 	if !skipped {
 		d := keyDenial(r.Context(), err)
 		if !l.shadow {
 			response := track(w, r, l.onHijack)
 			response.watch = l.startWatch()
-			l.deny(response, copyRequest(ctx, r, body), d)
+			l.deny(response, copyRequest(ctx, r, body), head, d)
 			return
 		}
 		d.Shadow = true
 		l.tellShadow(shadowed(ctx, r), d)
+	}
+	if head != nil {
+		head.client.close() // nobody waits behind it
 	}
 	// Under an outer lock, that one is not the lock of this key.
 	serveCopy(core.NewContext(ctx, nil), l.next, w, r, body)
@@ -172,19 +175,25 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if d.Reason == core.ReasonSelfDeadlock {
 		d.Cause = fmt.Errorf("httpmw: two locks with the same key in one request, here from %q: %w", l.key, d.Cause)
 	}
-	l.deny(response, copyRequest(ctx, r, body), d)
+	l.deny(response, copyRequest(ctx, r, body), head, d)
 }
 
 // deny answers a denied request, to which nothing was written.
-func (l *locked) deny(w *response, r *http.Request, d *core.Denial) {
+func (l *locked) deny(w *response, r *http.Request, head *bodyHead, d *core.Denial) {
 	w.watch.stop(w.ResponseWriter)
 	if l.onDeny != nil {
 		l.onDeny(w.ResponseWriter, r, d)
-		if w.written {
-			return
-		}
 	}
-	writeDenial(w.ResponseWriter, r, d, l.preset)
+	if !w.written {
+		writeDenial(w.ResponseWriter, r, d, l.preset)
+	}
+	if w.http1 && head.unread() {
+		// Or net/http would wait for the rest of the body before it answers.
+		client := clientTimer{limit: l.clientTimeout, w: w.ResponseWriter}
+		client.start()
+		_ = client.stop(http.NewResponseController(w.ResponseWriter).Flush())
+		client.close()
+	}
 }
 
 // keyDenial is the denial for a key that could not be made. Whatever a KeyFunc

@@ -240,6 +240,29 @@ func TestAHandlerThatLeavesItsBodyDoesNotWaitForItForLong(t *testing.T) {
 	}
 }
 
+// Nobody waits behind a request that is denied, but a goroutine and a connection
+// wait for it.
+func TestADeniedRequestIsAnsweredThoughItsBodyDoesNotCome(t *testing.T) {
+	for name, opts := range map[string][]httpmw.Option{
+		"LOCK_HELD":           {httpmw.Unbuffered(), httpmw.Wait(0)},
+		"LOCK_WAIT_TIMEOUT":   {httpmw.MaxBuffered(4), httpmw.WaitUnread(), httpmw.Wait(time.Second)},
+		"LOCK_BODY_TOO_LARGE": {httpmw.MaxBuffered(4), httpmw.RequireBuffered()},
+	} {
+		eachSlow(t, func(t *testing.T, protocol string, length int64) {
+			inSlowBubble(t, protocol, ok, opts, func(b *slowBubble) {
+				defer b.fake.Hold(key42)()
+				status, text, err := b.post(b.half(), length)
+				if status < 400 || !strings.Contains(text, name) || err != nil {
+					t.Errorf("%d %s %v, want %s", status, text, err, name)
+				}
+				if took := time.Since(b.start); took > httpmw.DefaultClientTimeout+time.Second {
+					t.Errorf("%s: after %v", name, took)
+				}
+			})
+		})
+	}
+}
+
 // drip gives a byte each time its pause is over.
 type drip struct {
 	pause time.Duration
