@@ -138,30 +138,23 @@ func (s *slowStress) request(random *rand.Rand) {
 		body.left = size
 		body.end = func() error { return io.EOF }
 	}
-	switch protocol := []string{"HTTP/1.1", "chunked", "HTTP/2"}[random.IntN(3)]; protocol {
-	case "HTTP/2":
-		s.seen.Count(protocol)
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+path, body)
-		if err != nil {
-			s.t.Error(err)
-			return
-		}
-		if random.IntN(2) == 0 {
-			r.ContentLength = int64(size)
-		}
-		s.ask(r, how, s.http2.Transport.RoundTrip)
-	default:
-		s.seen.Count(protocol)
-		r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+path, body)
-		if err != nil {
-			s.t.Error(err)
-			return
-		}
-		if protocol == "HTTP/1.1" {
-			r.ContentLength = int64(size)
-		}
-		s.ask(r, how, s.raw)
+	protocol := []string{"HTTP/1.1", "chunked", "HTTP/2"}[random.IntN(3)]
+	s.seen.Count(protocol)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.server.URL+path, body)
+	if err != nil {
+		s.t.Error(err)
+		return
 	}
+	if protocol == "HTTP/1.1" || protocol == "HTTP/2" && random.IntN(2) == 0 {
+		r.ContentLength = int64(size)
+	}
+	send := s.raw
+	if protocol == "HTTP/2" {
+		send = s.http2.Transport.RoundTrip
+	}
+	s.ask(r, how, send)
+	// The answer's Close, of HTTP/2, waits for the body's.
+	cancel()
 }
 
 // raw sends r over a connection of its own, which ends with r's context.
@@ -185,7 +178,7 @@ func (s *slowStress) ask(r *http.Request, how string, send func(*http.Request) (
 		s.seen.Count("no answer")
 		return
 	}
-	defer func() { _ = resp.Body.Close() }()
+	context.AfterFunc(r.Context(), func() { _ = resp.Body.Close() })
 	s.seen.Count(fmt.Sprint(resp.StatusCode))
 	if how == "not taken" && resp.StatusCode == http.StatusOK {
 		work(r.Context(), 2*slowLimit)
