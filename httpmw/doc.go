@@ -116,6 +116,7 @@
 //	LOCK_HELD, LOCK_WAIT_TIMEOUT          409, Retry-After
 //	LOCK_QUEUE_FULL                       429, Retry-After
 //	LOCK_KEY_MISSING, LOCK_KEY_INVALID    400
+//	LOCK_BODY_TIMEOUT                     408
 //	LOCK_BODY_TOO_LARGE                   413
 //	LOCK_BODY_UNSUPPORTED                 415
 //	LOCK_BACKEND_UNAVAILABLE              503, Retry-After
@@ -132,15 +133,34 @@
 //
 // # While a request waits
 //
-// net/http sees that an HTTP/1 client has gone away only when the request's
-// body has been read. So on a route that waits, a body whose length is known and
-// at most [MaxBuffered] (64 KiB) is read before the request gets in line, and the
-// handler reads the same bytes again. A request with a longer body, or one of
-// unknown length (chunked), keeps its place in line after its client has gone,
-// until its wait is over, unless its key is in the body. [RequireBuffered] reads
-// the chunked ones, too, and refuses the longer ones. HTTP/2 has no such gap.
+// The first [MaxBuffered] bytes (64 KiB) of a body are read before its request gets
+// in line, with every protocol and whatever [Wait] is; the handler reads the same
+// bytes again. So a client that sends slowly delays itself, and not everybody behind
+// it. If nothing comes for [ClientTimeout] (10 s), the request is denied with 408. The
+// whole is bounded by the server's ReadTimeout only, if it has one. A client that
+// sends "Expect: 100-continue" is asked for its body at that point. A request without
+// a body costs nothing more.
+//
+// What is longer than MaxBuffered stays with the client until the handler reads it:
+//
+//   - Over HTTP/1, such a request keeps its place in line after its client has gone,
+//     until its wait is over: net/http sees that a client has gone away only when
+//     the request's body has been read. [RequireBuffered] refuses the longer ones.
+//   - Over HTTP/2, such a request does not wait in line. If its key is held, it is
+//     denied with LOCK_HELD at once, since what is sent of its body would hold up
+//     the other requests on its connection; if its key is free, it runs. [WaitUnread]
+//     lets it wait.
+//
+// A route that answers while its client is still sending (full duplex, WebSockets
+// over HTTP/2) needs [Unbuffered]: nothing of its bodies is read before the lock.
 //
 // The time in line does not count towards the server's WriteTimeout: see [Wait].
+//
+// # While the handler runs
+//
+// A client that neither sends, while the handler reads, nor takes, while it writes,
+// for ClientTimeout loses its connection and with it the lock. A handler may be
+// silent for as long as it likes, within [MaxHold].
 //
 // # After the handler
 //

@@ -88,8 +88,8 @@ func fixed(opt core.GuardOption, forget func(*perRequest)) Option {
 //
 // It does count towards the server's ReadTimeout, if that is set, for what of the
 // body is not read before the request gets in line (see the package's
-// documentation): a long upload that waits beyond it breaks off in the handler.
-// ReadHeaderTimeout leaves the body alone.
+// documentation): an upload longer than [MaxBuffered] that waits beyond it breaks
+// off in the handler. ReadHeaderTimeout leaves the body alone.
 func Wait(d time.Duration) Option {
 	return option(func(o *options) {
 		o.wait, o.of.wait = d, nil

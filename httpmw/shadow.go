@@ -22,9 +22,11 @@ import (
 //
 // What OnDeny writes is dropped: the handler answers. OnDeny's request has no
 // body, and its context does not end the request's own. A lost lock is told when
-// the handler has returned, and cancels nothing. Bodies are not read ahead, unless
-// for the key or by [RequireBuffered], write deadlines are not moved, and
-// [RefuseHijack] refuses nothing.
+// the handler has returned, and cancels nothing. Nothing is changed for clients:
+// bodies are not read ahead, unless for the key or by [RequireBuffered],
+// [ClientTimeout] ends nothing, write deadlines are not moved, and [RefuseHijack]
+// refuses nothing. So a client that is slow keeps the lock of a trial for as long as
+// its handler runs, and others are told as held that would have run.
 func Shadow() Option { return option(func(o *options) { o.shadow = true }) }
 
 // shadowedKey finds the request in the context of a guard's run in shadow.
