@@ -236,7 +236,13 @@ func (t *response) flush(next func() error) error {
 
 func (t *response) hijack(next func() (net.Conn, *bufio.ReadWriter, error)) (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := t.hijacking.hijack(next)
-	t.written = t.written || err == nil
+	if err == nil {
+		t.written = true
+		t.client.close() // the connection is the handler's
+		if t.body != nil {
+			t.body.client.close()
+		}
+	}
 	return conn, rw, err
 }
 
