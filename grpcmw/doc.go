@@ -39,6 +39,13 @@
 // and has it afterwards, so that interceptors may keep the one that they find when
 // the stream opens.
 //
+// # Behind net/http
+//
+// The server may also be a handler of net/http (grpc.Server.ServeHTTP): the client's
+// address and certificate are the same there. A client that comes by a Unix socket or
+// an in-memory connection has no IP address, so that {peer.ip} is missing there.
+// [Middleware.Verify] cannot see that, because it does not know the listener.
+//
 // # What a denied call gets
 //
 // A status with fixed text, never the key or an internal error. Its details are
