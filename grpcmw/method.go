@@ -114,13 +114,14 @@ func wellFormed(name string) bool {
 	return ok && service != "" && method != "" && !strings.ContainsAny(service+method, "/ \t\r\n")
 }
 
-// splitMethod takes /service/method apart.
+// splitMethod takes /service/method apart, at the last slash as grpc-go does.
 func splitMethod(name string) (service, method string, ok bool) {
 	rest, ok := strings.CutPrefix(name, "/")
-	if !ok {
+	i := strings.LastIndexByte(rest, '/')
+	if !ok || i < 0 {
 		return "", "", false
 	}
-	return strings.Cut(rest, "/")
+	return rest[:i], rest[i+1:], true
 }
 
 // anyLocker stands for the middleware's, which is judged elsewhere.

@@ -69,7 +69,7 @@ func New(locker core.Locker, opts ...Option) (*Middleware, error) {
 // declare adds the methods that declare their locks.
 func (m *Middleware) declare(locker core.Locker, o *options) {
 	for name, lock := range declaredLocks() {
-		if _, named := m.methods[name]; named || !m.selection.takes(name) {
+		if _, named := m.methods[name]; named || !m.selection.takes(name, true) {
 			continue
 		}
 		compiled, faults := declaredMethod(name, lock).compile(locker, o)
@@ -78,12 +78,13 @@ func (m *Middleware) declare(locker core.Locker, o *options) {
 	}
 }
 
-// find returns the method of that name, nil if it is left alone.
-func (m *Middleware) find(fullMethod string) *method {
+// find returns the method of that name, nil if it is left alone. One that is not
+// registered with the server has been invented by the client.
+func (m *Middleware) find(fullMethod string, registered bool) *method {
 	if named := m.methods[fullMethod]; named != nil {
 		return named
 	}
-	return m.rest.of(fullMethod)
+	return m.rest.of(fullMethod, registered)
 }
 
 // ServerOptions returns the options for [grpc.NewServer] that install the unary

@@ -2,6 +2,7 @@ package grpcmw
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/latchkey-go/latchkey/core"
 )
@@ -11,8 +12,18 @@ import (
 //
 //	grpcmw.ForAll(grpcmw.Metadata("x-tenant"), grpcmw.Except(pb.Orders_List_FullMethodName))
 //
-// Health checks (grpc.health.v1), reflection and channelz are left alone, unless
-// [Only] names them.
+// Services that are about the server itself are left alone, unless [Only] names
+// them: health checks, reflection, channelz, load balancing and admin services, by
+// their packages (grpc.health, grpc.reflection, grpc.channelz, grpc.admin, grpc.lb,
+// grpc.lookup, grpc.binarylog, envoy.service.status, xds.service). [Middleware.Locked]
+// lists what is locked.
+//
+// A stream that the server has no method for, and which
+// [google.golang.org/grpc.UnknownServiceHandler] takes, is locked as well, unless it is
+// a method of health checks or reflection that gRPC defines, or [Except] names it, or
+// Only does not. All of them have the name "unknown" in telemetry and where the full
+// method is a part of the key, because clients may invent as many as they like. Their
+// key must not need the request. A proxy that knows its methods names them by For.
 func ForAll(key Key, opts ...MethodOption) Option {
 	return option(func(o *options) {
 		if o.rest != nil {
@@ -42,7 +53,7 @@ func Except(names ...string) Option {
 // selection is what Only and Except leave.
 type selection struct{ only, except []string }
 
-// names tells whether a method, or its service, is in the list.
+// names reports whether a method, or its service, is in the list.
 func names(list []string, fullMethod string) bool {
 	if len(list) == 0 {
 		return false
@@ -51,21 +62,40 @@ func names(list []string, fullMethod string) bool {
 	return slices.Contains(list, fullMethod) || slices.Contains(list, service)
 }
 
-// takes tells whether a method may be locked without being named by For.
-func (s *selection) takes(fullMethod string) bool {
+// takes reports whether a method may be locked without being named by For.
+func (s *selection) takes(fullMethod string, registered bool) bool {
 	switch {
 	case names(s.except, fullMethod):
 		return false
 	case len(s.only) > 0:
 		return names(s.only, fullMethod)
 	}
-	service, _, _ := splitMethod(fullMethod)
-	switch service {
-	case "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
-		"grpc.reflection.v1alpha.ServerReflection", "grpc.channelz.v1.Channelz":
+	return !infrastructure(fullMethod, registered)
+}
+
+// infrastructure reports whether a method is of a service that is about the server
+// itself. All of grpc. would be too much: it is no reserved name, and a silent
+// exception is a lock that is not there. Of what a proxy takes in, it is only what is
+// known to be harmless: a name that a client has invented must not unlock its call.
+func infrastructure(fullMethod string, registered bool) bool {
+	if !registered {
+		switch fullMethod {
+		case "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch", "/grpc.health.v1.Health/List",
+			"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+			"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo":
+			return true
+		}
 		return false
 	}
-	return true
+	for _, prefix := range [...]string{
+		"/grpc.health.", "/grpc.reflection.", "/grpc.channelz.", "/grpc.admin.", "/grpc.lb.", "/grpc.lookup.", "/grpc.binarylog.",
+		"/envoy.service.status.", "/xds.service.",
+	} {
+		if strings.HasPrefix(fullMethod, prefix) {
+			return true
+		}
+	}
+	return false
 }
 
 // check tells o what is wrong with the names, as far as New can tell.
@@ -91,18 +121,26 @@ type rest struct {
 	selection selection
 }
 
+// unknownMethod stands for the methods that a server has not registered where a
+// method has a name: whoever calls one may choose any.
+const unknownMethod = "unknown"
+
 // of returns the method of that name, nil if it is left alone. It is made for each
-// call: who calls a method that is not there may choose any name, so that to keep
-// them would be to keep what clients send.
-func (r *rest) of(fullMethod string) *method {
-	if r == nil || !r.selection.takes(fullMethod) {
+// call: to keep what is made for a name that a client has invented would be to keep
+// what clients send.
+func (r *rest) of(fullMethod string, registered bool) *method {
+	if r == nil || !r.selection.takes(fullMethod, registered) {
 		return nil
 	}
 	m := r.method
 	if m.terms.name == "" {
-		m.named = core.Name(fullMethod)
+		name := fullMethod
+		if !registered {
+			name = unknownMethod
+		}
+		m.named = core.Name(name)
 		if !m.terms.unscoped {
-			m.scope = fullMethod
+			m.scope = name
 		}
 	}
 	return &m

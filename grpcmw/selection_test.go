@@ -2,12 +2,15 @@ package grpcmw_test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
 	"github.com/latchkey-go/latchkey/core"
@@ -79,13 +82,20 @@ func TestHealthChecksAndReflectionAreLeftAloneUnlessNamed(t *testing.T) {
 		return locked
 	}
 	for method, want := range map[string]bool{
-		healthpb.Health_Check_FullMethodName:                              false,
-		healthpb.Health_Watch_FullMethodName:                              false,
-		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName: false,
-		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo":  false,
-		"/grpc.channelz.v1.Channelz/GetServers":                           false,
-		testpb.Orders_Free_FullMethodName:                                 true,
-		"/grpc.health.v1.Healthy/Check":                                   true,
+		healthpb.Health_Check_FullMethodName:                                      false,
+		healthpb.Health_Watch_FullMethodName:                                      false,
+		reflectionpb.ServerReflection_ServerReflectionInfo_FullMethodName:         false,
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo":          false,
+		"/grpc.channelz.v1.Channelz/GetServers":                                   false,
+		testpb.Orders_Free_FullMethodName:                                         true,
+		"/grpc.health.v2.Health/Probe":                                            false,
+		"/grpc.admin.v1.Admin/Drain":                                              false,
+		"/grpc.lookup.v1.RouteLookupService/RouteLookup":                          false,
+		"/envoy.service.status.v3.ClientStatusDiscoveryService/FetchClientStatus": false,
+		"/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics":                   false,
+		"/grpc.healthy.v1.Health/Check":                                           true,
+		"/grpc.orders.v1.Orders/Update":                                           true,
+		"/envoy.service.shop.v1.Orders/Update":                                    true,
 	} {
 		if got := locked(method); got != want {
 			t.Errorf("%s: locked %v", method, got)
@@ -133,5 +143,60 @@ func TestVerifyJudgesTheMethodsOfForAll(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "grpc.health") {
 		t.Errorf("health checks are not locked: %v", err)
+	}
+}
+
+// What clients invent gives them neither series of their own nor keys, nor a call
+// without a lock.
+func TestMethodsThatTheServerDoesNotKnowHaveOneName(t *testing.T) {
+	var mu sync.Mutex
+	names, keys := map[string]int{}, map[string]int{}
+	spy := spyLocker(func(key string, s core.Settings) {
+		mu.Lock()
+		defer mu.Unlock()
+		names[s.Name]++
+		keys[key]++
+	})
+	m := mustNew(t, spy, grpcmw.ForAll(grpcmw.KeyTemplate("tenant:{metadata.x-tenant}")),
+		grpcmw.For("/shop.v1.Proxied/Known", grpcmw.KeyTemplate("tenant:{metadata.x-tenant}")))
+	proxy := grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil })
+	conn := serveAny(t, append(m.ServerOptions(), proxy), func(*grpc.Server) {})
+	ctx := metadata.AppendToOutgoingContext(timeout(t), "x-tenant", "7")
+	invented := []string{"/shop.v1.Proxied/Known", "/grpc.health.v1.Health/Invented", "/grpc.admin.v1.Admin/Invented", "/a/grpc.health.v1.Health/Check", "/x//y"}
+	for i := range 50 {
+		invented = append(invented, fmt.Sprintf("/invented.S%d/M%d", i, i))
+	}
+	for _, method := range invented {
+		s, err := conn.NewStream(ctx, &grpc.StreamDesc{ServerStreams: true, ClientStreams: true}, method)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.RecvMsg(&testpb.Reply{}) // denied: the spy grants nothing
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if names["unknown"] != len(invented)-1 || names["/shop.v1.Proxied/Known"] != 1 || len(names) != 2 || len(keys) > 2 {
+		t.Errorf("%d calls, names %v, keys %v", len(invented), names, keys)
+	}
+}
+
+func TestLockedListsWhatForAllTakesIn(t *testing.T) {
+	m := mustNew(t, locktest.New(), grpcmw.ForAll(grpcmw.Metadata("x")), grpcmw.Except("hand.Made"), grpcmw.For(healthpb.Health_List_FullMethodName, grpcmw.Metadata("x")))
+	got := m.Locked(services())
+	for _, want := range []string{unary, serverStream, bidiStream, healthpb.Health_List_FullMethodName, "/grpc.testing.LoadBalancerStatsService/More"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("%s is not among %q", want, got)
+		}
+	}
+	for _, not := range []string{healthpb.Health_Check_FullMethodName, "/hand.Made/Any"} {
+		if slices.Contains(got, not) {
+			t.Errorf("%s is among %q", not, got)
+		}
+	}
+	if !slices.IsSorted(got) {
+		t.Errorf("not in order: %q", got)
+	}
+	if got := mustNew(t, locktest.New()).Locked(services()); len(got) != 0 {
+		t.Errorf("locked by nothing: %q", got)
 	}
 }

@@ -22,7 +22,8 @@ import (
 func (m *Middleware) Stream() grpc.StreamServerInterceptor {
 	m.mustBe()
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-		method := m.find(info.FullMethod)
+		// grpc.UnknownServiceHandler is called without a service.
+		method := m.find(info.FullMethod, srv != nil)
 		if method == nil {
 			return handler(srv, ss)
 		}

@@ -13,7 +13,7 @@ import (
 func (m *Middleware) Unary() grpc.UnaryServerInterceptor {
 	m.mustBe()
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-		if method := m.find(info.FullMethod); method != nil {
+		if method := m.find(info.FullMethod, true); method != nil {
 			return m.unary(ctx, method, req, handler)
 		}
 		return handler(ctx, req)

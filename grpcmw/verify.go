@@ -33,12 +33,7 @@ import (
 //
 // and then every name of [Only] and Except that is not registered.
 func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
-	registered := make(map[string]grpc.MethodInfo)
-	for service, info := range services {
-		for _, method := range info.Methods {
-			registered["/"+service+"/"+method.Name] = method
-		}
-	}
+	registered := methodsOf(services)
 	var errs []error
 	known := slices.Concat(slices.Collect(maps.Keys(m.methods)), slices.Collect(maps.Keys(registered)))
 	slices.Sort(known)
@@ -47,7 +42,7 @@ func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
 		if m.methods[name] == nil {
 			errs = append(errs, m.overlooked(name)...)
 		}
-		switch method := m.find(name); {
+		switch method := m.find(name, true); {
 		case method == nil:
 		case ok:
 			errs = append(errs, method.verify(name, info)...)
@@ -62,6 +57,35 @@ func (m *Middleware) Verify(services map[string]grpc.ServiceInfo) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Locked returns the full names of the registered methods that are locked, in their
+// order, so that a program can log what [ForAll] has taken in, or a test compare it
+// with what is meant:
+//
+//	slog.Info("locked", "methods", m.Locked(srv.GetServiceInfo()))
+//
+// Methods that Verify finds fault with are among them: their calls are denied.
+func (m *Middleware) Locked(services map[string]grpc.ServiceInfo) []string {
+	var locked []string
+	for name := range methodsOf(services) {
+		if m.find(name, true) != nil {
+			locked = append(locked, name)
+		}
+	}
+	slices.Sort(locked)
+	return locked
+}
+
+// methodsOf returns the registered methods by their full names.
+func methodsOf(services map[string]grpc.ServiceInfo) map[string]grpc.MethodInfo {
+	registered := make(map[string]grpc.MethodInfo)
+	for service, info := range services {
+		for _, method := range info.Methods {
+			registered["/"+service+"/"+method.Name] = method
+		}
+	}
+	return registered
 }
 
 // verify lists what is wrong with a method that is registered.
