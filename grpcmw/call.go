@@ -17,6 +17,7 @@ type call struct {
 	ctx        context.Context // with the request ID, without the lock
 	requestID  string
 	setTrailer func(metadata.MD)
+	bidi       bool // a stream in which either side may rightly be silent
 }
 
 // result is what became of the handler.

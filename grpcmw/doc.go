@@ -39,6 +39,12 @@
 // and has it afterwards, so that interceptors may keep the one that they find when
 // the stream opens.
 //
+// A client that takes no messages blocks the handler's SendMsg, and one that sends none
+// its RecvMsg. Both return when the lock's context ends, and after [ClientTimeout] (10 s)
+// the call fails and the key is free. What had been sent stays in grpc-go until the
+// client takes it, and grpc.Server.GracefulStop waits for that: give it a time, and
+// then call Stop.
+//
 // # Behind net/http
 //
 // The server may also be a handler of net/http (grpc.Server.ServeHTTP): the client's

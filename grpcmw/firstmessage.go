@@ -106,8 +106,13 @@ func (s *requestStream) open(request any) error {
 	if err != nil {
 		return s.refuse(s.call.outcome(err, result{}))
 	}
-	s.promise.keep(ctx)
-	stream := &lockedStream{ServerStream: s.ServerStream, ctx: ctx}
+	stream := s.call.lockedStream(ctx, s.ServerStream)
+	s.promise.keep(stream.ctx)
+	end := stream.cancel
+	stream.cancel = func(cause error) { // at once for those who have the promise, too
+		end(cause)
+		s.promise.end(cause)
+	}
 	return s.start(stage{stream: stream, locked: stream, hold: hold})
 }
 
@@ -159,6 +164,7 @@ func (e *ending) release(err error) error {
 	if e.stage.hold == nil {
 		return err
 	}
+	e.stage.locked.close()
 	return e.stage.hold.end(err)
 }
 
@@ -173,8 +179,8 @@ func (e *ending) outcome(err error) error {
 	case now.stream == nil || now.hold == nil:
 		return err
 	default:
-		r.sent = now.locked.sent.Load()
-		return e.call.outcome(e.release(err), r)
+		r.sent, r.err = now.locked.sent.Load(), now.locked.outcome(err)
+		return e.call.outcome(e.release(r.err), r)
 	}
 }
 

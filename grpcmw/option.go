@@ -17,6 +17,9 @@ const (
 	DefaultMaxWaiters = 100
 	// DefaultMaxHold is the longest time that one call may hold its lock.
 	DefaultMaxHold = 5 * time.Minute
+	// DefaultClientTimeout is the longest time that a stream's client may keep the
+	// handler waiting under the lock.
+	DefaultClientTimeout = 10 * time.Second
 )
 
 // Option configures a [Middleware].
@@ -71,6 +74,7 @@ type terms struct {
 	guard    []core.GuardOption
 	name     string // the full method if empty
 	unscoped bool
+	idle     time.Duration // 0 for no bound
 	onLoss   LossPolicy
 	onDeny   func(context.Context, *core.Denial) error
 	faults
@@ -86,7 +90,7 @@ type terms struct {
 // terms returns the defaults with the middleware's settings and then a method's
 // own over them.
 func (o *options) terms(own []MethodOption) *terms {
-	t := &terms{guard: []core.GuardOption{
+	t := &terms{idle: DefaultClientTimeout, guard: []core.GuardOption{
 		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
 	}}
 	for _, opts := range [][]MethodOption{o.settings, own} {
@@ -116,6 +120,25 @@ func TTL(d time.Duration) Setting { return guardSetting(core.TTL(d)) }
 // [DefaultMaxHold], and 0 is no bound. When it is over, the lock is lost. A
 // stream that is meant to live longer must say so.
 func MaxHold(d time.Duration) Setting { return guardSetting(core.MaxHold(d)) }
+
+// ClientTimeout bounds how long a stream's client may keep the handler waiting under
+// the lock; the default is [DefaultClientTimeout], and 0 is no bound. A client is slow
+// if it takes no message, so that the handler's SendMsg is blocked for as long; and
+// if it sends none for which RecvMsg waits, except on a bidi stream, where it may
+// have nothing to say. Such a client loses its call, and with it the lock: the
+// blocked SendMsg or RecvMsg and all later ones fail, the stream's context is
+// cancelled with a cause that matches [os.ErrDeadlineExceeded], and the call ends with
+// DEADLINE_EXCEEDED and without a retry (pushback -1), whatever the handler returns.
+//
+// The time that the handler itself takes does not count. A stream that runs without a
+// lock, and one of [Shadow], has no such bound.
+func ClientTimeout(d time.Duration) Setting {
+	return Setting{func(t *terms) {
+		if t.idle = d; d < 0 {
+			t.bad("ClientTimeout %v is negative", d)
+		}
+	}}
+}
 
 // OnBackendError chooses what happens when the lock backend is unavailable; the
 // default is [core.FailClosed].

@@ -1,6 +1,10 @@
 package grpcmw
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"time"
+)
 
 // relayed is how a function that ran in a goroutine of its own ended.
 type relayed struct {
@@ -34,4 +38,76 @@ func (r relayed) result() error {
 		panic(r.panicked)
 	}
 	return r.err
+}
+
+// aside runs one function, once for each message, in one goroutine of its own that
+// ends with a context: a caller may leave while the function is blocked. It is for one
+// caller at a time.
+type aside struct {
+	fn    func(message any) error
+	calls chan any
+	ended chan relayed // has room, so that a result that nobody waits for blocks nobody
+	timer *time.Timer
+}
+
+// errBlocked: the function took longer than it may.
+var errBlocked = errors.New("grpcmw: blocked for too long")
+
+// run returns the function's error, ctx's own as soon as it ends, or errBlocked after
+// limit unless that is 0. After one of the latter two the function may still be
+// running, and run must not be called again. ctx must be the same at every call.
+func (a *aside) run(ctx context.Context, message any, limit time.Duration) error {
+	if a.calls == nil {
+		a.calls, a.ended = make(chan any), make(chan relayed, 1)
+		go a.serve(ctx, a.calls, a.ended)
+	}
+	select {
+	case a.calls <- message:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	var over <-chan time.Time
+	if limit > 0 {
+		if a.timer == nil {
+			a.timer = time.NewTimer(limit)
+		} else {
+			a.timer.Reset(limit)
+		}
+		defer a.timer.Stop()
+		over = a.timer.C
+	}
+	select {
+	case r := <-a.ended:
+		if r.err == errGoexit {
+			a.calls = nil // its goroutine is gone
+		}
+		return r.result()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-over:
+		return errBlocked
+	}
+}
+
+func (a *aside) serve(ctx context.Context, calls <-chan any, ended chan<- relayed) {
+	for {
+		select {
+		case message := <-calls:
+			a.call(message, ended)
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// call answers also if the function panics or ends the goroutine.
+func (a *aside) call(message any, ended chan<- relayed) {
+	r := relayed{err: errGoexit}
+	defer func() {
+		if p := recover(); p != nil {
+			r.panicked = p
+		}
+		ended <- r
+	}()
+	r.err = a.fn(message)
 }

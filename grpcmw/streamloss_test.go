@@ -88,7 +88,7 @@ func (s *silentStream) RecvMsg(any) error {
 func TestAClientThatNeverSendsItsRequestHoldsItsLockForMaxHoldAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := locktest.New()
-		m := mustNew(t, fake, grpcmw.For(serverStream, grpcmw.Metadata("x-order"), grpcmw.MaxHold(time.Minute)))
+		m := mustNew(t, fake, grpcmw.For(serverStream, grpcmw.Metadata("x-order"), grpcmw.MaxHold(time.Minute), grpcmw.ClientTimeout(0)))
 		ctx, end := context.WithCancel(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7")))
 		defer end()
 		start := time.Now()
