@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // call is one call of a locked method.
@@ -17,6 +18,7 @@ type call struct {
 	ctx        context.Context // with the request ID, without the lock
 	requestID  string
 	setTrailer func(metadata.MD)
+	lines      *lines.Lines
 	bidi       bool // a stream in which either side may rightly be silent
 }
 
@@ -60,7 +62,11 @@ func (c *call) enforced(d *core.Denial) *core.Denial {
 
 // run runs fn under the lock on key.
 func (c *call) run(ctx context.Context, key string, fn func(context.Context) error) error {
-	return c.guard.Run(ctx, key, fn, core.WithMeta(core.Meta{RequestID: c.requestID}), c.named)
+	opts := []core.AcquireOption{core.WithMeta(core.Meta{RequestID: c.requestID}), c.named}
+	if c.terms.wait == 0 || c.terms.shadow { // nobody waits
+		return c.guard.Run(ctx, key, fn, opts...)
+	}
+	return c.lines.Run(ctx, connOf(ctx), c.guard, key, fn, opts...)
 }
 
 // unlocked returns ctx for a handler that is to run without a lock. If ctx is

@@ -45,6 +45,14 @@
 // client takes it, and grpc.Server.GracefulStop waits for that: give it a time, and
 // then call Stop.
 //
+// # Calls in line and their connection
+//
+// A call that waits in line is one of the calls that its connection may carry at a time
+// (grpc.MaxConcurrentStreams; 250 behind net/http). So that calls for free keys still
+// get through, at most 50 calls of a connection wait, for whichever keys, and one more
+// is denied with LOCK_QUEUE_FULL unless its key is free. [MaxWaitingPerConn] sets
+// another number: half of grpc.MaxConcurrentStreams, if that is less than 100.
+//
 // # Behind net/http
 //
 // The server may also be a handler of net/http (grpc.Server.ServeHTTP): the client's

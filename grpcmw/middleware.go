@@ -7,6 +7,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // Middleware locks the calls of one gRPC server. It is immutable and safe for
@@ -17,6 +18,7 @@ type Middleware struct {
 	rest      *rest              // nil without ForAll
 	selection selection
 	declared  bool
+	lines     *lines.Lines
 }
 
 // New returns a Middleware that takes its locks from locker. The methods that
@@ -27,7 +29,7 @@ type Middleware struct {
 // the options: malformed methods and templates, settings out of range, a method
 // named twice. What only the server can tell, [Middleware.Verify] does.
 func New(locker core.Locker, opts ...Option) (*Middleware, error) {
-	var o options
+	o := options{maxWaiting: DefaultMaxWaitingPerConn}
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyMiddleware(&o)
@@ -35,7 +37,7 @@ func New(locker core.Locker, opts ...Option) (*Middleware, error) {
 	}
 	m := &Middleware{
 		methods: make(map[string]*method, len(o.methods)), selection: selection{o.only, o.except},
-		declared: o.declared, identifier: o.identifier,
+		declared: o.declared, identifier: o.identifier, lines: lines.New(o.maxWaiting),
 	}
 	m.selection.check(&o)
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // Defaults of the transports, over those of the Locker.
@@ -20,6 +21,8 @@ const (
 	// DefaultClientTimeout is the longest time that a stream's client may keep the
 	// handler waiting under the lock.
 	DefaultClientTimeout = 10 * time.Second
+	// DefaultMaxWaitingPerConn is the most calls of one connection that wait in line.
+	DefaultMaxWaitingPerConn = lines.Default
 )
 
 // Option configures a [Middleware].
@@ -55,6 +58,7 @@ type options struct {
 	only, except  []string
 	contextValues map[string]func(context.Context) (string, error)
 	identifier    identifier
+	maxWaiting    int // per connection
 	faults
 }
 
@@ -74,6 +78,7 @@ type terms struct {
 	guard    []core.GuardOption
 	name     string // the full method if empty
 	unscoped bool
+	wait     time.Duration // that of guard
 	idle     time.Duration // 0 for no bound
 	onLoss   LossPolicy
 	onDeny   func(context.Context, *core.Denial) error
@@ -90,7 +95,7 @@ type terms struct {
 // terms returns the defaults with the middleware's settings and then a method's
 // own over them.
 func (o *options) terms(own []MethodOption) *terms {
-	t := &terms{idle: DefaultClientTimeout, guard: []core.GuardOption{
+	t := &terms{idle: DefaultClientTimeout, wait: DefaultWait, guard: []core.GuardOption{
 		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
 	}}
 	for _, opts := range [][]MethodOption{o.settings, own} {
@@ -106,11 +111,31 @@ func (o *options) terms(own []MethodOption) *terms {
 // Wait sets the longest time in line; the default is [DefaultWait]. Wait(0)
 // does not wait: a call whose key is held is denied at once, and the answer of
 // every call waits for its release, for at most 250 ms.
-func Wait(d time.Duration) Setting { return guardSetting(core.Wait(d)) }
+func Wait(d time.Duration) Setting {
+	return Setting{func(t *terms) { t.wait, t.guard = d, append(t.guard, core.Wait(d)) }}
+}
 
 // MaxWaiters caps the calls that wait for one key in this process; the default
 // is [DefaultMaxWaiters]. One more is denied at once.
 func MaxWaiters(n int) Setting { return guardSetting(core.MaxWaiters(n)) }
+
+// MaxWaitingPerConn caps the calls that wait in line, for whichever keys, of one
+// client's connection; the default is [DefaultMaxWaitingPerConn], and 0 is no cap. One
+// more is denied with [core.ReasonQueueFull] unless its key is free: at once, or after
+// 10 ms if the others have just come.
+//
+// A call in line is one of the calls that the connection may carry at a time. If all
+// of them were in line, a call for a free key would have to wait on the client's side.
+// So n must be less than the server's limit, half of it or less:
+// grpc.MaxConcurrentStreams, which this package cannot see, or 250 behind net/http. A
+// proxy with few connections to a server without a limit may be given more.
+func MaxWaitingPerConn(n int) Option {
+	return option(func(o *options) {
+		if o.maxWaiting = n; n < 0 {
+			o.bad("MaxWaitingPerConn %d is negative", n)
+		}
+	})
+}
 
 // TTL sets the lease's time to live: see [core.TTL]. The default is the
 // Locker's own.

@@ -10,6 +10,8 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // peerValue returns what reads a value of the client's connection, or what is
@@ -27,6 +29,15 @@ func peerValue(name string) (read func(context.Context) (string, error), fault s
 		}
 		return "", nil
 	}, ""
+}
+
+// connOf identifies the call's connection; none if the interceptor is called by hand.
+func connOf(ctx context.Context) lines.Conn {
+	p, ok := peer.FromContext(ctx)
+	if !ok {
+		return lines.Conn{}
+	}
+	return lines.ConnOf(p.LocalAddr, p.Addr)
 }
 
 // peerIP is the address without port and zone. An IPv4 address is the same

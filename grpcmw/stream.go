@@ -29,7 +29,7 @@ func (m *Middleware) Stream() grpc.StreamServerInterceptor {
 		if method == nil {
 			return handler(srv, ss)
 		}
-		c := &call{method: method, setTrailer: ss.SetTrailer, bidi: info.IsClientStream && info.IsServerStream}
+		c := &call{method: method, lines: m.lines, setTrailer: ss.SetTrailer, bidi: info.IsClientStream && info.IsServerStream}
 		c.ctx, c.requestID = m.identify(ss.Context(), ss.SetTrailer)
 		switch {
 		case !method.key.onMessage:

@@ -21,7 +21,7 @@ func (m *Middleware) Unary() grpc.UnaryServerInterceptor {
 }
 
 func (m *Middleware) unary(ctx context.Context, method *method, req any, handler grpc.UnaryHandler) (any, error) {
-	c := &call{method: method, setTrailer: unaryTrailer(ctx)}
+	c := &call{method: method, lines: m.lines, setTrailer: unaryTrailer(ctx)}
 	c.ctx, c.requestID = m.identify(ctx, c.setTrailer)
 	key, locked, denial := c.lockKey(c.ctx, req)
 	switch {
