@@ -60,6 +60,13 @@
 // an in-memory connection has no IP address, so that {peer.ip} is missing there.
 // [Middleware.Verify] cannot see that, because it does not know the listener.
 //
+// # grpc-gateway
+//
+// RegisterXHandlerServer, which grpc-gateway generates, calls the service itself: no
+// interceptor runs and nothing is locked, silently. RegisterXHandlerFromEndpoint and
+// RegisterXHandlerClient call the server, and are locked. The examples of
+// [Middleware.ServerOptions] and [Middleware.Unary] show both ways to lock a gateway.
+//
 // # What a denied call gets
 //
 // A status with fixed text, never the key or an internal error. Its details are

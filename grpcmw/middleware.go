@@ -94,6 +94,12 @@ func (m *Middleware) find(fullMethod string, registered bool) *method {
 // chained, in the order in which options are given: recovery and telemetry go
 // before them, authentication as well, a database transaction after them.
 //
+// Only calls that come to the server are locked. A function that calls the service
+// itself passes by all interceptors: so does what grpc-gateway generates as
+// RegisterXHandlerServer, and Verify cannot know. Register a gateway with a connection
+// to the server (RegisterXHandlerFromEndpoint, RegisterXHandlerClient; see the example),
+// or call [Middleware.Unary] by hand.
+//
 // Without a Middleware, as after an error of [New], it panics at once.
 func (m *Middleware) ServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{

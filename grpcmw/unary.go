@@ -10,6 +10,10 @@ import (
 // beside it: [Middleware.ServerOptions] gives both.
 //
 // If the handler panics, its lock is released and the panic goes on.
+//
+// It may be called by hand, for calls that come by no server: info needs the
+// FullMethod. The trailer of a denial is then lost, unless the context has a stream to
+// set it on ([grpc.NewContextWithServerTransportStream]).
 func (m *Middleware) Unary() grpc.UnaryServerInterceptor {
 	m.mustBe()
 	return func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {

@@ -257,3 +257,19 @@ func TestInterceptorsAroundFindTheDenialInTheError(t *testing.T) {
 		t.Errorf("got %v, %v", d, err)
 	}
 }
+
+func TestAnInterceptorThatIsCalledByHandLocksAndDenies(t *testing.T) {
+	fake := locktest.New()
+	m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Wait(0)))
+	service := lockedCounter{lock: m.Unary()}
+	release := fake.Hold(unaryKey)
+	_, err := service.UnaryCall(t.Context(), order("7"))
+	wantAnswer(t, err, nil, codes.Aborted, core.ReasonHeld, "")
+	release()
+	if reply, err := service.UnaryCall(t.Context(), order("7")); err != nil || reply.GetUsername() != "locked: true" {
+		t.Errorf("got %v, %v", reply, err)
+	}
+	if fake.Held(unaryKey) {
+		t.Error("still locked")
+	}
+}
