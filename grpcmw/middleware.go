@@ -29,7 +29,7 @@ type Middleware struct {
 // the options: malformed methods and templates, settings out of range, a method
 // named twice. What only the server can tell, [Middleware.Verify] does.
 func New(locker core.Locker, opts ...Option) (*Middleware, error) {
-	o := options{maxWaiting: DefaultMaxWaitingPerConn}
+	o := options{lines: lines.New(DefaultMaxWaitingPerConn)}
 	for _, opt := range opts {
 		if opt != nil {
 			opt.applyMiddleware(&o)
@@ -37,7 +37,7 @@ func New(locker core.Locker, opts ...Option) (*Middleware, error) {
 	}
 	m := &Middleware{
 		methods: make(map[string]*method, len(o.methods)), selection: selection{o.only, o.except},
-		declared: o.declared, identifier: o.identifier, lines: lines.New(o.maxWaiting),
+		declared: o.declared, identifier: o.identifier, lines: o.lines,
 	}
 	m.selection.check(&o)
 

@@ -21,8 +21,9 @@ const (
 	// DefaultClientTimeout is the longest time that a stream's client may keep the
 	// handler waiting under the lock.
 	DefaultClientTimeout = 10 * time.Second
-	// DefaultMaxWaitingPerConn is the most calls of one connection that wait in line.
-	DefaultMaxWaitingPerConn = lines.Default
+	// DefaultMaxWaitingPerConn is the most calls of one connection that wait in line:
+	// half of 100, the least number of calls at a time that RFC 9113, 6.5.2, recommends.
+	DefaultMaxWaitingPerConn = 50
 )
 
 // Option configures a [Middleware].
@@ -58,7 +59,7 @@ type options struct {
 	only, except  []string
 	contextValues map[string]func(context.Context) (string, error)
 	identifier    identifier
-	maxWaiting    int // per connection
+	lines         *lines.Lines
 	faults
 }
 
@@ -129,9 +130,13 @@ func MaxWaiters(n int) Setting { return guardSetting(core.MaxWaiters(n)) }
 // So n must be less than the server's limit, half of it or less:
 // grpc.MaxConcurrentStreams, which this package cannot see, or 250 behind net/http. A
 // proxy with few connections to a server without a limit may be given more.
+//
+// Several Middlewares of one server that are given one and the same Option count
+// together.
 func MaxWaitingPerConn(n int) Option {
+	together := lines.New(n)
 	return option(func(o *options) {
-		if o.maxWaiting = n; n < 0 {
+		if o.lines = together; n < 0 {
 			o.bad("MaxWaitingPerConn %d is negative", n)
 		}
 	})

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // New returns a middleware under which, of all requests with the same key, one
@@ -142,7 +143,11 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	if l.shadow {
 		ctx = shadowed(ctx, r)
 	}
-	err := l.guard.Run(ctx, key, func(held context.Context) error {
+	conn := lines.Conn{}
+	if wait > 0 && !l.shadow {
+		conn = connOf(r)
+	}
+	err := l.lines.Run(ctx, conn, l.guard, key, func(held context.Context) error {
 		deadline.endWait()
 		response.watch.stop(w)
 		if l.onHijack == Detach {

@@ -2,10 +2,12 @@ package httpmw
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
 // The defaults of a locked route. They are tighter than core's: behind each
@@ -14,6 +16,9 @@ const (
 	DefaultWait       = 5 * time.Second
 	DefaultMaxWaiters = 100
 	DefaultMaxHold    = 5 * time.Minute
+	// DefaultMaxWaitingPerConn is the most requests of one HTTP/2 connection that wait
+	// in line: of the 250 at a time that net/http allows, enough are left for others.
+	DefaultMaxWaitingPerConn = 100
 )
 
 // Option configures [New].
@@ -27,6 +32,7 @@ type options struct {
 	key      keyMaker
 	guard    []core.GuardOption
 	wait     time.Duration
+	lines    *lines.Lines
 	of       perRequest
 	name     string
 	unscoped bool
@@ -50,7 +56,7 @@ type options struct {
 }
 
 func newOptions(opts []Option) options {
-	o := options{wait: DefaultWait, maxBuffered: DefaultMaxBuffered, clientTimeout: DefaultClientTimeout, guard: []core.GuardOption{
+	o := options{wait: DefaultWait, lines: lines.New(DefaultMaxWaitingPerConn), maxBuffered: DefaultMaxBuffered, clientTimeout: DefaultClientTimeout, guard: []core.GuardOption{
 		core.Wait(DefaultWait), core.MaxWaiters(DefaultMaxWaiters), core.MaxHold(DefaultMaxHold),
 	}}
 	for _, opt := range opts {
@@ -102,6 +108,43 @@ func Wait(d time.Duration) Option {
 func MaxWaiters(n int) Option {
 	return fixed(core.MaxWaiters(n), func(of *perRequest) { of.maxWaiters = nil })
 }
+
+// MaxWaitingPerConn caps the requests that wait in line, for whichever keys, of one
+// HTTP/2 connection; the default is [DefaultMaxWaitingPerConn] for each middleware, and
+// 0 is no cap. One more is denied with 429 and [core.ReasonQueueFull] unless its key
+// is free: at once, or after 10 ms if the others have just come. HTTP/1, where a
+// connection has one request at a time, has no such cap.
+//
+// A request in line is one of those that the connection may carry at a time: 250, or
+// [http.HTTP2Config].MaxConcurrentStreams. If all of them were in line, a request for a
+// free key would have to wait on the client's side. So n is best half of that.
+// Middlewares that are given one and the same Option count together, which several
+// routes of one server should:
+//
+//	together := httpmw.MaxWaitingPerConn(100)
+func MaxWaitingPerConn(n int) Option {
+	together := lines.New(n)
+	return option(func(o *options) {
+		if o.lines = together; n < 0 {
+			o.bad("MaxWaitingPerConn %d is negative", n)
+		}
+	})
+}
+
+// connOf identifies the connection of a request that shares it with others.
+func connOf(r *http.Request) lines.Conn {
+	if r.ProtoMajor < 2 {
+		return lines.Conn{}
+	}
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	return lines.ConnOf(local, remoteAddr(r.RemoteAddr))
+}
+
+// remoteAddr is a request's RemoteAddr.
+type remoteAddr string
+
+func (a remoteAddr) Network() string { return "" }
+func (a remoteAddr) String() string  { return string(a) }
 
 // TTL sets the lease's time to live: see [core.TTL]. The default is the
 // Locker's.

@@ -14,10 +14,6 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 )
 
-// Default is how many may wait for one connection: half of 100, the least number of
-// requests at a time that RFC 9113 (6.5.2) recommends to allow.
-const Default = 50
-
 // grace is how long requests beyond the bound are given to get their locks. Asking
 // for a free one takes a moment as well, and a burst of requests for free keys is not
 // a line.
