@@ -38,7 +38,8 @@ var (
 		"testing/...", "net/http/httptest", "google.golang.org/grpc/test/...",
 		"github.com/alicebob/miniredis/...", "go.uber.org/goleak/...", "github.com/stretchr/testify/...",
 		"pgregory.net/rapid/...", "github.com/anishathalye/porcupine/...",
-		module + "/core/locktest", module + "/core/internal/faultproxy", module + "/internal/...",
+		module + "/core/locktest", module + "/core/internal/faultproxy",
+		module + "/internal/lonetrip", module + "/internal/protocheck", module + "/internal/stresstest",
 	}
 )
 

@@ -9,7 +9,13 @@ import (
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/idgen"
+	"github.com/latchkey-go/latchkey/internal/denial"
 )
+
+// tagAuthority begins the URIs of problems and requests. They are tag URIs (RFC
+// 4151), which name without promising that there is something to fetch; RFC 9457,
+// section 3.1.1, has them for types that do not resolve.
+const tagAuthority = "tag:latchkey-go.github.io,2026:"
 
 // problemDetails is the body of a denial: RFC 9457, with the extension members
 // reason and retry_after_ms.
@@ -36,8 +42,8 @@ type problemDetails struct {
 // usual ones, whatever preset the route has.
 //
 // When to try again is at random, so that those who were denied together do not
-// come back together: retry_after_ms is d's hint, which has jitter of its own, or
-// between one and three seconds if d has none. Retry-After, in whole seconds, is
+// come back together: retry_after_ms is d's hint, which has jitter of its own. If
+// d has none it is 500 ms to 1 s, or 1 to 2 s from a server that shuts down. Retry-After, in whole seconds, is
 // at least that, at least 1, and for half of the clients a second more.
 //
 // For [core.ReasonCanceled] nothing is written. As returning without an answer
@@ -57,10 +63,10 @@ func writeDenial(w http.ResponseWriter, r *http.Request, d *core.Denial, preset 
 		abort(r)
 		return
 	}
-	p := problemOf(d.Reason)
-	p.status = preset.status(d.Reason, p.status)
+	row := denial.Of(d.Reason)
+	status := preset.status(d.Reason, row.Status)
 	body := problemDetails{
-		Type: tagAuthority + "problem:" + p.slug, Title: p.title, Status: p.status, Detail: p.detail,
+		Type: tagAuthority + "problem:" + row.Slug, Title: row.Title, Status: status, Detail: row.Detail,
 		Reason: d.Reason,
 	}
 	if id, ok := idgen.FromContext(r.Context()); ok {
@@ -74,12 +80,11 @@ func writeDenial(w http.ResponseWriter, r *http.Request, d *core.Denial, preset 
 	} {
 		header.Del(name)
 	}
-	if p.retry {
-		after := retryAfter(d)
+	if after := row.RetryAfter(d); after > 0 {
 		body.RetryAfterMS = ceil(after, time.Millisecond)
 		header.Set("Retry-After", strconv.FormatInt(retrySeconds(after), 10))
 	}
-	if p.closing {
+	if row.Close {
 		header.Set("Connection", "close")
 	}
 	text, err := json.Marshal(body)
@@ -89,7 +94,7 @@ func writeDenial(w http.ResponseWriter, r *http.Request, d *core.Denial, preset 
 	header.Set("Content-Type", "application/problem+json")
 	header.Set("Content-Length", strconv.Itoa(len(text)))
 	header.Set("Cache-Control", "no-store")
-	w.WriteHeader(p.status)
+	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
 		_, _ = w.Write(text) // fails if the client is gone: nobody to tell
 	}

@@ -66,9 +66,10 @@ func reason(t *testing.T, body string) core.Reason {
 }
 
 type details struct {
-	Instance     string
-	Reason       core.Reason
-	RetryAfterMS int64 `json:"retry_after_ms"`
+	Title, Detail string
+	Instance      string
+	Reason        core.Reason
+	RetryAfterMS  int64 `json:"retry_after_ms"`
 }
 
 func decode(t *testing.T, body string) (d details) {

@@ -120,7 +120,7 @@
 //	LOCK_BODY_TOO_LARGE                   413
 //	LOCK_BODY_UNSUPPORTED                 415
 //	LOCK_BACKEND_UNAVAILABLE              503, Retry-After
-//	LOCK_SHUTTING_DOWN                    503, Connection: close
+//	LOCK_SHUTTING_DOWN                    503, Retry-After, Connection: close
 //	LOCK_DEADLINE_EXCEEDED                504: the request's own deadline
 //	LOCK_LOST                             500: the handler ran and wrote nothing
 //	                                      (had it written, see OnLossAfterWrite)

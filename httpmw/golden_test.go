@@ -97,12 +97,9 @@ func denialRows(t *testing.T) []denialRow {
 		{name: "backend_unavailable", locker: failingRow(&core.AcquireError{
 			Err: core.ErrBackend, Cause: errors.New("secret-host:6379 refused"), Info: core.Info{RetryAfter: time.Second},
 		})},
-		{name: "shutting_down", locker: func(f *locktest.Fake) core.Locker {
-			if err := f.Close(); err != nil {
-				t.Error(err)
-			}
-			return f
-		}},
+		{name: "shutting_down", locker: failingRow(&core.AcquireError{
+			Err: core.ErrClosed, Info: core.Info{RetryAfter: time.Second},
+		})},
 		{
 			name: "lost",
 			handler: func(f *locktest.Fake, w http.ResponseWriter, r *http.Request) {

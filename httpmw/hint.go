@@ -3,18 +3,7 @@ package httpmw
 import (
 	"math/rand/v2"
 	"time"
-
-	"github.com/latchkey-go/latchkey/core"
 )
-
-// retryAfter is when the client of a denied request should try again: see
-// core.Denial for where the hint comes from.
-func retryAfter(d *core.Denial) time.Duration {
-	if d.RetryAfter > 0 {
-		return d.RetryAfter
-	}
-	return time.Second + rand.N(2*time.Second)
-}
 
 // retrySeconds returns after in whole seconds, for the Retry-After header, and
 // for half of the clients one more. Most hints are far below a second, and their

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/denial"
 )
 
 // maxProblem is the longest problem that can be a denial of ours, which have
@@ -32,7 +33,7 @@ type refusal struct {
 // afterwards, as it came. The body of a refusal is in memory, and its connection
 // free.
 func readRefusal(resp *http.Response) (refusal, bool) {
-	if resp.StatusCode < 400 || resp.Body == nil || resp.ContentLength > maxProblem ||
+	if resp.StatusCode < 400 || resp.ContentLength > maxProblem ||
 		resp.Header.Get("Content-Encoding") != "" {
 		return refusal{}, false
 	}
@@ -54,7 +55,7 @@ func readRefusal(resp *http.Response) (refusal, bool) {
 
 	var p problemDetails
 	if err := json.Unmarshal(text, &p); err != nil || !strings.HasPrefix(p.Type, tagAuthority+"problem:") ||
-		!handlerNeverRan(p.Reason) {
+		!denial.Of(p.Reason).Repeatable() {
 		return refusal{}, false
 	}
 	after := times(p.RetryAfterMS, time.Millisecond)
@@ -62,16 +63,6 @@ func readRefusal(resp *http.Response) (refusal, bool) {
 		after = headerHint(resp.Header)
 	}
 	return refusal{p.Reason, after}, true
-}
-
-// handlerNeverRan tells the reasons after which the same request may be sent
-// again, and may succeed.
-func handlerNeverRan(reason core.Reason) bool {
-	switch reason {
-	case core.ReasonHeld, core.ReasonWaitTimeout, core.ReasonQueueFull, core.ReasonBackend, core.ReasonShuttingDown:
-		return true
-	}
-	return false
 }
 
 // headerHint is what the header Retry-After says (RFC 9110, section 10.2.3): a

@@ -1,26 +1,26 @@
 package httpmw
 
 import (
-	"math/rand/v2"
 	"net/http"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/retry"
 )
 
 // DefaultMaxRetryWait is the longest hint that [RetryHeld] follows, unless
 // [MaxRetryWait] says otherwise.
-const DefaultMaxRetryWait = time.Minute
+const DefaultMaxRetryWait = retry.DefaultMaxWait
 
 // RetryHeld makes [Transport] repeat a request that was denied its lock, at most
 // n times, from 0, the default, to 1000.
 //
 // What is repeated are the denials of this package whose handler has not run,
 // so that it is safe with every method: LOCK_HELD, LOCK_WAIT_TIMEOUT,
-// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE and LOCK_SHUTTING_DOWN. They are
-// told by the type and the reason of the problem, not by their status. Never
-// LOCK_LOST and LOCK_STALE, whose handler has run, nor an error of the base,
-// after which nobody knows. A server's handler that passes on, with
+// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE, LOCK_SHUTTING_DOWN and
+// LOCK_DUPLICATE. They are told by the type and the reason of the problem, not by
+// their status. Never LOCK_LOST and LOCK_STALE, whose handler has run, nor an
+// error of the base, after which nobody knows. A server's handler that passes on, with
 // [WriteDenial] or as a proxy, a denial with one of those reasons claims this
 // for itself: it must have done nothing yet.
 //
@@ -47,8 +47,8 @@ const DefaultMaxRetryWait = time.Minute
 // the caller when up to 4 KiB of its body have been read.
 func RetryHeld(n int) TransportOption {
 	return transportOption(func(t *transport) {
-		if t.retries = n; n < 0 || n > maxRetries {
-			t.bad("RetryHeld(%d) is not from 0 to %d", n, maxRetries)
+		if err := t.policy.SetRetries(n); err != nil {
+			t.bad("%v", err)
 		}
 	})
 }
@@ -58,8 +58,8 @@ func RetryHeld(n int) TransportOption {
 // longer does not come early: it gets the denial.
 func MaxRetryWait(d time.Duration) TransportOption {
 	return transportOption(func(t *transport) {
-		if t.maxWait = d; d < time.Millisecond || d > 24*time.Hour {
-			t.bad("MaxRetryWait(%v) is not from 1 ms to 24 h", d)
+		if err := t.policy.SetMaxWait(d); err != nil {
+			t.bad("%v", err)
 		}
 	})
 }
@@ -86,31 +86,4 @@ type Retry struct {
 	Wait time.Duration
 	// RequestID is the X-Request-ID of all attempts.
 	RequestID string
-}
-
-const (
-	// maxRetries keeps a client without a deadline from asking for ever.
-	maxRetries = 1000
-	// minRetryWait is the shortest hint that is believed, as core gives none
-	// below.
-	minRetryWait = 10 * time.Millisecond
-	// firstBackoff is the wait after the first denial that has no hint. A server
-	// that shuts down gives none: another one may be free right now.
-	firstBackoff = 250 * time.Millisecond
-	// maxDoublings ends the growth at 8 s.
-	maxDoublings = 5
-)
-
-// wait is how long after the nth attempt the next one is due, and false if that
-// is for longer than longest.
-func (d refusal) wait(n int, longest time.Duration) (time.Duration, bool) {
-	switch {
-	case d.after > longest:
-		return 0, false
-	case d.after <= 0:
-		backoff := min(firstBackoff<<min(n-1, maxDoublings), longest/2)
-		return backoff + rand.N(backoff+1), true
-	}
-	after := max(d.after, minRetryWait)
-	return after + rand.N(after/4+1), true
 }

@@ -1,15 +1,14 @@
 package httpmw
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
-	"time"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/idgen"
+	"github.com/latchkey-go/latchkey/internal/retry"
 )
 
 // Transport returns a client's side of this package: an [http.RoundTripper]
@@ -32,7 +31,7 @@ func Transport(base http.RoundTripper, opts ...TransportOption) (http.RoundTripp
 	if base == nil {
 		base = http.DefaultTransport
 	}
-	t := &transport{base: base, maxWait: DefaultMaxRetryWait}
+	t := &transport{base: base, policy: retry.New()}
 	if v := reflect.ValueOf(base); v.Kind() == reflect.Pointer && v.IsNil() {
 		t.bad("the RoundTripper is a nil %T", base)
 	}
@@ -56,8 +55,7 @@ func (o transportOption) applyTransport(to *transport) { o(to) }
 
 type transport struct {
 	base    http.RoundTripper
-	retries int
-	maxWait time.Duration
+	policy  retry.Policy
 	onRetry func(*http.Request, Retry)
 	errs    []error
 }
@@ -71,17 +69,17 @@ func (t *transport) bad(format string, args ...any) {
 // RoundTrip sends r, again and again if it is denied and RetryHeld says so.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	id := outboundID(r)
-	resp, err := t.base.RoundTrip(attempt(r, id))
-	if !repeatable(r) {
+	resp, err := t.send(attempt(r, id))
+	if !repeatable(r) || t.policy.Retries() == 0 {
 		return resp, err
 	}
-	for n := 1; err == nil && n <= t.retries; n++ {
+	for n := 1; err == nil; n++ {
 		refused, ok := readRefusal(resp)
 		if !ok {
 			break
 		}
-		wait, ok := refused.wait(n, t.maxWait)
-		if !ok || !endsInTime(r.Context(), wait) {
+		wait, ok := t.policy.Wait(r.Context(), n, refused.after)
+		if !ok {
 			break
 		}
 		again := attempt(r, id)
@@ -96,15 +94,34 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 				Attempt: n, Reason: refused.reason, Status: resp.StatusCode, Wait: wait, RequestID: id,
 			})
 		}
-		if err := sleep(r.Context(), wait); err != nil {
+		if err := retry.Sleep(r.Context(), wait); err != nil {
 			if again.Body != nil {
 				_ = again.Body.Close()
 			}
 			return nil, err
 		}
-		resp, err = t.base.RoundTrip(again)
+		resp, err = t.send(again)
 	}
 	return resp, err
+}
+
+// send sends r through the base. What a base must not answer, it answers as
+// [http.Client] does: to that one this transport is the RoundTripper, and the
+// error would name the wrong one.
+func (t *transport) send(r *http.Request) (*http.Response, error) {
+	resp, err := t.base.RoundTrip(r)
+	switch {
+	case err != nil:
+		return nil, err
+	case resp == nil:
+		return nil, fmt.Errorf("http: RoundTripper implementation (%T) returned a nil *Response with a nil error", t.base)
+	case resp.Body != nil:
+	case resp.ContentLength > 0 && r.Method != http.MethodHead:
+		return nil, fmt.Errorf("http: RoundTripper implementation (%T) returned a *Response with content length %d but a nil Body", t.base, resp.ContentLength)
+	default:
+		resp.Body = http.NoBody
+	}
+	return resp, nil
 }
 
 // CloseIdleConnections is what [http.Client.CloseIdleConnections] looks for.
@@ -138,22 +155,4 @@ func outboundID(r *http.Request) string {
 		return id
 	}
 	return idgen.NewRequestID()
-}
-
-// endsInTime tells whether a wait that begins now ends before ctx does.
-func endsInTime(ctx context.Context, wait time.Duration) bool {
-	deadline, ok := ctx.Deadline()
-	return ctx.Err() == nil && (!ok || wait < time.Until(deadline))
-}
-
-// sleep waits, or returns why ctx ended before.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

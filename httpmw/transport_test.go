@@ -156,3 +156,55 @@ type idle struct {
 }
 
 func (i *idle) CloseIdleConnections() { i.closed++ }
+
+// What a RoundTripper must not answer ends as it does in an http.Client, on the
+// first attempt and on a later one.
+func TestABaseThatAnswersNothingIsAnError(t *testing.T) {
+	broken := errors.New("connection reset")
+	for name, c := range map[string]struct {
+		resp *http.Response
+		err  error
+		want string // of the error
+	}{
+		"no response, no error": {nil, nil, "http: RoundTripper implementation (*httpmw_test.scripted) returned a nil *Response with a nil error"},
+		"a length without a body": {
+			&http.Response{StatusCode: http.StatusOK, ContentLength: 5}, nil,
+			"http: RoundTripper implementation (*httpmw_test.scripted) returned a *Response with content length 5 but a nil Body",
+		},
+		"a response and an error": {&http.Response{StatusCode: http.StatusOK, Body: http.NoBody}, broken, "connection reset"},
+		"no body":                 {&http.Response{StatusCode: http.StatusConflict}, nil, ""},
+		"nothing but zeros":       {&http.Response{}, nil, ""},
+	} {
+		for _, retries := range []int{0, 3} {
+			for _, denials := range []int{0, 1} {
+				if denials > retries {
+					continue
+				}
+				bubble(t, func(t *testing.T) {
+					base := denying(core.ReasonHeld, time.Second)
+					denial := base.answer
+					base.answer = func(r *http.Request) (*http.Response, error) {
+						if len(base.sent) <= denials {
+							return denial(r)
+						}
+						return c.resp, c.err
+					}
+					resp, err := mustTransport(t, base, httpmw.RetryHeld(retries)).RoundTrip(outbound(t, "http://h", strings.NewReader("two")))
+					equal(t, name+": attempts", len(base.sent), denials+1)
+					if c.want != "" {
+						if resp != nil || err == nil || err.Error() != c.want {
+							t.Errorf("%s: %v, %v", name, resp, err)
+						}
+						return
+					}
+					if err != nil {
+						t.Fatalf("%s: %v", name, err)
+					}
+					body, err := io.ReadAll(resp.Body)
+					equal(t, name+": error", errors.Join(err, resp.Body.Close()), nil)
+					equal(t, name+": body", string(body), "")
+				})
+			}
+		}
+	}
+}
