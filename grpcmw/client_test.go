@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,12 +25,19 @@ import (
 	"github.com/latchkey-go/latchkey/idgen"
 )
 
-// clientWith installs both of a client's interceptors.
-func clientWith(opts ...grpcmw.ClientOption) []grpc.DialOption {
-	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(grpcmw.ClientUnary(opts...)),
-		grpc.WithChainStreamInterceptor(grpcmw.ClientStream(opts...)),
+func mustClient(t testing.TB, opts ...grpcmw.ClientOption) *grpcmw.Client {
+	t.Helper()
+	c, err := grpcmw.NewClient(opts...)
+	if err != nil {
+		t.Fatal(err)
 	}
+	return c
+}
+
+// clientWith installs both of a client's interceptors.
+func clientWith(t testing.TB, opts ...grpcmw.ClientOption) []grpc.DialOption {
+	t.Helper()
+	return mustClient(t, opts...).DialOptions()
 }
 
 // contended is a method that denies its first calls.
@@ -101,7 +109,7 @@ var retriedCalls = map[string]func(context.Context, testpb.TestServiceClient) er
 func TestADeniedCallIsTriedAgainWithTheSameRequestIDUntilItRuns(t *testing.T) {
 	for name, call := range retriedCalls {
 		t.Run(name, func(t *testing.T) {
-			c, client := serveContended(t, 3, nil, clientWith(grpcmw.RetryHeld(3))...)
+			c, client := serveContended(t, 3, nil, clientWith(t, grpcmw.RetryHeld(3))...)
 			if err := call(idgen.NewContext(timeout(t), "the-call"), client); err != nil {
 				t.Error(err)
 			}
@@ -113,11 +121,11 @@ func TestADeniedCallIsTriedAgainWithTheSameRequestIDUntilItRuns(t *testing.T) {
 }
 
 func TestNoMoreThanSoManyRetries(t *testing.T) {
-	for _, n := range []int{-1, 0, 1, 2} {
+	for _, n := range []int{0, 1, 2} {
 		for name, call := range retriedCalls {
-			c, client := serveContended(t, 100, nil, clientWith(grpcmw.RetryHeld(n))...)
+			c, client := serveContended(t, 100, nil, clientWith(t, grpcmw.RetryHeld(n))...)
 			err := call(timeout(t), client)
-			if a := answerOf(t, err, nil); a.code != codes.Aborted || a.reason != core.ReasonHeld || int(c.denials.Load()) != 1+max(n, 0) {
+			if a := answerOf(t, err, nil); a.code != codes.Aborted || a.reason != core.ReasonHeld || int(c.denials.Load()) != 1+n {
 				t.Errorf("%s, RetryHeld(%d): %v after %d attempts", name, n, err, c.denials.Load())
 			}
 		}
@@ -126,12 +134,12 @@ func TestNoMoreThanSoManyRetries(t *testing.T) {
 
 func TestClientAndBidiStreamsCarryTheIDAndAreLeftToTheServiceConfig(t *testing.T) {
 	for _, s := range []openStream{ofClient, ofBidi} {
-		_, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
+		_, client := serveContended(t, 1, nil, clientWith(t, grpcmw.RetryHeld(3))...)
 		ctx := withOrder(idgen.NewContext(timeout(t), "the-call"), "7")
 		if _, _, err := s.call(ctx, client); status.Code(err) != codes.Aborted {
 			t.Errorf("%s: %v", s.name, err)
 		}
-		c, client := serveContended(t, 1, nil, append(clientWith(grpcmw.RetryHeld(3)), retrying(time.Hour, "ABORTED"))...)
+		c, client := serveContended(t, 1, nil, append(clientWith(t, grpcmw.RetryHeld(3)), retrying(time.Hour, "ABORTED"))...)
 		if n, _, err := s.call(ctx, client); n != 1 || err != nil || fmt.Sprint(c.ids) != "[the-call the-call]" {
 			t.Errorf("%s: %d messages, %v, request IDs %q", s.name, n, err, c.ids)
 		}
@@ -151,7 +159,7 @@ func TestTheRequestIDIsTheCallersOwnOrANewOne(t *testing.T) {
 		{"not valid", func(ctx context.Context) context.Context { return idgen.NewContext(ctx, "a b") }, ""},
 		{"none", func(ctx context.Context) context.Context { return ctx }, ""},
 	} {
-		seen, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(1))...)
+		seen, client := serveContended(t, 1, nil, clientWith(t, grpcmw.RetryHeld(1))...)
 		if err := callUnary(c.ctx(timeout(t)), client); err != nil {
 			t.Error(err)
 		}
@@ -176,12 +184,12 @@ func TestRetriesAndAServiceConfigDoNotMultiply(t *testing.T) {
 	} {
 		for name, call := range retriedCalls {
 			t.Run(c.name+", "+name, func(t *testing.T) {
-				seen, client := serveContended(t, 100, nil, append(clientWith(grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
+				seen, client := serveContended(t, 100, nil, append(clientWith(t, grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
 				err := call(timeout(t), client)
 				if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || seen.denials.Load() != c.attempts {
 					t.Errorf("%v after %d attempts, want %d", err, seen.denials.Load(), c.attempts)
 				}
-				seen, client = serveContended(t, c.attempts-1, nil, append(clientWith(grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
+				seen, client = serveContended(t, c.attempts-1, nil, append(clientWith(t, grpcmw.RetryHeld(c.n)), retrying(time.Hour, c.code))...)
 				if err := call(timeout(t), client); err != nil || seen.runs.Load() != 1 {
 					t.Errorf("the last attempt: %v, %d runs", err, seen.runs.Load())
 				}
@@ -211,20 +219,24 @@ func denied(delay time.Duration, trailer metadata.MD, domain string) (grpc.Unary
 }
 
 func TestARetryWaitsAsLongAsItIsToldAndHeedsTheDeadline(t *testing.T) {
+	const ms = time.Millisecond
 	ours := metadata.Pairs("latchkey-denied", "0")
 	for _, c := range []struct {
 		name            string
-		delay, deadline time.Duration
+		delay, deadline time.Duration // no RetryInfo if the delay is negative
 		cancel          time.Duration
 		attempts        int
-		took            time.Duration
+		least, most     time.Duration
 		code            codes.Code
 	}{
-		{"no deadline", time.Minute, 0, 0, 3, 2 * time.Minute, codes.Aborted},
-		{"a deadline in time for one", time.Minute, 90 * time.Second, 0, 2, time.Minute, codes.Aborted},
-		{"a deadline too soon", time.Minute, time.Minute, 0, 1, 0, codes.Aborted},
-		{"cancelled while it waits", time.Minute, 0, time.Second, 1, time.Second, codes.Canceled},
-		{"told to come at once", 0, time.Minute, 0, 3, 0, codes.Aborted},
+		{"no deadline", time.Minute, 0, 0, 3, 2 * time.Minute, 150 * time.Second, codes.Aborted},
+		{"a deadline in time for one", time.Minute, 119 * time.Second, 0, 2, time.Minute, 75 * time.Second, codes.Aborted},
+		{"a deadline too soon", time.Minute, time.Minute, 0, 1, 0, 0, codes.Aborted},
+		{"cancelled while it waits", time.Minute, 0, time.Second, 1, time.Second, time.Second, codes.Canceled},
+		{"told to come at once", 0, time.Minute, 0, 3, 750 * ms, 1500 * ms, codes.Aborted},
+		{"told nothing", -1, time.Minute, 0, 3, 750 * ms, 1500 * ms, codes.Aborted},
+		{"told to come in an hour", time.Hour, 0, 0, 1, 0, 0, codes.Aborted},
+		{"told to come in more than a minute", time.Minute + 1, 0, 0, 1, 0, 0, codes.Aborted},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -240,13 +252,58 @@ func TestARetryWaitsAsLongAsItIsToldAndHeedsTheDeadline(t *testing.T) {
 				}
 				invoke, attempts := denied(c.delay, ours, grpcmw.ErrorDomain)
 				start := time.Now()
-				err := grpcmw.ClientUnary(grpcmw.RetryHeld(2))(ctx, unary, nil, nil, nil, invoke)
-				if *attempts != c.attempts || time.Since(start) != c.took || status.Code(err) != c.code {
-					t.Errorf("%v after %d attempts and %v", err, *attempts, time.Since(start))
+				err := mustClient(t, grpcmw.RetryHeld(2)).Unary()(ctx, unary, nil, nil, nil, invoke)
+				took := time.Since(start)
+				if *attempts != c.attempts || took < c.least || took > c.most || status.Code(err) != c.code {
+					t.Errorf("%v after %d attempts and %v", err, *attempts, took)
 				}
 			})
 		})
 	}
+}
+
+func TestNewClientListsEveryOptionThatIsOutOfRange(t *testing.T) {
+	c, err := grpcmw.NewClient(grpcmw.RetryHeld(-5), grpcmw.RetryHeld(1001), nil,
+		grpcmw.MaxRetryWait(0), grpcmw.MaxRetryWait(25*time.Hour), grpcmw.OnRetry(nil))
+	if c != nil || !errors.Is(err, core.ErrOption) {
+		t.Fatalf("NewClient = %v, %v", c, err)
+	}
+	for _, want := range []string{
+		"RetryHeld(-5)", "RetryHeld(1001)", "MaxRetryWait(0s)", "MaxRetryWait(25h0m0s)", "OnRetry's function is nil",
+	} {
+		if !strings.Contains(err.Error(), "grpcmw: "+want) {
+			t.Errorf("the error does not say %q:\n%v", want, err)
+		}
+	}
+	defer func() {
+		if recover() == nil {
+			t.Error("a nil Client was installed")
+		}
+	}()
+	c.DialOptions()
+}
+
+func TestAnOwnBoundForTheHintAndWhatOnRetryIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		invoke, attempts := denied(2*time.Hour, metadata.Pairs("latchkey-denied", "0"), grpcmw.ErrorDomain)
+		var told []grpcmw.Retry
+		client := mustClient(t, grpcmw.RetryHeld(2), grpcmw.MaxRetryWait(2*time.Hour), grpcmw.OnRetry(
+			func(_ context.Context, r grpcmw.Retry) { told = append(told, r) }))
+		start := time.Now()
+		err := client.Unary()(idgen.NewContext(t.Context(), "the-call"), unary, nil, nil, nil, invoke)
+		if status.Code(err) != codes.Aborted || *attempts != 3 || len(told) != 2 {
+			t.Fatalf("%v after %d attempts, told %v", err, *attempts, told)
+		}
+		if took := time.Since(start); took != told[0].Wait+told[1].Wait {
+			t.Errorf("took %v, told %v", took, told)
+		}
+		for i, r := range told {
+			r.Wait = 0
+			if want := (grpcmw.Retry{Method: unary, Attempt: i + 1, Reason: core.ReasonHeld, Code: codes.Aborted, RequestID: "the-call"}); r != want {
+				t.Errorf("told %+v, want %+v", r, want)
+			}
+		}
+	})
 }
 
 func TestWhatIsNotADenialOfTheServerThatWasCalledIsNotTriedAgain(t *testing.T) {
@@ -258,14 +315,13 @@ func TestWhatIsNotADenialOfTheServerThatWasCalledIsNotTriedAgain(t *testing.T) {
 	}{
 		"a denial that the handler has passed on": {0, nil, grpcmw.ErrorDomain},
 		"another domain":      {0, pairs("latchkey-denied", "0"), "example.org"},
-		"no RetryInfo":        {-1, pairs("latchkey-denied", "0"), grpcmw.ErrorDomain},
 		"a pushback of never": {0, pairs("latchkey-denied", "0", "grpc-retry-pushback-ms", "-1"), grpcmw.ErrorDomain},
 		"no number":           {0, pairs("latchkey-denied", "x"), grpcmw.ErrorDomain},
 		"a negative number":   {0, pairs("latchkey-denied", "-5"), grpcmw.ErrorDomain},
 		"two numbers":         {0, pairs("latchkey-denied", "0", "latchkey-denied", "0"), grpcmw.ErrorDomain},
 	} {
 		invoke, attempts := denied(c.delay, c.trailer, c.domain)
-		err := grpcmw.ClientUnary(grpcmw.RetryHeld(3), nil)(t.Context(), unary, nil, nil, nil, invoke)
+		err := mustClient(t, grpcmw.RetryHeld(3), nil).Unary()(t.Context(), unary, nil, nil, nil, invoke)
 		if status.Code(err) != codes.Aborted || *attempts != 1 {
 			t.Errorf("%s: %v after %d attempts", name, err, *attempts)
 		}
@@ -279,7 +335,7 @@ func TestAHandlerThatPassesOnADenialIsNotRunAgain(t *testing.T) {
 		unary: func(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 			runs.Add(1)
 			return behind.UnaryCall(ctx, r)
-		}}, clientWith(grpcmw.RetryHeld(3))...)
+		}}, clientWith(t, grpcmw.RetryHeld(3))...)
 	err := callUnary(timeout(t), client)
 	if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || !a.info || runs.Load() != 1 {
 		t.Errorf("%v, %d runs", err, runs.Load())
@@ -287,7 +343,7 @@ func TestAHandlerThatPassesOnADenialIsNotRunAgain(t *testing.T) {
 }
 
 func TestAStreamThatCannotBeOpenedAgainEndsWithThatError(t *testing.T) {
-	_, client := serveContended(t, 100, nil, append(clientWith(grpcmw.RetryHeld(3)), grpc.WithChainStreamInterceptor(func() grpc.StreamClientInterceptor {
+	_, client := serveContended(t, 100, nil, append(clientWith(t, grpcmw.RetryHeld(3)), grpc.WithChainStreamInterceptor(func() grpc.StreamClientInterceptor {
 		opened := 0
 		return func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, method string, open grpc.Streamer, opts ...grpc.CallOption) (grpc.ClientStream, error) {
 			if opened++; opened > 1 {
@@ -320,7 +376,7 @@ func TestAStreamWhoseHeadersHaveBeenAnsweredIsNotOpenedAgain(t *testing.T) {
 	invoke, _ := denied(0, nil, grpcmw.ErrorDomain)
 	inner := &deniedStream{err: invoke(t.Context(), serverStream, nil, nil, nil)}
 	opened := 0
-	outer, err := grpcmw.ClientStream(grpcmw.RetryHeld(3))(t.Context(), &grpc.StreamDesc{ServerStreams: true}, nil, serverStream,
+	outer, err := mustClient(t, grpcmw.RetryHeld(3)).Stream()(t.Context(), &grpc.StreamDesc{ServerStreams: true}, nil, serverStream,
 		func(context.Context, *grpc.StreamDesc, *grpc.ClientConn, string, ...grpc.CallOption) (grpc.ClientStream, error) {
 			opened++
 			return inner, nil
@@ -335,7 +391,7 @@ func TestAStreamWhoseHeadersHaveBeenAnsweredIsNotOpenedAgain(t *testing.T) {
 }
 
 func TestAskingForAStreamsHeadersGivesUpItsRetries(t *testing.T) {
-	c, client := serveContended(t, 1, nil, clientWith(grpcmw.RetryHeld(3))...)
+	c, client := serveContended(t, 1, nil, clientWith(t, grpcmw.RetryHeld(3))...)
 	s, err := client.StreamingOutputCall(timeout(t), streamOrder("7"))
 	if err != nil {
 		t.Fatal(err)

@@ -16,7 +16,7 @@ type retryingStream struct {
 	ctx  context.Context
 	open func() (grpc.ClientStream, error)
 	// Only RecvMsg, of which one runs at a time, uses it.
-	retry retry
+	attempts attempts
 
 	mu        sync.Mutex // guards the rest
 	stream    grpc.ClientStream
@@ -72,7 +72,7 @@ func (s *retryingStream) RecvMsg(m any) error {
 			s.commit()
 			return err
 		}
-		if again, err := s.retry.after(s.ctx, err, stream.Trailer()); !again {
+		if again, err := s.attempts.after(s.ctx, err, stream.Trailer()); !again {
 			s.commit()
 			return err
 		}

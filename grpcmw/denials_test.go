@@ -3,6 +3,8 @@ package grpcmw_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,17 @@ const secretKey = unary + "%:" + secret
 
 // unaryHandler is what a handler of unary calls is.
 type unaryHandler = func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
+
+// asHinted is a pushback that says the same as the RetryInfo, which is at random.
+const asHinted = "as hinted"
+
+// pushedBack reports whether a has the row's pushback.
+func (c *denialRow) pushedBack(a answer) bool {
+	if slices.Equal(c.pushback, []string{asHinted}) {
+		return slices.Equal(a.pushback, []string{strconv.FormatInt(a.delay.Milliseconds(), 10)})
+	}
+	return slices.Equal(a.pushback, c.pushback)
+}
 
 // denialRow is a row of the table of answers, and how to come by it.
 type denialRow struct {
@@ -67,7 +80,7 @@ func denialRows(t *testing.T) []denialRow {
 		},
 		{
 			name: "shutting down", prepare: func(_ *testing.T, f *locktest.Fake) { _ = f.Close() },
-			code: codes.Unavailable, reason: core.ReasonShuttingDown,
+			code: codes.Unavailable, reason: core.ReasonShuttingDown, delay: -1, pushback: []string{asHinted},
 		},
 		{
 			name: "key missing", body: "-",

@@ -21,8 +21,8 @@
 // at no cost; health checks and reflection are, unless they are named one by one.
 // The handler finds the held lock with [core.FromContext] (its fencing token above
 // all) and the call's ID with idgen.FromContext; [RequestID] gives an ID to calls
-// that are not locked as well. [ClientUnary] and [ClientStream] are the client's
-// side.
+// that are not locked as well. [NewClient] is the
+// client's side.
 //
 // # Streams
 //
@@ -80,7 +80,7 @@
 //	LOCK_CANCELED                    CANCELLED
 //	LOCK_KEY_MISSING, _KEY_INVALID   INVALID_ARGUMENT, BadRequest
 //	LOCK_BACKEND_UNAVAILABLE         UNAVAILABLE, RetryInfo
-//	LOCK_SHUTTING_DOWN               UNAVAILABLE
+//	LOCK_SHUTTING_DOWN               UNAVAILABLE, RetryInfo, pushback
 //	LOCK_LOST                        INTERNAL, pushback -1
 //	LOCK_STALE                       ABORTED, pushback -1
 //	LOCK_SELF_DEADLOCK, _INTERNAL    INTERNAL, pushback -1

@@ -108,7 +108,7 @@ func Example_denials() {
 	// Internal LOCK_LOST
 	// Aborted LOCK_STALE
 	// Internal LOCK_SELF_DEADLOCK
-	// Unavailable LOCK_SHUTTING_DOWN
+	// Unavailable LOCK_SHUTTING_DOWN RetryInfo
 }
 
 // asked is a service that does what it is asked for.
@@ -136,7 +136,7 @@ func describe(st *status.Status) string {
 }
 
 // A client tries again when it is told to, and only then.
-func ExampleClientUnary() {
+func ExampleNewClient() {
 	locker := locktest.New()
 	release := locker.Hold("order:42", core.TTL(core.MinTTL)) // by another replica
 	m, err := grpcmw.New(locker, grpcmw.Wait(0),
@@ -149,8 +149,11 @@ func ExampleClientUnary() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, shop{}) },
-		grpc.WithChainUnaryInterceptor(grpcmw.ClientUnary(grpcmw.RetryHeld(3))))
+	client, err := grpcmw.NewClient(grpcmw.RetryHeld(3))
+	if err != nil {
+		log.Fatal(err)
+	}
+	conn, stop := dial(m, func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, shop{}) }, client.DialOptions()...)
 	defer stop()
 	reply, err := testpb.NewTestServiceClient(conn).UnaryCall(withOrder(context.Background(), "42"), order("42"))
 	fmt.Println(reply.GetUsername(), status.Code(err) == codes.OK)

@@ -93,8 +93,8 @@ func ExampleFor() {
 	st = status.Convert(err)
 	fmt.Println(st.Code(), "-", st.Message())
 	// Output:
-	// Aborted - another call with the same key is running
-	// InvalidArgument - a part of the call's lock key is missing
+	// Aborted - Another request with the same lock key is being processed.
+	// InvalidArgument - The request lacks a part of its lock key.
 }
 
 // What would go wrong with the first call is found when the server starts.

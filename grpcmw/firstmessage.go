@@ -193,5 +193,5 @@ func (s *requestStream) SendMsg(m any) error {
 		return now.denied
 	}
 	d := core.Denied(errUnreceived)
-	return &deniedError{statusOf(verdictOn(d.Reason), d, 0), d}
+	return denied(d)
 }

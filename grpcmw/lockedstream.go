@@ -96,7 +96,7 @@ func (s *lockedStream) stopped() error {
 		return err
 	}
 	d := &core.Denial{Reason: core.ReasonLost, Cause: fmt.Errorf("grpcmw: the stream has ended: %w", context.Cause(s.ctx))}
-	return &deniedError{statusOf(verdictOn(d.Reason), d, 0), d}
+	return denied(d)
 }
 
 // ended is why the lock's context has ended.

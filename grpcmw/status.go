@@ -3,7 +3,6 @@ package grpcmw
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
 	"strconv"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/denial"
 )
 
 // ErrorDomain is the domain of the [errdetails.ErrorInfo] in every denial; its
@@ -50,52 +50,18 @@ func previousAttempts(ctx context.Context) string {
 	return "0"
 }
 
-// verdict is a row of the table of answers.
+// verdict is the answer to a denial, from the table that both transports have.
 type verdict struct {
 	code codes.Code
 	text string // fixed: no key, no internal error
-	// retryInfo: trying again later makes sense, and the answer says when.
-	retryInfo bool
-	pushback  pushback
+	// after is when trying again makes sense; zero if it does not.
+	after    time.Duration
+	pushback denial.Pushback
 }
 
-type pushback uint8
-
-const (
-	unsaid pushback = iota // left to the client's own backoff
-	later                  // after the same time as in RetryInfo
-	never
-)
-
-func verdictOn(r core.Reason) verdict {
-	switch r {
-	case core.ReasonHeld:
-		return verdict{codes.Aborted, "another call with the same key is running", true, later}
-	case core.ReasonWaitTimeout:
-		return verdict{codes.Aborted, "other calls with the same key took too long", true, later}
-	case core.ReasonQueueFull:
-		return verdict{codes.ResourceExhausted, "too many calls with the same key are waiting", true, unsaid}
-	case core.ReasonDeadline:
-		return verdict{codes.DeadlineExceeded, "the deadline passed while the call waited for its lock", false, unsaid}
-	case core.ReasonCanceled:
-		return verdict{codes.Canceled, "the call was cancelled while it waited for its lock", false, unsaid}
-	case core.ReasonKeyMissing:
-		return verdict{codes.InvalidArgument, "a part of the call's lock key is missing", false, unsaid}
-	case core.ReasonKeyInvalid:
-		return verdict{codes.InvalidArgument, "the call's lock key is not valid", false, unsaid}
-	case core.ReasonBackend:
-		return verdict{codes.Unavailable, "the lock backend is unavailable", true, unsaid}
-	case core.ReasonShuttingDown:
-		return verdict{codes.Unavailable, "the server is shutting down", false, unsaid}
-	case core.ReasonLost:
-		return verdict{codes.Internal, "the call's lock was lost while it ran", false, never}
-	case core.ReasonStale:
-		return verdict{codes.Aborted, "a later call with the same key came first", false, never}
-	case core.ReasonSelfDeadlock:
-		return verdict{codes.Internal, "the call would wait for a lock that it holds itself", false, never}
-	default:
-		return verdict{codes.Internal, "the call could not be locked", false, never}
-	}
+func verdictOn(d *core.Denial) verdict {
+	row := denial.Of(d.Reason)
+	return verdict{codes.Code(row.Code), row.Detail, row.RetryAfter(d), row.Pushback}
 }
 
 // deniedError is a denial as gRPC sends it. It unwraps to the *core.Denial, for
@@ -120,38 +86,36 @@ func (e *deniedError) ErrorType() string { return e.denial.ErrorType() }
 // stale token, or the outcome of a lock that the handler itself asked for after
 // it may have done half its work.
 func (c *call) answer(d *core.Denial, ran bool) (*deniedError, metadata.MD) {
-	v := verdictOn(d.Reason)
+	v := verdictOn(d)
 	if ran {
-		v.retryInfo, v.pushback = false, never
+		v.after, v.pushback = 0, denial.Never
 	} else {
 		v.code = c.terms.code(d.Reason, v.code)
 	}
 	if d.Reason == core.ReasonSelfDeadlock && !ran {
-		v.text += " (key: " + c.key.text + ")"
+		v.text += " Its key: " + c.key.text
 	}
-	var after time.Duration
-	if v.retryInfo {
-		after = retryAfter(d)
-	}
+	// Whole milliseconds, as the pushback has them, and never below the hint.
+	v.after = (v.after + time.Millisecond - 1).Truncate(time.Millisecond)
 	trailer := metadata.MD{}
 	switch v.pushback {
-	case later:
-		trailer[pushbackKey] = []string{strconv.FormatInt(after.Milliseconds(), 10)}
-	case never:
+	case denial.Later:
+		trailer[pushbackKey] = []string{strconv.FormatInt(v.after.Milliseconds(), 10)}
+	case denial.Never:
 		trailer[pushbackKey] = []string{noRetry}
 	}
-	if v.retryInfo {
+	if v.after > 0 {
 		trailer[deniedKey] = []string{previousAttempts(c.ctx)}
 	}
-	return &deniedError{statusOf(v, d, after), d}, trailer
+	return &deniedError{statusOf(v, d), d}, trailer
 }
 
 // statusOf returns the status for d, with RetryInfo if there is a time after
 // which to try again.
-func statusOf(v verdict, d *core.Denial, after time.Duration) *status.Status {
+func statusOf(v verdict, d *core.Denial) *status.Status {
 	details := []protoadapt.MessageV1{&errdetails.ErrorInfo{Reason: string(d.Reason), Domain: ErrorDomain}}
-	if after > 0 {
-		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(after)})
+	if v.after > 0 {
+		details = append(details, &errdetails.RetryInfo{RetryDelay: durationpb.New(v.after)})
 	}
 	if v.code == codes.InvalidArgument {
 		details = append(details, badRequest(d))
@@ -163,20 +127,13 @@ func statusOf(v verdict, d *core.Denial, after time.Duration) *status.Status {
 	return st
 }
 
+// denied is the error for d of a stream whose handler has begun.
+func denied(d *core.Denial) *deniedError { return &deniedError{statusOf(verdictOn(d), d), d} }
+
 func badRequest(d *core.Denial) *errdetails.BadRequest {
 	v := &errdetails.BadRequest_FieldViolation{Field: requestPart, Description: "does not give a valid lock key", Reason: string(d.Reason)}
 	if f, ok := errors.AsType[*keyFault](d); ok {
 		v.Field, v.Description = f.part, f.text
 	}
 	return &errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{v}}
-}
-
-// retryAfter is the denial's hint in whole milliseconds, or about a second if it
-// has none. Without the jitter, all that were denied together would come back
-// together.
-func retryAfter(d *core.Denial) time.Duration {
-	if d.RetryAfter <= 0 {
-		return 500*time.Millisecond + rand.N(time.Second).Truncate(time.Millisecond)
-	}
-	return (d.RetryAfter + time.Millisecond - 1).Truncate(time.Millisecond)
 }
