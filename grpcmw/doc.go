@@ -102,6 +102,28 @@
 // whatever the handler returns, since somebody else may hold the lock. For a
 // stream that has sent a message before, [OnLossAfterSend] decides.
 //
+// # Shutting down
+//
+// [Shutdown] ends the server and its Locker at once, so that calls in line go to
+// another replica. The whole of it, for a process that is told to end by SIGTERM:
+//
+//	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+//	defer stop()
+//	served := make(chan error, 1)
+//	go func() { served <- srv.Serve(listener) }()
+//	select {
+//	case err := <-served:
+//		return err // it could not serve
+//	case <-ctx.Done():
+//	}
+//	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+//	defer cancel()
+//	return grpcmw.Shutdown(ctx, srv, locker)
+//
+// The server's clients need [RetryHeld]; three retries are enough. They are told to
+// come back in 1 to 2 s, by when they know that this server is ending. A readiness
+// check should fail before, so that nobody new comes.
+//
 // # Order of interceptors
 //
 // From the outside: recovery, telemetry, request ID ([RequestID]), authentication,

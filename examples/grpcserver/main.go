@@ -89,10 +89,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	}
 	fmt.Fprintf(out, grpcurl, listener.Addr())
 	return demo.Serve(ctx, out, func() error { return srv.Serve(listener) }, func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, srv.Stop)() // GracefulStop itself waits for ever
-		// The locker first: it sends those in line away and lets holders finish.
-		defer srv.GracefulStop()
-		return locker.Shutdown(ctx)
+		return grpcmw.Shutdown(ctx, srv, locker)
 	})
 }
 
