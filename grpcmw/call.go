@@ -60,10 +60,10 @@ func (c *call) enforced(d *core.Denial) *core.Denial {
 	return nil
 }
 
-// run runs fn under the lock on key.
-func (c *call) run(ctx context.Context, key string, fn func(context.Context) error) error {
-	opts := []core.AcquireOption{core.WithMeta(core.Meta{RequestID: c.requestID}), c.named}
-	if c.terms.wait == 0 || c.terms.shadow { // nobody waits
+// runLocked runs fn under the lock on key.
+func (c *call) runLocked(ctx context.Context, key string, fn func(context.Context) error, more ...core.AcquireOption) error {
+	opts := append([]core.AcquireOption{core.WithMeta(core.Meta{RequestID: c.requestID}), c.named}, more...)
+	if c.terms.wait == 0 || c.terms.shadow || len(more) > 0 { // nobody waits
 		return c.guard.Run(ctx, key, fn, opts...)
 	}
 	return c.lines.Run(ctx, connOf(ctx), c.guard, key, fn, opts...)

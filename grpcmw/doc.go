@@ -81,6 +81,7 @@
 //	LOCK_KEY_MISSING, _KEY_INVALID   INVALID_ARGUMENT, BadRequest
 //	LOCK_BACKEND_UNAVAILABLE         UNAVAILABLE, RetryInfo
 //	LOCK_SHUTTING_DOWN               UNAVAILABLE, RetryInfo, pushback
+//	LOCK_DUPLICATE                   ABORTED, RetryInfo, pushback
 //	LOCK_LOST                        INTERNAL, pushback -1
 //	LOCK_STALE                       ABORTED, pushback -1
 //	LOCK_SELF_DEADLOCK, _INTERNAL    INTERNAL, pushback -1
@@ -94,6 +95,31 @@
 //
 // What clients' retry policies, keepalive and proxies make of this, and which of their
 // settings fit, is in docs/grpc-retries.md of this module.
+//
+// # Hedging
+//
+// A client with a hedgingPolicy (grpc-go has none) sends a call again while the
+// first attempt runs, takes the first answer, and cancels the rest. The attempts of
+// one call have one key. So the second must neither run after the first nor be
+// denied while the first runs, which ends the call unless ABORTED is one of the
+// nonFatalStatusCodes.
+//
+// They are told by the metadata x-request-id, in which the client has to send an ID
+// that each call has for itself, and by grpc-previous-rpc-attempts, which grpc adds
+// to further attempts. A further attempt waits, whatever the method's Wait, until
+// the others have ended. If one of them has run and its client was there for its
+// answer, whatever that is, the attempt never runs: it waits another second for the
+// client to cancel it, and is denied with LOCK_DUPLICATE. The same goes for one that
+// comes within a second after a success. Otherwise it takes its turn. A client that
+// lies about its attempts only holds up itself.
+//
+// Attempts that reach different processes know of each other with [TrustRequestID]
+// only, and only while one holds the lock, or held it right before the other: a
+// further attempt that comes first, or after the first has ended, runs. That is why
+// a method that is hedged must be safe to repeat all the same. Without an ID each
+// attempt is a call of its own.
+//
+// A call in shadow is not held up.
 //
 // # When the lock is lost
 //

@@ -52,6 +52,8 @@ type method struct {
 	scope string
 	guard *core.Guard
 	terms *terms
+	// ongoing is shared by all methods of a ForAll.
+	ongoing *ongoing
 	// named is the name in telemetry, where the guard has none.
 	named core.Setting
 	// declared: by an option in the .proto file.
@@ -66,7 +68,7 @@ func (f forMethod) compile(locker core.Locker, o *options) (m *method, errs []er
 	if f.fullMethod != allMethods && !wellFormed(f.fullMethod) {
 		errs = append(errs, faultf(f.fullMethod, "is not of the form /package.Service/Method"))
 	}
-	m = &method{scope: f.fullMethod, terms: o.terms(f.opts)}
+	m = &method{scope: f.fullMethod, terms: o.terms(f.opts), ongoing: &ongoing{}}
 	if m.terms.name != "" {
 		m.scope = m.terms.name
 	}

@@ -22,7 +22,8 @@ type RequestIDOption interface {
 // TrustRequestID takes the ID that comes with a call, if there is just one and
 // idgen.ValidRequestID holds for it; else one is generated nonetheless. Only
 // for servers whose callers are all trusted: a client that chooses its ID can
-// make its calls look like somebody else's in logs and traces.
+// make its calls look like somebody else's in logs and traces. Attempts of a
+// hedged call at different processes know of each other only with it.
 func TrustRequestID() RequestIDOption { return trustRequestID{} }
 
 type trustRequestID struct{}

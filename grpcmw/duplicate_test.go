@@ -1,0 +1,334 @@
+package grpcmw_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
+	"github.com/latchkey-go/latchkey/grpcmw"
+)
+
+// attempt is the context of a call's attempt as grpc's policies send it: with the
+// call's metadata, and the number of the attempts before.
+func attempt(ctx context.Context, id string, previous int) context.Context {
+	ctx = metadata.AppendToOutgoingContext(ctx, grpcmw.RequestIDKey, id)
+	if previous > 0 {
+		ctx = metadata.AppendToOutgoingContext(ctx, "grpc-previous-rpc-attempts", strconv.Itoa(previous))
+	}
+	return ctx
+}
+
+type anyCall = func(context.Context, testpb.TestServiceClient) error
+
+// hedge makes a call as a hedgingPolicy without nonFatalStatusCodes does: an
+// attempt at each of the clients, the later ones when it is time, until the first
+// answer, which is the call's, and cancels the others.
+func hedge(ctx context.Context, id string, due func(context.Context), call anyCall, clients ...testpb.TestServiceClient) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := make(chan error, len(clients))
+	for n, c := range clients {
+		go func() {
+			if n > 0 {
+				due(ctx)
+			}
+			answers <- call(attempt(ctx, id, n), c)
+		}()
+	}
+	return <-answers
+}
+
+// hedged is a service that counts its handlers.
+type hedged struct {
+	// hold is how long a handler works.
+	hold             func(context.Context)
+	begun, cancelled atomic.Int32
+	// denied: for any reason; duplicates: for that one.
+	denied, duplicates atomic.Int32
+}
+
+// serve serves h at a process of its own: a Middleware.
+func (h *hedged) serve(t *testing.T, locker core.Locker, opts ...grpcmw.Option) testpb.TestServiceClient {
+	t.Helper()
+	work := func(ctx context.Context) error {
+		h.begun.Add(1)
+		h.hold(ctx)
+		if ctx.Err() != nil {
+			h.cancelled.Add(1)
+		}
+		return ctx.Err()
+	}
+	methods := &handlers{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		return &testpb.SimpleResponse{Username: "done"}, work(ctx)
+	}}
+	ofServer.handle(methods, func(s grpc.ServerStream) error {
+		if err := work(s.Context()); err != nil {
+			return err
+		}
+		return s.SendMsg(&testpb.StreamingOutputCallResponse{})
+	})
+	return serve(t, mustNew(t, locker, append(opts,
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Unscoped()), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf), grpcmw.Unscoped()),
+		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
+			h.denied.Add(1)
+			if d.Reason == grpcmw.ReasonDuplicate {
+				h.duplicates.Add(1)
+			}
+			return nil
+		}))...), methods)
+}
+
+// holding is a handler's work that takes so long.
+func holding(d time.Duration) func(context.Context) {
+	return func(ctx context.Context) {
+		select {
+		case <-time.After(d):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// watched is a Locker that counts what it has refused.
+type watched struct {
+	*locktest.Fake
+	refused atomic.Int32
+}
+
+func (w *watched) Acquire(ctx context.Context, key string, opts ...core.AcquireOption) (core.Lock, error) {
+	lock, err := w.Fake.Acquire(ctx, key, opts...)
+	if err != nil {
+		w.refused.Add(1)
+	}
+	return lock, err
+}
+
+const hedgedCalls = 20
+
+// Of a hedged call one handler begins, and its answer is the call's. In one process
+// that needs no trust in the ID, and holds whenever an attempt arrives.
+func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts     []grpcmw.Option
+		hold     time.Duration
+		parallel bool // all calls at once, with one key
+	}{
+		"not waiting":      {[]grpcmw.Option{grpcmw.Wait(0)}, 20 * time.Millisecond, false},
+		"waiting":          {nil, 20 * time.Millisecond, false},
+		"no work":          {nil, 0, false},
+		"a short wait":     {[]grpcmw.Option{grpcmw.Wait(time.Millisecond)}, 20 * time.Millisecond, false},
+		"no place in line": {[]grpcmw.Option{grpcmw.MaxWaiters(0)}, 20 * time.Millisecond, false},
+		"others in line":   {[]grpcmw.Option{grpcmw.Wait(10 * time.Second)}, time.Millisecond, true},
+	} {
+		for kind, call := range retriedCalls {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				t.Parallel()
+				h := &hedged{hold: holding(c.hold)}
+				client := h.serve(t, locktest.New(), c.opts...)
+				var calls sync.WaitGroup
+				for i := range hedgedCalls {
+					calls.Go(func() {
+						later := func(ctx context.Context) { holding(5 * time.Millisecond)(ctx) }
+						if err := hedge(timeout(t), fmt.Sprint("call-", i), later, call, client, client, client); err != nil {
+							t.Errorf("call %d: %v", i, err)
+						}
+					})
+					if !c.parallel {
+						calls.Wait()
+					}
+				}
+				calls.Wait()
+				h.wantCalls(t, hedgedCalls)
+			})
+		}
+	}
+}
+
+// Between processes the lease has the ID of the first attempt, if it is trusted.
+func TestOfACallThatIsHedgedAcrossProcessesOneAttemptRuns(t *testing.T) {
+	for name, opts := range map[string][]grpcmw.Option{
+		"not waiting":      {grpcmw.Wait(0)},
+		"waiting":          nil,
+		"a short wait":     {grpcmw.Wait(time.Millisecond)},
+		"no place in line": {grpcmw.MaxWaiters(0)},
+	} {
+		for kind, call := range retriedCalls {
+			t.Run(name+", "+kind, func(t *testing.T) {
+				t.Parallel()
+				locker := &watched{Fake: locktest.New()}
+				h := &hedged{}
+				// A handler works until the attempt at the other process has been there.
+				h.hold = func(context.Context) {
+					until(t, func() bool { return locker.refused.Load() >= h.begun.Load() || locker.Waiting("7") > 0 })
+				}
+				opts := append(opts, grpcmw.TrustRequestID())
+				first, second := h.serve(t, locker, opts...), h.serve(t, locker, opts...)
+				for i := range hedgedCalls {
+					later := func(ctx context.Context) {
+						until(t, func() bool { return h.begun.Load() > int32(i) || ctx.Err() != nil })
+					}
+					if err := hedge(timeout(t), fmt.Sprint("call-", i), later, call, first, second, first); err != nil {
+						t.Errorf("call %d: %v", i, err)
+					}
+					// The attempt that waited in the other process is gone.
+					until(t, func() bool { return locker.Waiting("7") == 0 && !locker.Held("7") })
+				}
+				h.wantCalls(t, hedgedCalls)
+			})
+		}
+	}
+}
+
+func (h *hedged) wantCalls(t *testing.T, n int32) {
+	t.Helper()
+	if h.begun.Load() != n || h.cancelled.Load() != 0 {
+		t.Errorf("%d handlers begun, %d cancelled", h.begun.Load(), h.cancelled.Load())
+	}
+}
+
+// A client that does not cancel gets to know after a while, and nobody is held up.
+func TestADuplicateIsDeniedAfterTheFirstHasEnded(t *testing.T) {
+	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			fake := locktest.New()
+			h := &hedged{hold: holding(100 * time.Millisecond)}
+			first := h.serve(t, fake, grpcmw.TrustRequestID())
+			second := first
+			if processes == 2 {
+				second = h.serve(t, fake, grpcmw.TrustRequestID())
+			}
+			answers := make(chan error)
+			go func() { answers <- callUnary(attempt(timeout(t), "a", 0), first) }()
+			until(t, func() bool { return h.begun.Load() == 1 })
+			go func() { answers <- callUnary(attempt(timeout(t), "a", 1), second) }()
+			if err := <-answers; err != nil {
+				t.Errorf("the first to be answered: %v", err)
+			}
+			if err := callUnary(timeout(t), first); err != nil { // somebody else's
+				t.Error(err)
+			}
+			a := answerOf(t, <-answers, nil)
+			if a.code != codes.Aborted || a.reason != grpcmw.ReasonDuplicate || !a.info || h.begun.Load() != 2 || h.duplicates.Load() != 1 {
+				t.Errorf("%+v, %d handlers begun", a, h.begun.Load())
+			}
+		})
+	}
+}
+
+// What is no attempt of a call that runs is a call like any other.
+func TestWhatIsNoDuplicateRuns(t *testing.T) {
+	t.Run("another ID", func(t *testing.T) { wantBoth(t, attempt(timeout(t), "b", 1)) })
+	t.Run("no further attempt", func(t *testing.T) { wantBoth(t, attempt(timeout(t), "a", 0)) })
+	t.Run("no ID", func(t *testing.T) {
+		wantBoth(t, metadata.AppendToOutgoingContext(timeout(t), "grpc-previous-rpc-attempts", "1"))
+	})
+	t.Run("two IDs", func(t *testing.T) { wantBoth(t, attempt(attempt(timeout(t), "a", 0), "a", 1)) })
+	t.Run("no number", func(t *testing.T) {
+		wantBoth(t, metadata.AppendToOutgoingContext(attempt(timeout(t), "a", 0), "grpc-previous-rpc-attempts", "-1"))
+	})
+	t.Run("after the first, by a retry policy", func(t *testing.T) {
+		var attempts atomic.Int32
+		c := serve(t, mustNew(t, locktest.New(), grpcmw.TrustRequestID(), grpcmw.Wait(0), grpcmw.For(unary, grpcmw.KeyOf(orderOf))),
+			&handlers{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+				if attempts.Add(1) < 3 {
+					return nil, status.Error(codes.Unavailable, "not yet")
+				}
+				return &testpb.SimpleResponse{Username: "done"}, nil
+			}}, retrying(time.Millisecond, "UNAVAILABLE"))
+		if err := callUnary(attempt(timeout(t), "a", 0), c); err != nil || attempts.Load() != 3 {
+			t.Errorf("%v after %d attempts", err, attempts.Load())
+		}
+	})
+	t.Run("in a shadow", func(t *testing.T) {
+		h := &hedged{hold: holding(50 * time.Millisecond)}
+		c := h.serve(t, locktest.New(), grpcmw.Shadow())
+		wantBothOf(t, h, c, attempt(timeout(t), "a", 1))
+	})
+}
+
+// wantBoth wants a call that runs, with the ID a, and the one with ctx to be served.
+func wantBoth(t *testing.T, ctx context.Context) {
+	t.Helper()
+	h := &hedged{hold: holding(50 * time.Millisecond)}
+	wantBothOf(t, h, h.serve(t, locktest.New(), grpcmw.TrustRequestID()), ctx)
+}
+
+func wantBothOf(t *testing.T, h *hedged, c testpb.TestServiceClient, ctx context.Context) {
+	t.Helper()
+	first := make(chan error)
+	go func() { first <- callUnary(attempt(timeout(t), "a", 0), c) }()
+	until(t, func() bool { return h.begun.Load() == 1 })
+	if err := errors.Join(callUnary(ctx, c), <-first); err != nil || h.begun.Load() != 2 {
+		t.Errorf("%v, %d handlers begun", err, h.begun.Load())
+	}
+}
+
+// The first attempt's client is gone, so that its answer is lost: a retry policy's
+// next attempt takes its place.
+func TestAFurtherAttemptRunsIfTheFirstWasNotAnswered(t *testing.T) {
+	fake := locktest.New()
+	release := fake.Hold("7")
+	h := &hedged{hold: holding(10 * time.Millisecond)}
+	c := h.serve(t, fake, grpcmw.Wait(10*time.Second))
+	gone, leave := context.WithCancel(timeout(t))
+	first := make(chan error)
+	go func() { first <- callUnary(attempt(gone, "a", 0), c) }()
+	if err := fake.AwaitWaiting(timeout(t), "7", 1); err != nil {
+		t.Fatal(err)
+	}
+	second := make(chan error)
+	go func() { second <- callUnary(attempt(timeout(t), "a", 1), c) }()
+	leave()
+	if err := <-first; status.Code(err) != codes.Canceled {
+		t.Errorf("the first: %v", err)
+	}
+	until(t, func() bool { return h.denied.Load() == 1 })
+	if err := fake.AwaitWaiting(timeout(t), "7", 1); err != nil {
+		t.Fatal(err)
+	}
+	release()
+	if err := <-second; err != nil || h.begun.Load() != 1 {
+		t.Errorf("the second: %v, %d handlers begun", err, h.begun.Load())
+	}
+}
+
+// A duplicate's wait ends with its client, and leaves nothing behind.
+func TestADuplicateThatIsCancelledIsGone(t *testing.T) {
+	h := &hedged{hold: holding(time.Second)}
+	c := h.serve(t, locktest.New())
+	first := make(chan error)
+	go func() { first <- callUnary(attempt(timeout(t), "a", 0), c) }()
+	until(t, func() bool { return h.begun.Load() == 1 })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := callUnary(attempt(ctx, "a", 1), c); status.Code(err) != codes.DeadlineExceeded {
+		t.Errorf("the duplicate: %v", err)
+	}
+	if err := <-first; err != nil || h.begun.Load() != 1 {
+		t.Errorf("the first: %v, %d handlers begun", err, h.begun.Load())
+	}
+}
+
+// until waits for what a test cannot be told of.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for began := time.Now(); !done(); time.Sleep(time.Millisecond) {
+		if time.Since(began) > 20*time.Second {
+			t.Error("it does not happen")
+			return
+		}
+	}
+}
