@@ -26,7 +26,7 @@
 // construction; [KeyFunc] is plain Go. These are the placeholders of a template:
 //
 //	{path.id}          the wildcard {id} or {id...} of the route's pattern,
-//	                   decoded (http.Request.PathValue)
+//	                   decoded exactly once under every router ([PathValue])
 //	{header.X-Tenant}  the header; its name in any case
 //	{query.id}         the query parameter; its name as it is
 //	{cookie.session}   the cookie; its name as it is, its value without quotes
@@ -40,6 +40,13 @@
 //	                   port
 //	{request.method}   the method
 //	{request.route}    the pattern of the route (http.Request.Pattern)
+//
+// A router's own accessor may hand out a path value as the client wrote it: chi's
+// URLParam and echo's Param do if URL.RawPath is set, as does gin's Param with
+// UseRawPath or UseEscapedPath and without UnescapePathValues. A handler that takes
+// its value from there treats 4%32 and 42 as two resources, and a%2Fb and a%252Fb as
+// one, which the lock does not: behind these routers, handlers should call
+// [PathValue], which is what the key is made of.
 //
 // Around them stands literal text, in which {{ and }} are braces. What is wrong
 // with a template is an error of [New] that holds a *keys.SyntaxError with the

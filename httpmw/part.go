@@ -96,7 +96,7 @@ func (in *reading) value(p *part) (value string, err error) {
 	r := in.request
 	switch p.Source {
 	case sourcePath:
-		return r.PathValue(p.Name), nil
+		return PathValue(r, p.Name)
 	case sourceHeader:
 		return only(r.Header[p.Name])
 	case sourceQuery:

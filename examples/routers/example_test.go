@@ -37,13 +37,19 @@ func put(h http.Handler) {
 }
 
 // With, not Use: the middlewares of Use run before chi has found the route. chi's
-// patterns have no method, so all methods of a route share its locks.
+// patterns have no method, so all methods of a route share its locks. The handler
+// does not ask chi.URLParam, which is decoded for some spellings of a path only.
 func Example_chi() {
 	lock := newLock()
 	router := chi.NewRouter()
 	router.Use(httpmw.RequestID())
 	router.With(lock).Put("/orders/{id}", func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, changed(r, chi.URLParam(r, "id")))
+		id, err := httpmw.PathValue(r, "id")
+		if err != nil { // not under a lock with {path.id} in its key
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		fmt.Fprint(w, changed(r, id))
 	})
 
 	put(router)
@@ -55,7 +61,7 @@ func ExampleEchoRoute() {
 	e := echo.New()
 	e.Use(routers.EchoRoute)
 	e.PUT("/orders/:id", func(c echo.Context) error {
-		return c.String(http.StatusOK, changed(c.Request(), c.Param("id")))
+		return c.String(http.StatusOK, changed(c.Request(), c.Request().PathValue("id")))
 	}, echo.WrapMiddleware(lock))
 
 	put(e)
