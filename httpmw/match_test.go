@@ -60,8 +60,8 @@ func TestOnlyAndExceptChooseWhatIsLocked(t *testing.T) {
 		},
 		"a path and those below": {
 			opts:   []httpmw.Option{httpmw.Only(httpmw.PathPrefix("/api/"))},
-			locked: []string{"GET /api", "GET /api/", "GET /api/x/y", "GET //api/x", "GET /z/../api/x", "GET /%61pi/x"},
-			not:    []string{"GET /apiary", "GET /", "GET /x/api", "GET /api/../x", "OPTIONS *"},
+			locked: []string{"GET /api", "GET /api/", "GET /api/x/y", "GET //api/x", "GET /z/../api/x", "GET /%61pi/x", "GET /api/../x"},
+			not:    []string{"GET /apiary", "GET /", "GET /x/api", "OPTIONS *"},
 		},
 		"every path": {
 			opts:   []httpmw.Option{httpmw.Only(httpmw.PathPrefix("/"))},
