@@ -154,8 +154,10 @@ func PathPrefix(prefix string) func(*http.Request) bool {
 // Who uses it with [Only] says which requests have a lock, and all others have none:
 // the patterns have to be as wide as the routes behind the lock. The host is the
 // client's choice like the path: a pattern with a host is safe only if the routes
-// behind the lock name the same host. So is a pattern with a method if the routes
-// name the method.
+// behind the lock name the same host, and one with a method only if they name the
+// method. Some routers take more for a route than a ServeMux does: echo's last :id
+// takes slashes, which is {id...} here, and chi's StripSlashes and CleanPath drop a
+// slash at the end, which asks for /orders/{id}/{$} beside /orders/{id}.
 func Patterns(patterns ...string) func(*http.Request) bool {
 	if len(patterns) == 0 {
 		panic("httpmw: Patterns without a pattern")

@@ -28,7 +28,10 @@ import (
 // the path between the router and the lock, or a request without Pattern whose path
 // has the same text once decoded and once not. r is left as it is.
 func PathValue(r *http.Request, name string) (string, error) {
-	value := r.PathValue(name)
+	value, bound := boundValue(r, name)
+	if !bound {
+		return "", fmt.Errorf("%w: httpmw: path value %s: the route has it, the request has an empty segment for it", core.ErrKey, name)
+	}
 	if !strings.Contains(value, "%") {
 		return value, nil // decoded or not, it is the same
 	}
@@ -67,6 +70,14 @@ func PathValue(r *http.Request, name string) (string, error) {
 		core.ErrKey, name, value)
 }
 
+// boundValue returns r.PathValue(name), which panics after a CONNECT with an empty
+// segment, //: http.ServeMux then finds a route with fewer values than wildcards
+// (golang/go#81222).
+func boundValue(r *http.Request, name string) (value string, bound bool) {
+	defer func() { bound = recover() == nil }()
+	return r.PathValue(name), true
+}
+
 // filledPattern returns the pattern of r with its path values filled in: the path as
 // the router has read it, or the beginning of that if the pattern is for a subtree.
 // Literal text with an escape may be meant decoded (http.ServeMux) or not (chi), so
@@ -95,7 +106,7 @@ func filledPattern(r *http.Request, name string) []string {
 		}
 		before, wildcard, after := cutWildcard(pattern, i)
 		literal(before)
-		value := r.PathValue(wildcard)
+		value, _ := boundValue(r, wildcard)
 		verbatim, decoded = append(verbatim, value...), append(decoded, value...)
 		has = has || wildcard == name
 		pattern = after

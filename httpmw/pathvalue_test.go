@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
 )
 
@@ -78,6 +79,26 @@ func TestPathValueDecodesOnceWhateverTheRouterHandsOut(t *testing.T) {
 			equal(t, "http.Request.PathValue", r.PathValue("id"), row.values["id"])
 		})
 	}
+}
+
+// http.ServeMux takes CONNECT /orders//items/7 for this route, and has one value for
+// two wildcards (golang/go#81222).
+func TestAWildcardWithoutAValueIsRefused(t *testing.T) {
+	ran := false
+	handler := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { ran = true })
+	connect := func(lock func(http.Handler) http.Handler, around func(http.Handler) http.Handler) int {
+		mux := http.NewServeMux()
+		mux.Handle("/orders/{id}/items/{item}", lock(handler))
+		ran = false
+		w := httptest.NewRecorder()
+		around(mux).ServeHTTP(w, parse(t, "CONNECT /orders//items/7"))
+		return w.Code
+	}
+	none := func(h http.Handler) http.Handler { return h }
+	equal(t, "status", connect(mustNew(t, locktest.New(), httpmw.Key("item:{path.item}")), none), http.StatusBadRequest)
+	equal(t, "ran", ran, false)
+	equal(t, "status around the mux", connect(none, mustNew(t, locktest.New(), httpmw.Key("x:{request.host}"))), http.StatusOK)
+	equal(t, "ran", ran, true)
 }
 
 // Under http.ServeMux it is what PathValue has decoded, whatever the client writes.

@@ -47,9 +47,15 @@ func copyPathValues(to, from *http.Request) {
 		var name string
 		name, rest, _ = strings.Cut(after, "}")
 		if name = strings.TrimSuffix(name, "..."); name != "$" {
-			to.SetPathValue(name, from.PathValue(name))
+			copyPathValue(to, from, name)
 		}
 	}
+}
+
+// copyPathValue copies nothing if net/http has no place for the value: see boundValue.
+func copyPathValue(to, from *http.Request, name string) {
+	defer func() { _ = recover() }()
+	to.SetPathValue(name, from.PathValue(name))
 }
 
 // mustHandler panics like http.ServeMux does: at the wiring, not at a request.

@@ -61,13 +61,13 @@ func pathsOf(u *url.URL) (paths []string) {
 			paths = append(paths, p)
 		}
 	}
-	for _, p := range [...]string{escaped, decodedPath(u.Path), decodedPath(u.RawPath)} {
-		if unclean(p) {
-			add(cleaned(p))
-			add(uncleanable(p))
-		} else if p != "" {
-			add(p)
-		}
+	read := []string{escaped}
+	if u.RawPath != "" {
+		read = append(read, decodedPath(u.Path), decodedPath(u.RawPath))
+	}
+	for _, p := range read {
+		add(uncleanable(p))
+		add(cleaned(p))
 	}
 	return paths
 }
@@ -75,8 +75,12 @@ func pathsOf(u *url.URL) (paths []string) {
 // decodedPath returns p, which a router takes as it is, escaped.
 func decodedPath(p string) string { return (&url.URL{Path: p}).EscapedPath() }
 
-// unclean reports whether p may have empty segments or those of dots.
+// unclean reports whether p may have empty segments or those of dots, or has no
+// slash at its beginning, as * has not.
 func unclean(p string) bool {
+	if !strings.HasPrefix(p, "/") {
+		return true
+	}
 	for i := 1; i < len(p); i++ {
 		if p[i-1] == '/' && (p[i] == '/' || p[i] == '.') {
 			return true
@@ -85,9 +89,9 @@ func unclean(p string) bool {
 	return false
 }
 
-// cleaned is path.Clean with the slash at the end.
+// cleaned is path.Clean with the slashes at the beginning and the end.
 func cleaned(p string) string {
-	clean := path.Clean(p)
+	clean := path.Clean("/" + p)
 	if strings.HasSuffix(p, "/") && clean != "/" {
 		clean += "/"
 	}
