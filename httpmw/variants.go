@@ -68,6 +68,9 @@ func pathsOf(u *url.URL) (paths []string) {
 	for _, p := range read {
 		add(uncleanable(p))
 		add(cleaned(p))
+		if strings.HasSuffix(p, "/.") || strings.HasSuffix(p, "/..") {
+			add(cleaned(p + "/")) // gin and RFC 3986 keep a slash there, path.Clean does not
+		}
 	}
 	return paths
 }

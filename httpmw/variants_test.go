@@ -65,7 +65,7 @@ func TestNoSpellingUnlocksARequest(t *testing.T) {
 		{"only patterns", onlyPattern,
 			[]string{
 				"PUT /orders/42", "PUT /orders/4%32", "PUT /orders%2F42", "PUT //orders/42", "PUT /orders/x/../42", "PUT /orders/..",
-				"PUT /orders/a%2Fb", "PUT /orders/42%2Fitems%2F7", "CONNECT /orders/42/items/../7", "GET /orders/42/./items/",
+				"PUT /orders/a%2Fb", "PUT /orders/42%2Fitems%2F7", "CONNECT /orders/42/items/../7", "GET /orders/42/./items/", "GET /orders/42/items/.", "GET /orders/42/items/7/..",
 			},
 			[]string{"GET /orders/42", "PUT /orders/", "PUT /orders", "PUT /x/(a)"}},
 		{"everything below the root", httpmw.Only(httpmw.PathPrefix("/")),

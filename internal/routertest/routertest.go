@@ -248,5 +248,6 @@ var Seeds = [][2]string{
 	{"http://shop.example/healthz/../orders/42", "http://healthz/orders/42"},
 	{"/healthz;/../orders/42", "/orders;x/42"},
 	{"/orders/42/", "/orders/"},
+	{"/orders//+/files/.", "/orders/42/files/7/.."},
 	{"*", "http://shop.example"},
 }
