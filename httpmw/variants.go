@@ -81,15 +81,7 @@ func decodedPath(p string) string { return (&url.URL{Path: p}).EscapedPath() }
 // unclean reports whether p may have empty segments or those of dots, or has no
 // slash at its beginning, as * has not.
 func unclean(p string) bool {
-	if !strings.HasPrefix(p, "/") {
-		return true
-	}
-	for i := 1; i < len(p); i++ {
-		if p[i-1] == '/' && (p[i] == '/' || p[i] == '.') {
-			return true
-		}
-	}
-	return false
+	return !strings.HasPrefix(p, "/") || strings.Contains(p, "/.") || strings.Contains(p, "//")
 }
 
 // cleaned is path.Clean with the slashes at the beginning and the end.
