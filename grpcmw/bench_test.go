@@ -39,15 +39,15 @@ func BenchmarkUnary(b *testing.B) {
 	})
 	id := grpcmw.For(unary, grpcmw.KeyOf(func(r *update) string { return r.GetOrder().GetId() }))
 	run("unlocked", serverStream, of(id, grpcmw.FromProtoOptions()))
-	run("unlocked, health beside ForAll", "/grpc.health.v1.Health/Check", of(grpcmw.ForAll(grpcmw.Field("order.id"))))
+	run("unlocked, health beside ForAll", "/grpc.health.v1.Health/Check", of(grpcmw.ForAll(grpcmw.KeyTemplate("order:{field.order.id}"))))
 	run("locked by a fake, function", unary, of(id))
-	run("locked by a fake, field", unary, of(grpcmw.For(unary, grpcmw.Field("order.id"))))
+	run("locked by a fake, field", unary, of(grpcmw.For(unary, grpcmw.KeyTemplate("order:{field.order.id}"))))
 }
 
 func TestAnUnlockedMethodAllocatesNothing(t *testing.T) {
 	for name, opts := range map[string][]grpcmw.Option{
-		"named ones only": {grpcmw.FromProtoOptions(), grpcmw.For(unary, grpcmw.Field("order.id"))},
-		"all but some":    {grpcmw.ForAll(grpcmw.Field("order.id")), grpcmw.Except(serverStream)},
+		"named ones only": {grpcmw.FromProtoOptions(), grpcmw.For(unary, grpcmw.KeyTemplate("order:{field.order.id}"))},
+		"all but some":    {grpcmw.ForAll(grpcmw.KeyTemplate("order:{field.order.id}")), grpcmw.Except(serverStream)},
 	} {
 		m := mustNew(t, locktest.New(), opts...)
 		call, stream := m.Unary(), m.Stream()

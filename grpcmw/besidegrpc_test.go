@@ -89,7 +89,7 @@ func TestLossesDrainTheThrottleToo(t *testing.T) {
 	m := mustNew(t, fake, grpcmw.For(unary, grpcmw.KeyOf(orderOf)))
 	var attempts atomic.Int32
 	client := serve(t, m, &handlers{unary: func(_ context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
-		if orderOf(r) == "7" {
+		if orderOf(r) == "order:7" {
 			return nil, core.ErrStale
 		}
 		attempts.Add(1)

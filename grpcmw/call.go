@@ -3,12 +3,14 @@ package grpcmw
 import (
 	"context"
 	"errors"
+	"log/slog"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
 	"github.com/latchkey-go/latchkey/internal/lines"
 )
 
@@ -39,15 +41,35 @@ func (c *call) lockKey(ctx context.Context, req any) (key string, locked bool, d
 	if c.terms.skipMissing && errors.Is(err, core.ErrKeyMissing) {
 		return "", false, nil
 	}
-	return "", false, c.enforced(core.Denied(err))
+	return "", false, c.enforced(keyDenial(err))
+}
+
+// keyDenial is the denial of a call whose key could not be made. What is no fault of
+// the call's is the program's.
+func keyDenial(err error) *core.Denial {
+	d := core.Denied(err)
+	if d == nil {
+		d = &core.Denial{Reason: core.ReasonInternal, Cause: err}
+	}
+	return d
 }
 
 func (c *call) keyOf(ctx context.Context, req any) (string, error) {
-	if len(c.faults) > 0 {
-		// Verify says so at start-up; this is for those who did not ask.
-		return "", errors.Join(c.faults...)
+	err := errors.Join(c.faults...)
+	if err == nil {
+		var key string
+		if key, err = c.key.of(ctx, req, c.terms.fallback); err == nil {
+			return keys.Scoped(c.scope, key), nil
+		}
 	}
-	return c.key.of(ctx, c.scope, req, c.terms.fallback)
+	// Verify says so at start-up; this is for those who did not ask.
+	if keyDenial(err).Reason == core.ReasonInternal {
+		if c.told.First(c.fullMethod) {
+			slog.ErrorContext(ctx, "grpcmw: no call of this method has its lock's key, and each is denied with INTERNAL; "+
+				"this is logged once for each method; Middleware.Verify reports it at start-up", "method", c.fullMethod, "error", err)
+		}
+	}
+	return "", err
 }
 
 // enforced returns the denial of a call that has no key, or tells of it and

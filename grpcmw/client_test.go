@@ -48,12 +48,12 @@ type contended struct {
 func serveContended(t *testing.T, denials int32, opts []grpcmw.Option, dial ...grpc.DialOption) (*contended, testpb.TestServiceClient) {
 	t.Helper()
 	fake := locktest.New()
-	release := sync.OnceFunc(fake.Hold("7", core.TTL(core.MinTTL)))
+	release := sync.OnceFunc(fake.Hold("order:7", core.TTL(core.MinTTL)))
 	t.Cleanup(release)
 	c := &contended{}
 	opts = append(opts, grpcmw.TrustRequestID(), grpcmw.Wait(0),
-		grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Unscoped()), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf), grpcmw.Unscoped()),
-		grpcmw.For(clientStream, grpcmw.Metadata("x-order"), grpcmw.Unscoped()), grpcmw.For(bidiStream, grpcmw.Metadata("x-order"), grpcmw.Unscoped()),
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)),
+		grpcmw.For(clientStream, grpcmw.KeyTemplate("order:{metadata.x-order}")), grpcmw.For(bidiStream, grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.OnDeny(func(ctx context.Context, _ *core.Denial) error {
 			c.seen(ctx)
 			if c.denials.Add(1) == denials {

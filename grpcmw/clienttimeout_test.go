@@ -66,7 +66,7 @@ func TestAClientThatKeepsItsHandlerWaitingLosesItsCall(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := locktest.New()
-				m := mustNew(t, fake, grpcmw.MaxHold(hold), grpcmw.For(c.info.FullMethod, grpcmw.Metadata("x-order"), c.opts...))
+				m := mustNew(t, fake, grpcmw.MaxHold(hold), grpcmw.For(c.info.FullMethod, grpcmw.KeyTemplate("order:{metadata.x-order}"), c.opts...))
 				ctx, end := context.WithCancel(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7")))
 				defer end()
 				start := time.Now()
@@ -107,7 +107,7 @@ func TestAClientThatKeepsItsHandlerWaitingLosesItsCall(t *testing.T) {
 // The time that is the handler's own is not the client's.
 func TestAHandlerThatTakesItsTimeIsNotCutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := mustNew(t, locktest.New(), grpcmw.For(serverStream, grpcmw.Metadata("x-order")))
+		m := mustNew(t, locktest.New(), grpcmw.For(serverStream, grpcmw.KeyTemplate("order:{metadata.x-order}")))
 		ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7"))
 		stream := &fakeStream{ctx: ctx}
 		err := m.Stream()(nil, stream, serverInfo, func(_ any, s grpc.ServerStream) error {

@@ -110,7 +110,7 @@ func TestAMethodIsLockedAsItsProtoFileSays(t *testing.T) {
 		key  string
 		want core.Settings
 	}{
-		testpb.Orders_Update_FullMethodName: {testpb.Orders_Update_FullMethodName + "%:order:7", core.Settings{
+		testpb.Orders_Update_FullMethodName: {"order:7", core.Settings{
 			TTL: 700 * time.Millisecond, Wait: 2 * time.Second, MaxWaiters: 3, MaxHold: time.Minute, Name: testpb.Orders_Update_FullMethodName}},
 		testpb.Orders_Watch_FullMethodName: {"orders%:order:7", core.Settings{TTL: 10 * time.Second, Name: "orders"}},
 		testpb.Orders_Upload_FullMethodName: {"order:7", core.Settings{
@@ -147,10 +147,10 @@ func TestAMethodMaySkipMissingKeysInItsProtoFile(t *testing.T) {
 func TestForGoesBeforeTheProtoFile(t *testing.T) {
 	var key string
 	m := mustNew(t, spyLocker(func(k string, _ core.Settings) { key = k }), grpcmw.FromProtoOptions(),
-		grpcmw.For(testpb.Orders_Update_FullMethodName, grpcmw.Metadata("x-order"), grpcmw.Unscoped()))
+		grpcmw.For(testpb.Orders_Update_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}")))
 	_, _ = m.Unary()(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "9")), update7(),
 		&grpc.UnaryServerInfo{FullMethod: testpb.Orders_Update_FullMethodName}, nil)
-	if key != "9" {
+	if key != "order:9" {
 		t.Errorf("key %q", key)
 	}
 }
@@ -158,28 +158,27 @@ func TestForGoesBeforeTheProtoFile(t *testing.T) {
 // golden is what Verify says of a server whose .proto and code have every fault.
 const golden = `core: invalid option: grpcmw: method "/grpc.testing.TestService/UnaryCal" is not registered
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Both" has bad options: core: invalid option: Wait -2s is not between 0 and 24h0m0s
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Both" has a bad key: keys: template "{field.order.nr}", offset 0: message latchkey.test.v1.Order has no field "nr"
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "{field.order.nr}:{field.items.0.id}", offset 0: message latchkey.test.v1.Order has no field "nr"
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "{field.order.nr}:{field.items.0.id}", offset 17: field latchkey.test.v1.UpdateRequest.items is repeated: the place of an element says nothing, so it is no key; use KeyOf
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Both" has a bad key: keys: template "order:{field.order.nr}", offset 6: message latchkey.test.v1.Order has no field "nr"
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "order:{field.order.nr}:{field.items.0.id}", offset 6: message latchkey.test.v1.Order has no field "nr"
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoField" has a bad key: keys: template "order:{field.order.nr}:{field.items.0.id}", offset 23: field latchkey.test.v1.UpdateRequest.items is repeated: the place of an element says nothing, so it is no key; use KeyOf
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoKey" has a bad key: keys: template "", offset 0: template is empty
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoStream" is a client stream, and its key ("{field.order.id}") needs a request message: use metadata
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has a bad key: keys: template "{cookie.x}", offset 0: unknown source "cookie": there are field, metadata, peer and context
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/NoStream" is a client stream, and its key ("order:{field.order.id}") needs a request message: use metadata
+core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has a bad key: keys: template "order:{cookie.x}", offset 6: unknown source "cookie": there are field, metadata, peer and context
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: max_hold is no valid duration: DURATION
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: fallback and on_missing: give one of both
-core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: grpcmw: Unscoped leaves the name out of the key: give one of both
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: TTL 1ns is not between 10ms and 24h0m0s
 core: invalid option: grpcmw: method "/latchkey.test.v1.Faulty/Range" has bad options: core: invalid option: Wait -1s is not between 0 and 24h0m0s
-core: invalid option: grpcmw: method "/latchkey.test.v1.Orders/Chat" is a bidi stream, and its key ("{field.order.id}") needs a request message: use metadata
+core: invalid option: grpcmw: method "/latchkey.test.v1.Orders/Chat" is a bidi stream, and its key ("order:{field.order.id}") needs a request message: use metadata
 core: invalid option: grpcmw: method "/latchkey.test.v1.Orders/Free" has requests of type *testpb.UpdateRequest, without a method LockKey
 core: invalid option: grpcmw: method "/latchkey.test.v1.Orders/Watch" has requests of type latchkey.test.v1.UpdateRequest, and its key is a function of *testpb.Order
 core: invalid option: grpcmw: Only or Except: "no.Such" is not registered`
 
 func TestVerifyListsTheFaultsOfProtoFilesAndCodeInOneError(t *testing.T) {
 	m := mustNew(t, locktest.New(), grpcmw.FromProtoOptions(),
-		grpcmw.For(testpb.Orders_Chat_FullMethodName, grpcmw.Field("order.id")),
+		grpcmw.For(testpb.Orders_Chat_FullMethodName, grpcmw.KeyTemplate("order:{field.order.id}")),
 		grpcmw.For(testpb.Orders_Free_FullMethodName, grpcmw.MessageKey()),
 		grpcmw.For(testpb.Orders_Watch_FullMethodName, grpcmw.KeyOf((*testpb.Order).GetId)),
-		grpcmw.For("/grpc.testing.TestService/UnaryCal", grpcmw.Metadata("x-order")),
+		grpcmw.For("/grpc.testing.TestService/UnaryCal", grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.Except("no.Such"))
 	srv := grpc.NewServer()
 	testpb.RegisterOrdersServer(srv, orders{})
@@ -208,7 +207,7 @@ func TestAnotherServersFaultsAreNotThisOnes(t *testing.T) {
 func TestVerifyReportsALockThatIsDeclaredAndNotInForce(t *testing.T) {
 	srv := grpc.NewServer()
 	testpb.RegisterOrdersServer(srv, orders{})
-	for _, opts := range [][]grpcmw.Option{nil, {grpcmw.ForAll(grpcmw.Metadata("x-order"))}} {
+	for _, opts := range [][]grpcmw.Option{nil, {grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x-order}"))}} {
 		err := mustNew(t, locktest.New(), opts...).Verify(srv.GetServiceInfo())
 		if err == nil || strings.Count(err.Error(), "FromProtoOptions is not given") != 5 {
 			t.Errorf("%d options: %v", len(opts), err)

@@ -24,7 +24,7 @@ import (
 const secret = "secret-order"
 
 // secretKey is the key of a unary call for it.
-const secretKey = unary + "%:" + secret
+const secretKey = "order:" + secret
 
 // unaryHandler is what a handler of unary calls is.
 type unaryHandler = func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error)
@@ -87,7 +87,7 @@ func denialRows(t *testing.T) []denialRow {
 			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"request is missing or empty"},
 		},
 		{
-			name: "metadata missing", key: grpcmw.KeyTemplate("{metadata.x-other}"),
+			name: "metadata missing", key: grpcmw.KeyTemplate("k:{metadata.x-other}"),
 			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"metadata.x-other is missing or empty"},
 		},
 		{
@@ -95,7 +95,7 @@ func denialRows(t *testing.T) []denialRow {
 			code: codes.InvalidArgument, reason: core.ReasonKeyMissing, fields: []string{"metadata.x-empty is missing or empty"},
 		},
 		{
-			name: "metadata repeated", key: grpcmw.Metadata("x-twice"),
+			name: "metadata repeated", key: grpcmw.KeyTemplate("order:{metadata.x-twice}"),
 			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"metadata.x-twice has more than one value"},
 		},
 		{
@@ -111,9 +111,9 @@ func denialRows(t *testing.T) []denialRow {
 			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"request has no valid lock key"},
 		},
 		{
-			name: "key too long for the locker", opts: []grpcmw.MethodOption{grpcmw.Unscoped()},
+			name: "key too long for the locker",
 			key:  grpcmw.KeyFunc(func(context.Context, any) (string, error) { return strings.Repeat("x", core.MaxKeyLen+1), nil }),
-			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"request does not give a valid lock key"},
+			code: codes.InvalidArgument, reason: core.ReasonKeyInvalid, fields: []string{"request has no valid lock key"},
 		},
 		{
 			name: "key function of another type", key: grpcmw.KeyOf(func(*testpb.Empty) string { return "x" }),
@@ -179,7 +179,9 @@ func (c *denialRow) serve(t *testing.T, fake *locktest.Fake, never unaryHandler,
 	}
 	key := c.key
 	if key == nil {
-		key = grpcmw.KeyOf(func(r *testpb.SimpleRequest) string { return strings.TrimPrefix(orderOf(r), "-") })
+		key = grpcmw.KeyOf(func(r *testpb.SimpleRequest) string {
+			return orderKey(strings.TrimPrefix(string(r.GetPayload().GetBody()), "-"))
+		})
 	}
 	body := c.body
 	if body == "" {

@@ -11,7 +11,7 @@
 //
 //	gm, err := grpcmw.New(locker, grpcmw.FromProtoOptions(),
 //		grpcmw.For(pb.Orders_Cancel_FullMethodName,
-//			grpcmw.KeyOf(func(r *pb.CancelRequest) string { return r.GetOrderId() })),
+//			grpcmw.KeyOf(func(r *pb.CancelRequest) string { return keys.Join("order", r.GetOrderId()) })),
 //	)
 //	srv := grpc.NewServer(gm.ServerOptions()...)
 //	pb.RegisterOrdersServer(srv, orders)
@@ -24,11 +24,17 @@
 // that are not locked as well. [NewClient] is the
 // client's side.
 //
+// The key is what the template or the function says and nothing else: both methods
+// above take the lock order:42 for order 42, as does an HTTP route with
+// order:{path.id} and a job with keys.Join("order", "42"), and lockctl inspect and
+// locktest's Hold take that text. [Scoped] sets methods apart. Values are compared
+// byte by byte, unless a placeholder has a form: see [KeyTemplate].
+//
 // # Streams
 //
 // A stream holds its lock until its handler returns. Where the key is made of
 // metadata, the peer or context values, any stream is locked when it opens. Where it
-// is made of the request ([Field], [KeyOf], [KeyFunc], [MessageKey]), a server stream
+// is made of the request (a field, [KeyOf], [KeyFunc], [MessageKey]), a server stream
 // is locked when its request has arrived, before the user's method is called, and
 // interceptors inside this one have begun by then. Headers that they set before are
 // kept back until the lock is granted, and the compression cannot be set before

@@ -81,7 +81,7 @@ func (h *hedged) serve(t *testing.T, locker core.Locker, opts ...grpcmw.Option) 
 		return s.SendMsg(&testpb.StreamingOutputCallResponse{})
 	})
 	return serve(t, mustNew(t, locker, append(opts,
-		grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Unscoped()), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf), grpcmw.Unscoped()),
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)),
 		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
 			h.denied.Add(1)
 			if d.Reason == grpcmw.ReasonDuplicate {

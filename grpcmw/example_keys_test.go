@@ -45,16 +45,16 @@ func ExampleFromProtoOptions() {
 	reply, err := orderspb.NewOrdersClient(conn).Update(context.Background(), &orderspb.UpdateRequest{Order: &orderspb.Order{Id: "42"}})
 	fmt.Println("token", reply.GetToken(), err)
 	// Output:
-	// runs under /latchkey.test.v1.Orders/Update%:order:42
+	// runs under order:42
 	// token 1 <nil>
 }
 
 // Every row of the table of denials, as a client gets to see it.
 func Example_denials() {
 	locker := locktest.New()
-	key := grpcmw.KeyTemplate("{metadata.x-order}")
+	key := grpcmw.KeyTemplate("order:{metadata.x-order}")
 	call := func(ctx context.Context, handle func(context.Context) error, opts ...grpcmw.MethodOption) *status.Status {
-		m, err := grpcmw.New(locker, grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, key, append(opts, grpcmw.Name("order"))...))
+		m, err := grpcmw.New(locker, grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, key, opts...))
 		if err != nil {
 			log.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func Example_denials() {
 	none := context.Background()
 	one := withOrder(none, "42")
 
-	release := locker.Hold("order%:42")
+	release := locker.Hold("order:42")
 	show(call(one, nothing, grpcmw.Wait(0)))
 	show(call(one, nothing, grpcmw.Wait(time.Millisecond)))
 	show(call(one, nothing, grpcmw.MaxWaiters(0)))
@@ -77,7 +77,7 @@ func Example_denials() {
 	cancel()
 	gone, cancel := context.WithCancel(one)
 	go func() {
-		_ = locker.AwaitWaiting(gone, "order%:42", 1)
+		_ = locker.AwaitWaiting(gone, "order:42", 1)
 		cancel()
 	}()
 	fmt.Println(call(gone, nothing).Code())
@@ -87,13 +87,13 @@ func Example_denials() {
 	locker.FailBackend(context.DeadlineExceeded)
 	show(call(one, nothing))
 	locker.FailBackend(nil)
-	show(call(one, func(ctx context.Context) error { locker.Lose("order%:42"); return nil }))
+	show(call(one, func(ctx context.Context) error { locker.Lose("order:42"); return nil }))
 	show(call(one, func(ctx context.Context) error { return core.ErrStale }))
 	guard, err := core.NewGuard(locker) // as behind something else that takes the same lock
 	if err != nil {
 		log.Fatal(err)
 	}
-	show(call(one, func(ctx context.Context) error { return guard.Run(ctx, "order%:42", nothing) }))
+	show(call(one, func(ctx context.Context) error { return guard.Run(ctx, "order:42", nothing) }))
 	_ = locker.Close()
 	show(call(one, nothing))
 	// Output:
@@ -140,7 +140,7 @@ func ExampleNewClient() {
 	locker := locktest.New()
 	release := locker.Hold("order:42", core.TTL(core.MinTTL)) // by another replica
 	m, err := grpcmw.New(locker, grpcmw.Wait(0),
-		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Unscoped()),
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
 			fmt.Println("denied:", d.Reason)
 			release()
@@ -167,7 +167,7 @@ func ExampleShadow() {
 	locker := locktest.New()
 	defer locker.Hold("order:42")()
 	m, err := grpcmw.New(locker, grpcmw.Shadow(),
-		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Unscoped()),
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
 			fmt.Println("would be denied:", d.Reason)
 			return nil

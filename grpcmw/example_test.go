@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/grpcmw"
 )
@@ -24,7 +25,7 @@ type shop struct {
 
 func (shop) UnaryCall(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 	lock, _ := core.FromContext(ctx)
-	return &testpb.SimpleResponse{Username: fmt.Sprintf("order %s, fencing token %d", orderOf(r), lock.Token())}, nil
+	return &testpb.SimpleResponse{Username: fmt.Sprintf("order %s, fencing token %d", r.GetPayload().GetBody(), lock.Token())}, nil
 }
 
 // start serves the shop behind m and returns a client.
@@ -54,7 +55,7 @@ func Example() {
 	locker := locktest.New() // a core.Locker: core.New in a service
 	m, err := grpcmw.New(locker,
 		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName,
-			grpcmw.KeyOf(func(r *testpb.SimpleRequest) string { return string(r.GetPayload().GetBody()) })))
+			grpcmw.KeyOf(func(r *testpb.SimpleRequest) string { return keys.Join("order", string(r.GetPayload().GetBody())) })))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -78,8 +79,7 @@ func ExampleFor() {
 	locker := locktest.New()
 	defer locker.Hold("order:42")() // by another replica
 	m, err := grpcmw.New(locker,
-		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"),
-			grpcmw.Unscoped(), grpcmw.Wait(0)))
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Wait(0)))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func ExampleFor() {
 // What would go wrong with the first call is found when the server starts.
 func ExampleMiddleware_Verify() {
 	m, err := grpcmw.New(locktest.New(),
-		grpcmw.For("/grpc.testing.TestService/UnaryCal", grpcmw.Metadata("x-order")),
+		grpcmw.For("/grpc.testing.TestService/UnaryCal", grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.For(testpb.TestService_FullDuplexCall_FullMethodName, grpcmw.KeyOf(streamOrderOf)))
 	if err != nil {
 		log.Fatal(err)
@@ -118,7 +118,7 @@ func ExampleOnDeny() {
 	locker := locktest.New()
 	defer locker.Hold("order:42", core.WithMeta(core.Meta{Host: "replica-2"}))()
 	m, err := grpcmw.New(locker,
-		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Unscoped()),
+		grpcmw.For(testpb.TestService_UnaryCall_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x-order}")),
 		grpcmw.Wait(0),
 		grpcmw.OnDeny(func(ctx context.Context, d *core.Denial) error {
 			fmt.Printf("%s: held by %s (%v)\n", d.Reason, d.Holder.Host, d.Cause)

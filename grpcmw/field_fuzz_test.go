@@ -25,19 +25,19 @@ func FuzzFieldPath(f *testing.F) {
 		Labels: map[string]string{"a": "b"}, ByNumber: map[int64]*testpb.Order{-7: {Id: "z"}}, Owner: &testpb.UpdateRequest_Group{Group: 5},
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if _, err := grpcmw.New(locktest.New(), grpcmw.For(unary, grpcmw.Field(text))); err == nil {
-			got, err := keyOf(t, grpcmw.Field(text), req)
+		if _, err := grpcmw.New(locktest.New(), grpcmw.For(unary, fieldKey(text))); err == nil {
+			got, err := keyOf(t, fieldKey(text), req)
 			if reason := answerOf(t, err, nil).reason; (got == "") == (reason == "") || reason != "" && reason != core.ReasonInternal && reason != core.ReasonKeyMissing {
 				t.Errorf("{field.%s} = %q, %s", text, got, reason)
 			}
 		}
-		if _, err := keys.Parse("{x." + text + "}x"); err != nil || strings.ContainsAny(text, "{}") {
+		if _, err := keys.Parse("k{x." + strings.ReplaceAll(text, "|", "||") + "}x"); err != nil || strings.ContainsAny(text, "{}") {
 			return // no template can hold it
 		}
 		req := proto.CloneOf(req)
 		req.Labels[text] = "value"
 		path := "labels.`" + strings.ReplaceAll(text, "`", "``") + "`"
-		if got, err := keyOf(t, grpcmw.Field(path), req); got != "value" || err != nil {
+		if got, err := keyOf(t, fieldKey(path), req); got != "k:value" || err != nil {
 			t.Errorf("{field.%s} = %q, %v", path, got, err)
 		}
 	})
@@ -56,7 +56,7 @@ func FuzzMessagesWithHostileContent(f *testing.F) {
 		f.Add(b)
 	}
 	f.Add([]byte("\x0a\x02\x0a\x01\x0a\x02\x0a\x01")) // a message in two halves
-	const template = "{field.text}:{field.binary}:{field.int64}:{field.maybe_int32}:{field.labels.k}:{field.owner}:{field.order.id}"
+	const template = "k:{field.text}:{field.binary}:{field.int64}:{field.maybe_int32}:{field.labels.k}:{field.owner}:{field.order.id}"
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var m update
 		if proto.Unmarshal(b, &m) != nil {
@@ -72,7 +72,7 @@ func FuzzMessagesWithHostileContent(f *testing.F) {
 		}
 		there := m.GetText() != "" && len(m.GetBinary()) > 0 && m.GetInt64() != 0 && m.MaybeInt32 != nil && labelled && owner != "" && m.GetOrder().GetId() != ""
 		got, err := keyOf(t, grpcmw.KeyTemplate(template), &m)
-		want := keys.Join(m.GetText(), hex.EncodeToString(m.GetBinary()), strconv.FormatInt(m.GetInt64(), 10),
+		want := keys.Join("k", m.GetText(), hex.EncodeToString(m.GetBinary()), strconv.FormatInt(m.GetInt64(), 10),
 			strconv.Itoa(int(m.GetMaybeInt32())), label, owner, m.GetOrder().GetId())
 		switch reason := answerOf(t, err, nil).reason; {
 		case there && (got != want || err != nil):

@@ -76,7 +76,10 @@ func (f *fields) bind(d protoreflect.MessageDescriptor) *binding {
 	b := &binding{paths: make([]boundPath, len(f.paths))}
 	for i, path := range f.paths {
 		var fault string
-		if b.paths[i], fault = path.bind(d); fault != "" {
+		if b.paths[i], fault = path.bind(d); fault == "" {
+			fault = b.paths[i].formFault(f.refs[i].Form)
+		}
+		if fault != "" {
 			b.faults = append(b.faults, fmt.Errorf("has a bad key: %w",
 				&keys.SyntaxError{Template: f.template, Offset: f.refs[i].Offset, Reason: fault}))
 		}

@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/latchkey-go/latchkey/core/keys"
 )
 
 // kindFault says why values of a field cannot stand in a key, "" if they can.
@@ -17,6 +19,39 @@ func kindFault(field protoreflect.FieldDescriptor) string {
 		return fmt.Sprintf("field %s is a %v: numbers that are only about equal are no key", field.FullName(), field.Kind())
 	}
 	return ""
+}
+
+// formFault says why what the path leads to never has the form, "" if it may.
+func (b *boundPath) formFault(form keys.Form) string {
+	if form != keys.Int && form != keys.UUID {
+		return ""
+	}
+	if b.choice != nil {
+		return fmt.Sprintf("oneof %s stands in a key as a field's number and its value, which never has the form %s", b.choice.FullName(), form)
+	}
+	last := b.steps[len(b.steps)-1]
+	field := last.field
+	if last.mapKey.IsValid() {
+		field = field.MapValue()
+	}
+	switch field.Kind() {
+	case protoreflect.StringKind:
+		return ""
+	case protoreflect.BytesKind: // hexadecimal
+		if form == keys.UUID {
+			return ""
+		}
+	case protoreflect.BoolKind:
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		if form == keys.Int {
+			return fmt.Sprintf("field %s is a %v and may be beyond the form int: leave it out, the field is decimal as it is", field.FullName(), field.Kind())
+		}
+	default:
+		if form == keys.Int {
+			return ""
+		}
+	}
+	return fmt.Sprintf("field %s is a %v, which never has the form %s", field.FullName(), field.Kind(), form)
 }
 
 // valueText returns the only text of a value. An enum is its number: names may

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
 	"github.com/latchkey-go/latchkey/grpcmw"
 )
 
@@ -27,16 +28,23 @@ const (
 
 // The keys of a call for order 7, as keys.Template makes them.
 const (
-	unaryKey        = unary + "%:7"
-	serverStreamKey = serverStream + "%:7"
-	clientStreamKey = clientStream + "%:7"
-	bidiStreamKey   = bidiStream + "%:7"
+	unaryKey        = "order:7"
+	serverStreamKey = "order:7"
+	clientStreamKey = "order:7"
+	bidiStreamKey   = "order:7"
 )
 
-func orderOf(r *testpb.SimpleRequest) string { return string(r.GetPayload().GetBody()) }
+func orderOf(r *testpb.SimpleRequest) string { return orderKey(string(r.GetPayload().GetBody())) }
 
 func streamOrderOf(r *testpb.StreamingOutputCallRequest) string {
-	return string(r.GetPayload().GetBody())
+	return orderKey(string(r.GetPayload().GetBody()))
+}
+
+func orderKey(id string) string {
+	if id == "" {
+		return ""
+	}
+	return keys.Join("order", id)
 }
 
 func order(id string) *testpb.SimpleRequest {

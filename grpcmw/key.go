@@ -11,49 +11,36 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/keys"
 )
 
-// Key says what the calls of a method are locked on: [KeyTemplate], [Field] and
-// [Metadata], or a function: [KeyOf], [KeyFunc] and [MessageKey].
+// Key says what the calls of a method are locked on: [KeyTemplate], or a function:
+// [KeyOf], [KeyFunc] and [MessageKey].
 //
-// The full method is put before the key (see [Name] and [Unscoped]), and over
-// 200 bytes the tail is hashed. Whatever the parts of a key hold, calls with
-// different parts never share a lock: see package [keys]. A function that makes
-// its key of several parts should do so with [keys.Join]. Under a method or a
-// [Name] its result is one part, so that it cannot imitate others: then
-// keys.Join("order", "42") is not the key that the template
-// order:{metadata.x-order} makes of 42. With [Unscoped] it is.
+// The key is what the template or the function says and nothing else, so that a
+// gRPC method with order:{field.order_id}, an HTTP route with order:{path.id} and a
+// job that locks keys.Join("order", id) exclude each other. [Scoped] puts the full
+// method before it.
+//
+// Whatever the parts of a template hold, calls with different parts never share a
+// lock, and over 200 bytes the tail is hashed: see package [keys]. A function should
+// make its key with [keys.Join], which gives the same: pasted together by hand, a key
+// lets a client that chooses a part of it choose somebody else's. A function's key of
+// more than [core.MaxKeyLen] bytes is refused with [core.ReasonKeyInvalid].
 type Key interface {
 	compile(*options) (compiledKey, error)
 }
 
 // compiledKey is a Key that New has found to be in order.
 type compiledKey struct {
-	template *keys.Template
-	// values returns the values of the template's placeholders, with fallback's text,
-	// unless it is nil, for those that are missing.
-	values func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error)
-	// onMessage is true if values needs the request message.
+	// of returns the key, with fallback's text, unless it is nil, for what is missing.
+	of func(ctx context.Context, req any, fallback func(context.Context) string) (string, error)
+	// onMessage is true if of needs the request message.
 	onMessage bool
-	// asIs is true if the value of an unscoped key is the key.
-	asIs bool
 	// fits lists why requests of a type have no such key, whatever is in them; nil
 	// if that depends on nothing. If lenient, a call may do without it.
 	fits func(input protoreflect.MessageDescriptor, lenient bool) []error
 	// text names the key to people. It is configuration, never a call's data.
 	text string
-}
-
-func (k *compiledKey) of(ctx context.Context, scope string, req any, fallback func(context.Context) string) (string, error) {
-	values, err := k.values(ctx, req, fallback)
-	if err != nil {
-		return "", err
-	}
-	if k.asIs && scope == "" {
-		return values[0], nil
-	}
-	return k.template.Key(scope, values...), nil
 }
 
 // keyFault is a key that a call does not give. It unwraps to core.ErrKeyMissing
@@ -90,9 +77,9 @@ func missing(part string) error {
 
 // KeyOf makes the key from the request message:
 //
-//	grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return r.GetOrderId() })
+//	grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return keys.Join("order", r.GetOrderId()) })
 //
-// An empty result means that the key is missing. T must be the method's request
+// The result is the key, as it is. An empty one means that the key is missing. T must be the method's request
 // type, or an interface that it implements: [Middleware.Verify] reports a method
 // with another one, and its calls fail with INTERNAL. fn is called from many
 // goroutines at once; it must not keep or change the message.
@@ -194,27 +181,28 @@ func (fn keyFunc) compile(*options) (compiledKey, error) {
 	}), nil
 }
 
-// functionKey returns the key whose only part is fn's result. With a scope, it
-// is a template's value, because it may be anything that a client has sent and
-// must not imitate a scope.
+// functionKey returns the key that is fn's result.
 func functionKey(text string, fn func(context.Context, any) (string, error)) compiledKey {
-	template, err := keys.Parse("{" + requestPart + ".key}")
-	if err != nil {
-		panic(err) // a constant
-	}
 	return compiledKey{
-		template: template, onMessage: true, asIs: true, text: text,
-		values: func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error) {
-			s, err := fn(ctx, req)
-			if err == nil && s == "" {
+		onMessage: true, text: text,
+		of: func(ctx context.Context, req any, fallback func(context.Context) string) (string, error) {
+			key, err := fn(ctx, req)
+			if err == nil && key == "" {
 				err = missing(requestPart)
 			}
 			if fallback != nil && errors.Is(err, core.ErrKeyMissing) {
-				if s = fallback(ctx); s != "" {
+				if key = fallback(ctx); key != "" {
 					err = nil
 				}
 			}
-			return []string{s}, err
+			if err == nil && len(key) > core.MaxKeyLen { // under a scope it would be shortened
+				err = &keyFault{part: requestPart, text: "has no valid lock key", err: core.ErrKey,
+					cause: fmt.Errorf("%d bytes, more than %d: make it with keys.Join", len(key), core.MaxKeyLen)}
+			}
+			if err != nil {
+				return "", err
+			}
+			return key, nil
 		},
 	}
 }

@@ -24,8 +24,8 @@ const (
 )
 
 // KeyTemplate makes the key from a template such as
-// order:{metadata.x-tenant}:{field.order.id}. For its syntax see [keys.Parse]; it
-// must have a placeholder, out of these:
+// order:{metadata.x-tenant}:{field.order.id}. It begins with the name of what is
+// locked; for its syntax see [keys.Parse]. It must have a placeholder, out of these:
 //
 //	{field.order.id}      a field of the request message, by its path
 //	{metadata.x-tenant}   the call's metadata; the name in any case
@@ -33,6 +33,12 @@ const (
 //	{peer.common_name}    the name in the client's certificate, and
 //	{peer.spiffe_id}      its SPIFFE ID, as far as the server's TLS has verified it
 //	{context.tenant}      what a [ContextValue] of that name returns
+//
+// Values are compared byte by byte, so that 42 and 042 are two keys. Where handlers
+// take them for the same, the placeholder needs a form ([keys.Form]):
+// {metadata.x-order|int}, {field.order.id|uuid}, {metadata.x-sku|lower}. A value that
+// does not have it is refused with [core.ReasonKeyInvalid]. Fields that are numbers
+// need none: they are decimal as they are.
 //
 // Anything else is an error of [New], never of a call. Whether a request has the
 // fields, [Middleware.Verify] tells.
@@ -59,19 +65,12 @@ const (
 // Without, a stream of any kind is locked when it opens, before its handler runs.
 func KeyTemplate(template string) Key { return keyTemplate(template) }
 
-// Metadata makes the key from one value of the call's metadata: it is the
-// template {metadata.name}.
-func Metadata(name string) Key { return KeyTemplate("{" + metadataSource + "." + name + "}") }
-
-// Field makes the key from one field of the request: it is the template
-// {field.path}.
-func Field(path string) Key { return KeyTemplate("{" + fieldSource + "." + path + "}") }
-
 type keyTemplate string
 
 // part is one placeholder.
 type part struct {
 	name string // source and name
+	form keys.Form
 	// read returns its value, "" if it is missing; nil for a field.
 	read  func(context.Context) (string, error)
 	field int // its index in fields
@@ -93,7 +92,7 @@ func (text keyTemplate) compile(o *options) (compiledKey, error) {
 		bad(0, "no placeholder: all calls would share one lock (a part of the call is written {field.id}, with one brace on each side)")
 	}
 	for i, r := range refs {
-		p := part{name: r.Source + "." + r.Name}
+		p := part{name: r.Source + "." + r.Name, form: r.Form}
 		var fault string
 		switch r.Source {
 		case fieldSource:
@@ -123,10 +122,14 @@ func (text keyTemplate) compile(o *options) (compiledKey, error) {
 	if err := errors.Join(errs...); err != nil {
 		return compiledKey{}, err
 	}
-	key := compiledKey{template: template, text: strconv.Quote(string(text))}
+	key := compiledKey{text: strconv.Quote(string(text))}
 	if len(named.paths) == 0 {
-		key.values = func(ctx context.Context, _ any, fallback func(context.Context) string) ([]string, error) {
-			return valuesOf(ctx, parts, nil, nil, fallback)
+		key.of = func(ctx context.Context, _ any, fallback func(context.Context) string) (string, error) {
+			values, err := valuesOf(ctx, parts, nil, nil, fallback)
+			if err != nil {
+				return "", err
+			}
+			return template.Key(values...), nil
 		}
 		return key, nil
 	}
@@ -134,17 +137,21 @@ func (text keyTemplate) compile(o *options) (compiledKey, error) {
 	key.fits = func(input protoreflect.MessageDescriptor, _ bool) []error {
 		return named.binding(input).faults
 	}
-	key.values = func(ctx context.Context, req any, fallback func(context.Context) string) ([]string, error) {
+	key.of = func(ctx context.Context, req any, fallback func(context.Context) string) (string, error) {
 		m, bound, err := named.in(req)
 		if err != nil {
-			return nil, err
+			return "", err
 		}
-		return valuesOf(ctx, parts, m, bound, fallback)
+		values, err := valuesOf(ctx, parts, m, bound, fallback)
+		if err != nil {
+			return "", err
+		}
+		return template.Key(values...), nil
 	}
 	return key, nil
 }
 
-// valuesOf returns the values of all parts, or a fault of the first that has none
+// valuesOf returns the values of all parts in their forms, or a fault of the first that has none
 // and no fallback either.
 func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *binding, fallback func(context.Context) string) ([]string, error) {
 	values := make([]string, len(parts))
@@ -160,11 +167,17 @@ func valuesOf(ctx context.Context, parts []part, m protoreflect.Message, bound *
 			}
 			there = values[i] != ""
 		}
-		if !there && fallback != nil {
-			values[i] = fallback(ctx)
-			there = values[i] != ""
+		if there {
+			var err error
+			if values[i], err = p.form.Canonical(values[i]); err != nil {
+				return nil, &keyFault{part: p.name, text: "does not have the form " + string(p.form), err: core.ErrKey, cause: err}
+			}
+			continue
 		}
-		if !there {
+		if fallback != nil {
+			values[i] = fallback(ctx)
+		}
+		if values[i] == "" {
 			return nil, missing(p.name)
 		}
 	}

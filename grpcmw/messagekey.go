@@ -12,10 +12,10 @@ import (
 // LockKeyer is a request message that knows what it is to be locked on. Add the
 // method beside the generated code:
 //
-//	func (r *UpdateRequest) LockKey() string { return r.GetOrderId() }
+//	func (r *UpdateRequest) LockKey() string { return keys.Join("order", r.GetOrderId()) }
 type LockKeyer interface {
-	// LockKey returns the key, "" if it is missing. It must not change the
-	// message.
+	// LockKey returns the key, which is used as it is; "" if it is missing. It must
+	// not change the message.
 	LockKey() string
 }
 

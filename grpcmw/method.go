@@ -1,16 +1,16 @@
 package grpcmw
 
 import (
-	"fmt"
+	"cmp"
 	"strings"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/internal/onceper"
 )
 
 // For locks the calls of one method, named as in generated code
-// (pb.Orders_Update_FullMethodName, "/orders.v1.Orders/Update"), on key. The
-// full method is a part of the key, so that two methods never share a lock unless
-// [Name] or [Unscoped] says so.
+// (pb.Orders_Update_FullMethodName, "/orders.v1.Orders/Update"), on key. Two methods
+// with the same key lock each other out, unless [Scoped] sets them apart.
 func For(fullMethod string, key Key, opts ...MethodOption) Option {
 	return option(func(o *options) {
 		o.methods = append(o.methods, forMethod{fullMethod, key, opts})
@@ -28,9 +28,8 @@ type methodOption func(*terms)
 
 func (o methodOption) applyMethod(t *terms) { o(t) }
 
-// Name names what is locked, in telemetry and in the key, in place of the full
-// method: methods with one name and one key lock each other out. It must be of
-// low cardinality and not be empty.
+// Name names what is locked in telemetry, in place of the full method. It must be of
+// low cardinality and not be empty. It is a part of the key only with [Scoped].
 func Name(name string) MethodOption {
 	return methodOption(func(t *terms) {
 		if t.name = name; name == "" {
@@ -39,17 +38,17 @@ func Name(name string) MethodOption {
 	})
 }
 
-// Unscoped leaves the full method out of the key, so that it is the same as that
-// of another method, an HTTP route or a cron job: order:{metadata.x-order} here
-// and order:{path.id} there lock each other out. What the function of [KeyOf] or
-// [KeyFunc] returns is then the key as it is: make it with [keys.Join], or a
-// client that chooses a part of it may be able to choose somebody else's key.
-func Unscoped() MethodOption { return methodOption(func(t *terms) { t.unscoped = true }) }
+// Scoped puts the [Name], or without one the full method, before the key:
+// /orders.v1.Orders/Update%:order:42 (see [keys.Scoped]). Calls of other methods, HTTP
+// routes and jobs for the same order then run beside this one, so it is for methods
+// that must not wait for each other. Whoever inspects or breaks the lock has to name
+// the whole key.
+func Scoped() Setting { return Setting{func(t *terms) { t.scoped = true }} }
 
 // method is one locked method: what New has made of a For.
 type method struct {
 	key   compiledKey
-	scope string
+	scope string // stands before the key; "" is none
 	guard *core.Guard
 	terms *terms
 	// ongoing is shared by all methods of a ForAll.
@@ -60,6 +59,9 @@ type method struct {
 	declared bool
 	// faults is what is wrong with it, as far as New is not to tell.
 	faults []error
+
+	fullMethod string
+	told       *onceper.Set // the methods whose faults have been logged
 }
 
 // compile returns the method and everything that is wrong with it. Settings of
@@ -68,13 +70,10 @@ func (f forMethod) compile(locker core.Locker, o *options) (m *method, errs []er
 	if f.fullMethod != allMethods && !wellFormed(f.fullMethod) {
 		errs = append(errs, faultf(f.fullMethod, "is not of the form /package.Service/Method"))
 	}
-	m = &method{scope: f.fullMethod, terms: o.terms(f.opts), ongoing: &ongoing{}}
-	if m.terms.name != "" {
-		m.scope = m.terms.name
-	}
-	name := core.Name(m.scope)
-	if m.terms.unscoped {
-		m.scope = ""
+	m = &method{terms: o.terms(f.opts), fullMethod: f.fullMethod, told: new(onceper.Set), ongoing: &ongoing{}}
+	name := cmp.Or(m.terms.name, f.fullMethod)
+	if m.terms.scoped {
+		m.scope = name
 	}
 	if f.key == nil {
 		errs = append(errs, faultf(f.fullMethod, "has no key"))
@@ -90,7 +89,7 @@ func (f forMethod) compile(locker core.Locker, o *options) (m *method, errs []er
 	}
 	// Its error, if there is one, has been told: by the method's own options or
 	// by what New says of the Locker and the middleware's.
-	guard := append(m.terms.guard, name)
+	guard := append(m.terms.guard, core.Name(name))
 	if m.terms.shadow {
 		guard = append(guard, core.Shadow(m.terms.tellShadow))
 	}
@@ -132,9 +131,6 @@ type anyLocker struct{ core.Locker }
 // validate lists everything that is wrong with the terms.
 func (t *terms) validate() []error {
 	errs := t.errs
-	if t.unscoped && t.name != "" {
-		errs = append(errs, fmt.Errorf("%w: grpcmw: Unscoped leaves the name out of the key: give one of both", core.ErrOption))
-	}
 	if _, err := core.NewGuard(anyLocker{}, t.guard...); err != nil {
 		errs = append(errs, flatten(err)...)
 	}

@@ -20,7 +20,7 @@ import (
 )
 
 func TestNewListsEverythingThatIsWrong(t *testing.T) {
-	key := grpcmw.Metadata("x-order")
+	key := grpcmw.KeyTemplate("order:{metadata.x-order}")
 	m, err := grpcmw.New(locktest.New(),
 		nil,
 		grpcmw.Wait(-1), grpcmw.OnDeny(nil), grpcmw.OnMissing(nil),
@@ -32,12 +32,12 @@ func TestNewListsEverythingThatIsWrong(t *testing.T) {
 		grpcmw.For("/a.B/NilFunc", grpcmw.KeyFunc(nil)),
 		grpcmw.For("/a.B/NilOf", grpcmw.KeyOf[*testpb.Empty](nil)),
 		grpcmw.For("/a.B/Broken", grpcmw.KeyTemplate("order:{metadata.x")),
-		grpcmw.For("/a.B/Source", grpcmw.KeyTemplate("{header.x}:{metadata.x y}:{metadata.Grpc-Timeout}")),
+		grpcmw.For("/a.B/Source", grpcmw.KeyTemplate("k:{header.x}:{metadata.x y}:{metadata.Grpc-Timeout}")),
 		grpcmw.For("/a.B/Constant", grpcmw.KeyTemplate("constant")),
-		grpcmw.For("/a.B/Nameless", grpcmw.Metadata("")),
+		grpcmw.For("/a.B/Nameless", grpcmw.KeyTemplate("order:{metadata.}")),
 		grpcmw.For("/a.B/Range", key, nil, grpcmw.TTL(time.Hour*100), grpcmw.MaxWaiters(-1), grpcmw.MaxHold(-1),
 			grpcmw.OnBackendError(9), grpcmw.OnMissing(grpcmw.Fallback("")), grpcmw.OnLossAfterSend(9), grpcmw.OnDeny(nil), grpcmw.Name("")),
-		grpcmw.For("/a.B/Both", key, grpcmw.Name("x"), grpcmw.Unscoped()),
+		grpcmw.For("/a.B/Unnamed", grpcmw.KeyTemplate("{metadata.x-order}")),
 		grpcmw.For("/a.B/Twice", key), grpcmw.For("/a.B/Twice", key),
 	)
 	if m != nil || !errors.Is(err, core.ErrOption) {
@@ -61,7 +61,7 @@ core: invalid option: grpcmw: method "/a.B/Source" has a bad key: SYNTAX
 core: invalid option: grpcmw: method "/a.B/Constant" has a bad key: SYNTAX
 core: invalid option: grpcmw: method "/a.B/Nameless" has a bad key: SYNTAX
 core: invalid option: grpcmw: method "/a.B/Range" has bad options: RANGE
-core: invalid option: grpcmw: method "/a.B/Both" has bad options: core: invalid option: grpcmw: Unscoped leaves the name out of the key: give one of both
+core: invalid option: grpcmw: method "/a.B/Unnamed" has a bad key: SYNTAX
 core: invalid option: grpcmw: method "/a.B/Twice" is named twice`
 	got := strings.Split(err.Error(), "\n")
 	i := 0
@@ -105,7 +105,7 @@ func cutAny(s string, marks ...string) (before, mark string, found bool) {
 
 func TestNewRefusesANilLocker(t *testing.T) {
 	for _, l := range []core.Locker{nil, (*core.RedisLocker)(nil), (*locktest.Fake)(nil), spyLocker(nil)} {
-		_, err := grpcmw.New(l, grpcmw.For(unary, grpcmw.Metadata("x")))
+		_, err := grpcmw.New(l, grpcmw.For(unary, grpcmw.KeyTemplate("order:{metadata.x}")))
 		if !errors.Is(err, core.ErrOption) || strings.Count(err.Error(), "\n") != 0 {
 			t.Errorf("got %v", err)
 		}
@@ -167,15 +167,15 @@ func TestSettingsAreTheTransportsThenTheMiddlewaresThenTheMethods(t *testing.T) 
 	if want := (core.Settings{TTL: time.Minute, Wait: time.Second, MaxWaiters: 3, Name: "orders"}); same(s) != want {
 		t.Errorf("got %+v, want %+v", s, want)
 	}
-	if k != "orders%:7" {
+	if k != unaryKey {
 		t.Errorf("key %q", k)
 	}
 }
 
-func TestKeysAreScopedAndCannotImitateOneAnother(t *testing.T) {
+func TestTheKeyIsWhatTheTemplateOrTheFunctionSays(t *testing.T) {
 	template := grpcmw.KeyTemplate("order:{metadata.X-Tenant}:{metadata.x-order}")
 	raw := grpcmw.KeyFunc(func(_ context.Context, r any) (string, error) {
-		return keys.Join("order", orderOf(r.(*testpb.SimpleRequest))), nil
+		return orderOf(r.(*testpb.SimpleRequest)), nil
 	})
 	for _, c := range []struct {
 		name string
@@ -183,12 +183,13 @@ func TestKeysAreScopedAndCannotImitateOneAnother(t *testing.T) {
 		opts []grpcmw.MethodOption
 		want string
 	}{
-		{"template", template, nil, unary + "%:order:a%3Ab:c"},
-		{"unscoped template", template, []grpcmw.MethodOption{grpcmw.Unscoped()}, keys.Join("order", "a:b", "c")},
-		{"metadata", grpcmw.Metadata("X-Tenant"), nil, unary + "%:a%3Ab"},
-		{"function", raw, nil, unary + "%:order%3A7"},
-		{"unscoped function", raw, []grpcmw.MethodOption{grpcmw.Unscoped()}, keys.Join("order", "7")},
-		{"function of an interface", grpcmw.KeyOf(func(r interface{ GetPayload() *testpb.Payload }) string { return string(r.GetPayload().GetBody()) }), nil, unaryKey},
+		{"template", template, nil, keys.Join("order", "a:b", "c")},
+		{"template with a name", template, []grpcmw.MethodOption{grpcmw.Name("pay")}, keys.Join("order", "a:b", "c")},
+		{"scoped template", template, []grpcmw.MethodOption{grpcmw.Scoped()}, unary + "%:order:a%3Ab:c"},
+		{"template in the scope of a name", template, []grpcmw.MethodOption{grpcmw.Scoped(), grpcmw.Name("pay")}, "pay%:order:a%3Ab:c"},
+		{"function", raw, nil, keys.Join("order", "7")},
+		{"scoped function", raw, []grpcmw.MethodOption{grpcmw.Scoped()}, unary + "%:order:7"},
+		{"function of an interface", grpcmw.KeyOf(func(r interface{ GetPayload() *testpb.Payload }) string { return string(r.GetPayload().GetBody()) }), nil, "7"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var got string

@@ -22,7 +22,8 @@ func (p missingPolicy) onMissing(t *terms) { t.skipMissing, t.fallback = p == Sk
 
 // Fallback takes text in place of each part that is missing, or of the key if a
 // function returns none. All calls that lack the part then share it, with each
-// other and with a call that has text there. It must not be empty.
+// other and with a call that has text there. It must not be empty. It is not put into
+// a placeholder's form: Fallback("none") is right for {field.id|int}.
 func Fallback(text string) MissingPolicy {
 	return fallback{func(context.Context) string { return text }, text == ""}
 }

@@ -76,13 +76,13 @@ func (o option) applyMiddleware(opts *options) { o(opts) }
 
 // terms are the options in force for one method.
 type terms struct {
-	guard    []core.GuardOption
-	name     string // the full method if empty
-	unscoped bool
-	wait     time.Duration // that of guard
-	idle     time.Duration // 0 for no bound
-	onLoss   LossPolicy
-	onDeny   func(context.Context, *core.Denial) error
+	guard  []core.GuardOption
+	name   string // the full method if empty
+	scoped bool
+	wait   time.Duration // that of guard
+	idle   time.Duration // 0 for no bound
+	onLoss LossPolicy
+	onDeny func(context.Context, *core.Denial) error
 	faults
 
 	// skipMissing and fallback are what becomes of a part that is missing: one of

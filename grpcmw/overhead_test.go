@@ -34,7 +34,7 @@ func (o *overhead) Own(ctx context.Context, r *testpb.Order) (*testpb.Reply, err
 }
 
 // lockedPrefix is what the keys of locked calls begin with.
-const lockedPrefix = testpb.Orders_Update_FullMethodName + "%:"
+const lockedPrefix = "order:"
 
 func newOverhead(b *testing.B, opts ...grpcmw.MethodOption) *overhead {
 	server := locktest.StartRedis(b)
@@ -45,7 +45,7 @@ func newOverhead(b *testing.B, opts ...grpcmw.MethodOption) *overhead {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = o.locker.Close() })
-	m := mustNew(b, o.locker, grpcmw.For(testpb.Orders_Update_FullMethodName, grpcmw.Field("order.number"), opts...))
+	m := mustNew(b, o.locker, grpcmw.For(testpb.Orders_Update_FullMethodName, grpcmw.KeyTemplate("order:{field.order.number}"), opts...))
 	o.client = testpb.NewOrdersClient(serveAny(b, m.ServerOptions(), func(s *grpc.Server) { testpb.RegisterOrdersServer(s, o) }))
 	for range 200 { // connections, pools
 		o.call("locked")

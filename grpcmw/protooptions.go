@@ -143,8 +143,8 @@ func declaredMethod(fullMethod string, lock *lockpb.Lock) forMethod {
 	if lock.GetName() != "" {
 		opts = append(opts, Name(lock.GetName()))
 	}
-	if lock.GetUnscoped() {
-		opts = append(opts, Unscoped())
+	if lock.GetScoped() {
+		opts = append(opts, Scoped())
 	}
 	return forMethod{fullMethod: fullMethod, key: KeyTemplate(lock.GetKey()), opts: opts}
 }

@@ -8,9 +8,10 @@ import (
 )
 
 // ForAll locks the calls of all methods that neither [For] nor an option in their
-// .proto file names, on key. The full method is a part of the key, as with For.
+// .proto file names, on key. Calls with the same key lock each other out, whatever
+// their methods, unless [Scoped] sets the methods apart.
 //
-//	grpcmw.ForAll(grpcmw.Metadata("x-tenant"), grpcmw.Except(pb.Orders_List_FullMethodName))
+//	grpcmw.ForAll(grpcmw.KeyTemplate("tenant:{metadata.x-tenant}"), grpcmw.Except(pb.Orders_List_FullMethodName))
 //
 // Services that are about the server itself are left alone, unless [Only] names
 // them: health checks, reflection, channelz, load balancing and admin services, by
@@ -21,8 +22,8 @@ import (
 // A stream that the server has no method for, and which
 // [google.golang.org/grpc.UnknownServiceHandler] takes, is locked as well, unless it is
 // a method of health checks or reflection that gRPC defines, or [Except] names it, or
-// Only does not. All of them have the name "unknown" in telemetry and where the full
-// method is a part of the key, because clients may invent as many as they like. Their
+// Only does not. All of them have the name "unknown" in telemetry and, with [Scoped], in
+// the key, because clients may invent as many as they like. Their
 // key must not need the request. A proxy that knows its methods names them by For.
 func ForAll(key Key, opts ...MethodOption) Option {
 	return option(func(o *options) {
@@ -133,14 +134,14 @@ func (r *rest) of(fullMethod string, registered bool) *method {
 		return nil
 	}
 	m := r.method
+	m.fullMethod = fullMethod
+	if !registered {
+		m.fullMethod = unknownMethod
+	}
 	if m.terms.name == "" {
-		name := fullMethod
-		if !registered {
-			name = unknownMethod
-		}
-		m.named = core.Name(name)
-		if !m.terms.unscoped {
-			m.scope = name
+		m.named = core.Name(m.fullMethod)
+		if m.terms.scoped {
+			m.scope = m.fullMethod
 		}
 	}
 	return &m

@@ -21,7 +21,7 @@ import (
 
 func TestOnlyAndExceptChooseAmongTheMethodsThatForDoesNotName(t *testing.T) {
 	const service = "latchkey.test.v1.Orders"
-	all := grpcmw.ForAll(grpcmw.Metadata("x-order"))
+	all := grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x-order}"))
 	declared := grpcmw.FromProtoOptions()
 	for _, c := range []struct {
 		name string
@@ -34,7 +34,7 @@ func TestOnlyAndExceptChooseAmongTheMethodsThatForDoesNotName(t *testing.T) {
 		{"declared, only two", []grpcmw.Option{declared, grpcmw.Only(testpb.Orders_Chat_FullMethodName), grpcmw.Only(testpb.Orders_Watch_FullMethodName)}, "Chat Watch"},
 		{"all", []grpcmw.Option{all, declared}, "Chat Free Update Upload Watch"},
 		{"only the service, except one", []grpcmw.Option{all, declared, grpcmw.Only(service), grpcmw.Except(testpb.Orders_Free_FullMethodName)}, "Chat Update Upload Watch"},
-		{"by For, whatever Only says", []grpcmw.Option{declared, grpcmw.For(testpb.Orders_Free_FullMethodName, grpcmw.Field("order.id")), grpcmw.Only(testpb.Orders_Chat_FullMethodName)}, "Chat Free"},
+		{"by For, whatever Only says", []grpcmw.Option{declared, grpcmw.For(testpb.Orders_Free_FullMethodName, grpcmw.KeyTemplate("order:{field.order.id}")), grpcmw.Only(testpb.Orders_Chat_FullMethodName)}, "Chat Free"},
 	} {
 		var locked []string
 		for name, yes := range lockedBy(t, c.opts...) {
@@ -49,19 +49,23 @@ func TestOnlyAndExceptChooseAmongTheMethodsThatForDoesNotName(t *testing.T) {
 	}
 }
 
-func TestForAllLocksEachMethodByItself(t *testing.T) {
+func TestTheKeysAndNamesOfForAll(t *testing.T) {
 	var got []string
 	spy := spyLocker(func(key string, s core.Settings) { got = append(got, key+" as "+s.Name) })
 	call := func(opts ...grpcmw.MethodOption) {
-		m := mustNew(t, spy, grpcmw.ForAll(grpcmw.Field("order.id"), opts...))
+		m := mustNew(t, spy, grpcmw.ForAll(grpcmw.KeyTemplate("order:{field.order.id}"), opts...))
 		for _, method := range []string{"/a.B/C", "/a.B/D"} {
 			_, _ = m.Unary()(t.Context(), update7(), &grpc.UnaryServerInfo{FullMethod: method}, nil)
 		}
 	}
 	call()
-	call(grpcmw.Unscoped())
+	call(grpcmw.Scoped())
 	call(grpcmw.Name("one"))
-	want := []string{"/a.B/C%:7 as /a.B/C", "/a.B/D%:7 as /a.B/D", "7 as /a.B/C", "7 as /a.B/D", "one%:7 as one", "one%:7 as one"}
+	call(grpcmw.Name("one"), grpcmw.Scoped())
+	want := []string{
+		"order:7 as /a.B/C", "order:7 as /a.B/D", "/a.B/C%:order:7 as /a.B/C", "/a.B/D%:order:7 as /a.B/D",
+		"order:7 as one", "order:7 as one", "one%:order:7 as one", "one%:order:7 as one",
+	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q", got)
 	}
@@ -114,10 +118,10 @@ func TestNewRefusesASelectionThatContradictsItself(t *testing.T) {
 		"Only selects from ForAll and FromProtoOptions":    {grpcmw.Only("a.B")},
 		`"/a.B" is neither a service nor of the form`:      {grpcmw.Except("/a.B")},
 		`"" is neither a service nor of the form`:          {grpcmw.Except("")},
-		`method "/a.B/C" is named by For and by Except`:    {grpcmw.Except("/a.B/C"), grpcmw.For("/a.B/C", grpcmw.Metadata("x"))},
-		"ForAll is given twice":                            {grpcmw.ForAll(grpcmw.Metadata("x")), grpcmw.ForAll(grpcmw.Metadata("x"))},
+		`method "/a.B/C" is named by For and by Except`:    {grpcmw.Except("/a.B/C"), grpcmw.For("/a.B/C", grpcmw.KeyTemplate("order:{metadata.x}"))},
+		"ForAll is given twice":                            {grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x}")), grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x}"))},
 		`method "*" has a bad key: keys: template "x"`:     {grpcmw.ForAll(grpcmw.KeyTemplate("x"))},
-		`method "*" has bad options: core: invalid option`: {grpcmw.ForAll(grpcmw.Metadata("x"), grpcmw.Wait(-1))},
+		`method "*" has bad options: core: invalid option`: {grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x}"), grpcmw.Wait(-1))},
 	} {
 		_, err := grpcmw.New(locktest.New(), opts...)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -127,14 +131,14 @@ func TestNewRefusesASelectionThatContradictsItself(t *testing.T) {
 }
 
 func TestVerifyJudgesTheMethodsOfForAll(t *testing.T) {
-	m := mustNew(t, locktest.New(), grpcmw.FromProtoOptions(), grpcmw.ForAll(grpcmw.Field("payload.nr")), grpcmw.Except(testpb.Orders_Free_FullMethodName))
+	m := mustNew(t, locktest.New(), grpcmw.FromProtoOptions(), grpcmw.ForAll(grpcmw.KeyTemplate("order:{field.payload.nr}")), grpcmw.Except(testpb.Orders_Free_FullMethodName))
 	err := m.Verify(services())
 	if err == nil {
 		t.Fatal("no fault")
 	}
 	for _, want := range []string{
 		`"/grpc.testing.TestService/FullDuplexCall" is a bidi stream`,
-		`"/grpc.testing.TestService/UnaryCall" has a bad key: keys: template "{field.payload.nr}", offset 0: message grpc.testing.Payload has no field "nr"`,
+		`"/grpc.testing.TestService/UnaryCall" has a bad key: keys: template "order:{field.payload.nr}", offset 6: message grpc.testing.Payload has no field "nr"`,
 		`"/latchkey.test.v1.Orders/Free" is not registered`,
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -181,7 +185,7 @@ func TestMethodsThatTheServerDoesNotKnowHaveOneName(t *testing.T) {
 }
 
 func TestLockedListsWhatForAllTakesIn(t *testing.T) {
-	m := mustNew(t, locktest.New(), grpcmw.ForAll(grpcmw.Metadata("x")), grpcmw.Except("hand.Made"), grpcmw.For(healthpb.Health_List_FullMethodName, grpcmw.Metadata("x")))
+	m := mustNew(t, locktest.New(), grpcmw.ForAll(grpcmw.KeyTemplate("order:{metadata.x}")), grpcmw.Except("hand.Made"), grpcmw.For(healthpb.Health_List_FullMethodName, grpcmw.KeyTemplate("order:{metadata.x}")))
 	got := m.Locked(services())
 	for _, want := range []string{unary, serverStream, bidiStream, healthpb.Health_List_FullMethodName, "/grpc.testing.LoadBalancerStatsService/More"} {
 		if !slices.Contains(got, want) {

@@ -59,9 +59,9 @@ func TestAPeersValueIsThePartOfTheKey(t *testing.T) {
 		if c.peer != nil {
 			ctx = peer.NewContext(ctx, c.peer)
 		}
-		got, err := keyIn(ctx, t, grpcmw.KeyTemplate("{peer."+c.name+"}"), nil)
+		got, err := keyIn(ctx, t, grpcmw.KeyTemplate("k:{peer."+c.name+"}"), nil)
 		switch a := answerOf(t, err, nil); {
-		case c.want == "" && a.reason != core.ReasonKeyMissing, c.want != "" && (err != nil || got != keys.Join(c.want)):
+		case c.want == "" && a.reason != core.ReasonKeyMissing, c.want != "" && (err != nil || got != keys.Join("k", c.want)):
 			t.Errorf("%s of %v = %q, %v, want %q", c.name, c.peer, got, err, c.want)
 		}
 	}
@@ -77,17 +77,17 @@ func TestATemplateMayHaveAllSourcesAtOnce(t *testing.T) {
 	}
 	var got string
 	m := mustNew(t, spyLocker(func(key string, _ core.Settings) { got = key }), grpcmw.ContextValue("tenant", tenant),
-		grpcmw.For(testpb.Orders_Free_FullMethodName, grpcmw.KeyTemplate("{context.tenant}:{metadata.X-Order}:{peer.ip}:{field.order.id}"), grpcmw.Unscoped()))
+		grpcmw.For(testpb.Orders_Free_FullMethodName, grpcmw.KeyTemplate("k:{context.tenant}:{metadata.X-Order}:{peer.ip}:{field.order.id}")))
 	conn := serveAny(t, append([]grpc.ServerOption{grpc.ChainUnaryInterceptor(auth)}, m.ServerOptions()...),
 		func(s *grpc.Server) { testpb.RegisterOrdersServer(s, orders{}) })
 	_, err := testpb.NewOrdersClient(conn).Free(withOrder(timeout(t), "9"), update7())
-	if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || got != keys.Join("a:b", "9", "127.0.0.1", "7") {
+	if a := answerOf(t, err, nil); a.reason != core.ReasonHeld || got != keys.Join("k", "a:b", "9", "127.0.0.1", "7") {
 		t.Errorf("key %q, %v", got, err)
 	}
 }
 
 func TestAContextValueThatIsEmptyIsMissing(t *testing.T) {
-	_, err := keyOf(t, grpcmw.KeyTemplate("{context.tenant}"), nil, grpcmw.ContextValue("tenant", tenant))
+	_, err := keyOf(t, grpcmw.KeyTemplate("k:{context.tenant}"), nil, grpcmw.ContextValue("tenant", tenant))
 	if a := answerOf(t, err, nil); a.reason != core.ReasonKeyMissing || len(a.fields) != 1 || a.fields[0] != "context.tenant is missing or empty" {
 		t.Errorf("%+v, %v", a, err)
 	}
@@ -97,10 +97,10 @@ func TestNewRefusesContextValuesAndPeersThatCannotBe(t *testing.T) {
 	for want, opts := range map[string][]grpcmw.Option{
 		`ContextValue "": no placeholder can have that name`:   {grpcmw.ContextValue("", tenant)},
 		`ContextValue "a}b": no placeholder can have`:          {grpcmw.ContextValue("a}b", tenant)},
-		`ContextValue "a": the function is nil`:                {grpcmw.ContextValue("a", nil), grpcmw.For(unary, grpcmw.KeyTemplate("{context.a}"))},
+		`ContextValue "a": the function is nil`:                {grpcmw.ContextValue("a", nil), grpcmw.For(unary, grpcmw.KeyTemplate("k:{context.a}"))},
 		`ContextValue "a" is given twice`:                      {grpcmw.ContextValue("a", tenant), grpcmw.ContextValue("a", tenant)},
-		`offset 0: there is no ContextValue "b"`:               {grpcmw.ContextValue("a", tenant), grpcmw.For(unary, grpcmw.KeyTemplate("{context.b}"))},
-		`unknown value "port" of the peer: there are ip, comm`: {grpcmw.For(unary, grpcmw.KeyTemplate("{peer.port}"))},
+		`offset 2: there is no ContextValue "b"`:               {grpcmw.ContextValue("a", tenant), grpcmw.For(unary, grpcmw.KeyTemplate("k:{context.b}"))},
+		`unknown value "port" of the peer: there are ip, comm`: {grpcmw.For(unary, grpcmw.KeyTemplate("k:{peer.port}"))},
 	} {
 		_, err := grpcmw.New(locktest.New(), opts...)
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "\n") {
@@ -141,7 +141,7 @@ func FuzzMetadataKeys(f *testing.F) {
 	f.Add("x-order-bin", "x-order-bin", "\x00:%", "%3A")
 	f.Add("grpc-timeout", ":path", "{", "}")
 	f.Fuzz(func(t *testing.T, name, sent, a, b string) {
-		key := grpcmw.Metadata(name)
+		key := grpcmw.KeyTemplate("m:{metadata." + strings.ReplaceAll(name, "|", "||") + "}")
 		if _, err := grpcmw.New(locktest.New(), grpcmw.For(unary, key)); err != nil {
 			t.Skip() // no key
 		}
@@ -155,7 +155,7 @@ func FuzzMetadataKeys(f *testing.F) {
 		for _, value := range []string{a, b} {
 			got, reason := of(value)
 			if there && value != "" {
-				if got != keys.Join(value) || reason != "" {
+				if got != keys.Join("m", value) || reason != "" {
 					t.Errorf("{metadata.%s} of %q = %q, %s", name, value, got, reason)
 				}
 			} else if reason != core.ReasonKeyMissing {

@@ -170,7 +170,7 @@ func TestAnInnerDenialIsAnsweredOnceThroughTwoLocks(t *testing.T) {
 	fake := locktest.New()
 	denials := 0
 	count := grpcmw.OnDeny(func(context.Context, *core.Denial) error { denials++; return nil })
-	outer := mustNew(t, fake, count, grpcmw.For(unary, grpcmw.Metadata("x-order")))
+	outer := mustNew(t, fake, count, grpcmw.For(unary, grpcmw.KeyTemplate("outer:{metadata.x-order}")))
 	inner := mustNew(t, fake, count, grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Name("inner")))
 	client := serveWith(t, append(outer.ServerOptions(), inner.ServerOptions()...), &handlers{
 		unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -192,7 +192,7 @@ func TestTheDenialsCauseIsForLogs(t *testing.T) {
 		err  error
 		want string
 	}{
-		{grpcmw.Metadata("x-order"), core.ErrKeyMissing, "core: a part of the lock key is missing: metadata.x-order is missing or empty"},
+		{grpcmw.KeyTemplate("order:{metadata.x-order}"), core.ErrKeyMissing, "core: a part of the lock key is missing: metadata.x-order is missing or empty"},
 		{grpcmw.KeyFunc(func(context.Context, any) (string, error) { return "", lookup }), lookup, "core: invalid lock key: request has no valid lock key: look-up failed"},
 		{grpcmw.KeyOf(func(*testpb.Empty) string { return "" }), nil, "grpcmw: the key is a function of *grpc_testing.Empty, and the request is a *grpc_testing.SimpleRequest"},
 	} {

@@ -101,9 +101,9 @@ func lockedStreams() map[string]struct {
 	}
 	return map[string]way{
 		"server stream, by its request":  {ofServer, grpcmw.KeyOf(streamOrderOf)},
-		"server stream, by its metadata": {ofServer, grpcmw.Metadata("x-order")},
-		"client stream, by its metadata": {ofClient, grpcmw.Metadata("x-order")},
-		"bidi stream, by its metadata":   {ofBidi, grpcmw.Metadata("x-order")},
+		"server stream, by its metadata": {ofServer, grpcmw.KeyTemplate("order:{metadata.x-order}")},
+		"client stream, by its metadata": {ofClient, grpcmw.KeyTemplate("order:{metadata.x-order}")},
+		"bidi stream, by its metadata":   {ofBidi, grpcmw.KeyTemplate("order:{metadata.x-order}")},
 	}
 }
 
@@ -304,7 +304,7 @@ func TestAStreamWithoutAKeyIsRejectedOrRunsUnlocked(t *testing.T) {
 		grpcmw.Key
 	}{
 		"by its request":  {ofServer, grpcmw.KeyOf(func(*testpb.StreamingOutputCallRequest) string { return "" })},
-		"by its metadata": {ofBidi, grpcmw.Metadata("x-none")},
+		"by its metadata": {ofBidi, grpcmw.KeyTemplate("order:{metadata.x-none}")},
 	} {
 		for _, policy := range []grpcmw.MissingPolicy{grpcmw.Reject, grpcmw.Skip} {
 			t.Run(name, func(t *testing.T) {
@@ -324,7 +324,7 @@ func TestAStreamWithoutAKeyIsRejectedOrRunsUnlocked(t *testing.T) {
 					return ss.SendMsg(&testpb.StreamingOutputCallResponse{})
 				})
 				fake := locktest.New()
-				outer := mustNew(t, fake, grpcmw.For(s.method, grpcmw.Metadata("user-agent"))) // on another key
+				outer := mustNew(t, fake, grpcmw.For(s.method, grpcmw.KeyTemplate("order:{metadata.user-agent}"))) // on another key
 				m := mustNew(t, fake, grpcmw.For(s.method, s.Key, grpcmw.OnMissing(policy)))
 				c := serveWith(t, append(outer.ServerOptions(), m.ServerOptions()...), &h)
 				n, trailer, err := s.call(timeout(t), c)

@@ -66,7 +66,7 @@ func TestALostLockEndsAReceiveThatIsBlocked(t *testing.T) {
 				<-ready
 				fake.Lose(s.key)
 			}()
-			c := serve(t, mustNew(t, fake, grpcmw.For(s.method, grpcmw.Metadata("x-order"))), &h)
+			c := serve(t, mustNew(t, fake, grpcmw.For(s.method, grpcmw.KeyTemplate("order:{metadata.x-order}"))), &h)
 			_, trailer, err := s.call(withOrder(timeout(t), "7"), c)
 			wantAnswer(t, err, trailer, codes.Internal, core.ReasonLost, "-1")
 		})
@@ -88,7 +88,7 @@ func (s *silentStream) RecvMsg(any) error {
 func TestAClientThatNeverSendsItsRequestHoldsItsLockForMaxHoldAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fake := locktest.New()
-		m := mustNew(t, fake, grpcmw.For(serverStream, grpcmw.Metadata("x-order"), grpcmw.MaxHold(time.Minute), grpcmw.ClientTimeout(0)))
+		m := mustNew(t, fake, grpcmw.For(serverStream, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.MaxHold(time.Minute), grpcmw.ClientTimeout(0)))
 		ctx, end := context.WithCancel(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7")))
 		defer end()
 		start := time.Now()
@@ -124,7 +124,7 @@ func TestAClientThatGoesAwayEndsAReceiveThatIsBlocked(t *testing.T) {
 				received <- err
 				return err
 			})
-			c := serve(t, mustNew(t, fake, grpcmw.For(s.method, grpcmw.Metadata("x-order"))), &h)
+			c := serve(t, mustNew(t, fake, grpcmw.For(s.method, grpcmw.KeyTemplate("order:{metadata.x-order}"))), &h)
 			if _, _, err := s.call(ctx, c); status.Code(err) != codes.Canceled {
 				t.Errorf("the client sees %v", err)
 			}
@@ -145,7 +145,7 @@ func TestALossAfterAMessageWasSentKeepsTheHandlersResultOrFails(t *testing.T) {
 			grpcmw.Key
 		}{
 			"by its request":  {ofServer, grpcmw.KeyOf(streamOrderOf)},
-			"by its metadata": {ofBidi, grpcmw.Metadata("x-order")},
+			"by its metadata": {ofBidi, grpcmw.KeyTemplate("order:{metadata.x-order}")},
 		} {
 			for _, c := range []struct {
 				name   string

@@ -89,8 +89,8 @@ func newStress(t *testing.T, locker core.Locker) *stress {
 	m := mustNew(t, locker, grpcmw.MaxHold(stressHold),
 		grpcmw.For(unary, grpcmw.KeyOf(orderOf), grpcmw.Name("stress"), grpcmw.Wait(50*time.Millisecond), grpcmw.MaxWaiters(2)),
 		grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf), grpcmw.Name("stress"), grpcmw.Wait(0)),
-		grpcmw.For(clientStream, grpcmw.Metadata("x-order"), grpcmw.Name("stress"), grpcmw.Wait(10*time.Second), grpcmw.MaxWaiters(stressClients)),
-		grpcmw.For(bidiStream, grpcmw.Metadata("x-order"), grpcmw.Name("stress"), grpcmw.Wait(50*time.Millisecond), grpcmw.MaxWaiters(stressClients)))
+		grpcmw.For(clientStream, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Name("stress"), grpcmw.Wait(10*time.Second), grpcmw.MaxWaiters(stressClients)),
+		grpcmw.For(bidiStream, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.Name("stress"), grpcmw.Wait(50*time.Millisecond), grpcmw.MaxWaiters(stressClients)))
 	s.options = append([]grpc.ServerOption{
 		grpc.ChainUnaryInterceptor(recovering), grpc.ChainStreamInterceptor(recoveringStream), grpc.WaitForHandlers(true),
 	}, m.ServerOptions()...)

@@ -26,9 +26,9 @@ func TestUnaryCallsWithOneKeyNeverOverlapAndOthersDo(t *testing.T) {
 	met := make(chan struct{})
 	c := serve(t, m, &handlers{unary: func(ctx context.Context, r *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
 		switch orderOf(r) {
-		case "a":
+		case "order:a":
 			met <- struct{}{} // only if b is inside as well
-		case "b":
+		case "order:b":
 			<-met
 		default:
 			if inside.Add(1) > 1 {
@@ -195,7 +195,7 @@ func TestACallWithoutAKeyIsRejectedOrRunsUnlocked(t *testing.T) {
 }
 
 func TestSkipDoesNotExcuseAKeyThatIsInvalid(t *testing.T) {
-	m := mustNew(t, locktest.New(), grpcmw.For(unary, grpcmw.Metadata("x-order"), grpcmw.OnMissing(grpcmw.Skip)))
+	m := mustNew(t, locktest.New(), grpcmw.For(unary, grpcmw.KeyTemplate("order:{metadata.x-order}"), grpcmw.OnMissing(grpcmw.Skip)))
 	ctx := metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "a", "x-order", "b"))
 	_, err := m.Unary()(ctx, order("7"), &grpc.UnaryServerInfo{FullMethod: unary}, func(context.Context, any) (any, error) {
 		t.Error("ran")

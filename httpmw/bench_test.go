@@ -52,5 +52,5 @@ func BenchmarkHandler(b *testing.B) {
 	b.Run("locked", run(mustNew(b, fake, httpmw.Key(template))(bare)))
 	fake.Hold("held")
 	b.Run("denied", run(mustNew(b, fake, httpmw.KeyFunc(func(*http.Request) (string, error) { return "held", nil }),
-		httpmw.Unscoped(), httpmw.Wait(0))(bare)))
+		httpmw.Wait(0))(bare)))
 }

@@ -160,8 +160,8 @@ func (c *counter) Read(b []byte) (int, error) {
 func TestTheHandlerReadsTheBodyThatItsKeyWasReadFrom(t *testing.T) {
 	const limit = 1000
 	for source, row := range map[string]struct{ kind, head, tail string }{
-		"{form.id}":  {urlencoded, "a=%20&id=42&x=", ""},
-		"{json./id}": {"application/json", `{"id": 42, "x": "`, "\" }\n"},
+		"id:{form.id}":  {urlencoded, "a=%20&id=42&x=", ""},
+		"id:{json./id}": {"application/json", `{"id": 42, "x": "`, "\" }\n"},
 	} {
 		for _, size := range []int{len(row.head) + len(row.tail), limit, limit + 1, 100_000} {
 			for _, chunked := range []bool{false, true} {
@@ -213,12 +213,12 @@ func TestABodyThatCannotBeReadGivesNoKey(t *testing.T) {
 		"invalid, and nobody waiting": {strings.NewReader("{"), canceled, core.ReasonKeyInvalid},
 	} {
 		r := httptest.NewRequestWithContext(row.ctx, http.MethodPost, "/orders/42", row.body)
-		_, reason := keyOf(t, r, httpmw.Key("{json./id}"))
+		_, reason := keyOf(t, r, httpmw.Key("id:{json./id}"))
 		equal(t, name, reason, row.want)
 	}
 	// If the handler runs nonetheless, it meets the same error.
 	got := make(chan body, 1)
-	h := mustNew(t, locktest.New(), httpmw.Key("{json./id}"), httpmw.Shadow())(readBody(got))
+	h := mustNew(t, locktest.New(), httpmw.Key("id:{json./id}"), httpmw.Shadow())(readBody(got))
 	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", io.MultiReader(strings.NewReader(`{"id`), iotest.ErrReader(errBroken))))
 	if b := receive(t, got); b.text != `{"id` || !errors.Is(b.err, errBroken) {
 		t.Errorf("read %q, %v", b.text, b.err)

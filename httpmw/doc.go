@@ -48,19 +48,45 @@
 // one, which the lock does not: behind these routers, handlers should call
 // [PathValue], which is what the key is made of.
 //
-// Around them stands literal text, in which {{ and }} are braces. What is wrong
-// with a template is an error of [New] that holds a *keys.SyntaxError with the
-// place. A key is made once for each request, before it gets in line.
+// Around them stands literal text, in which {{ and }} are braces. The template
+// begins with it, and names there what is locked: {path.id} alone is refused, since
+// it would lock the order 42 and the cart 42 together. What is wrong with a template
+// is an error of [New] that holds a *keys.SyntaxError with the place. A key is made
+// once for each request, before it gets in line.
 //
-// The route's pattern, which mostly names a method, is a part of each key, so two
-// routes never meet on one lock by accident; [Name] puts several under one name
-// and [Unscoped] leaves it out. Different parts never make the same key, whatever
-// clients send (see package keys). They are compared byte by byte: "A1" and "a1"
-// are two keys.
+// The key is what the template or the function says and nothing else. PUT and DELETE
+// of /orders/{id} and POST of /orders/{id}/pay under order:{path.id} exclude each
+// other, and so do a [core.Guard] on order:42 and a gRPC method with
+// order:{field.order_id}. It does not matter where the lock stands: inside a mux
+// under [http.StripPrefix], or around a whole mux, the same template and value are
+// the same key. The same text is what lockctl inspect, Inspect and locktest's Hold
+// take. Routes that are to have locks of their own need literal text of their own,
+// or [Scoped], which puts the route or its [Name] before the key.
+//
+// Different parts never make the same key, whatever clients send (see package keys).
+// They are compared byte by byte: /orders/42 and /orders/042 are two keys, and "A1"
+// and "a1" as well. Where the handler takes them for the same thing, the lock does
+// not hold unless the placeholder says so with a form:
+//
+//	{path.id|int}      what strconv.Atoi takes, as a decimal number of 64 bits: 042
+//	                   and +42 are 42, -0 is 0
+//	{path.id|uuid}     a UUID in any of the usual notations, as lower-case
+//	                   hexadecimal with hyphens
+//	{path.id|lower}    A to Z in lower case; other letters stay as they are
+//
+// Every source takes a form, after its name; a bar in a name is written twice
+// ({query.a||b}). A value of another form is refused with 400 and LOCK_KEY_INVALID.
+// {request.…} takes lower only. The text of [Fallback] is not put into a form.
 //
 // A part that is not there, or is empty, is missing, and [OnMissing] says what
 // becomes of the request: [Reject] (the default), [Skip], [Fallback] or
-// [FallbackFunc]. A part that two readers could read differently is refused with
+// [FallbackFunc]. A path value that the route's pattern does not have
+// ({path.id} on /orders/{order}) is no fault of the client's: each request is
+// answered with 500 and LOCK_INTERNAL, whatever OnMissing says, and one log record
+// (slog) names the part and the pattern. So is any path value of a lock around an
+// [http.ServeMux], and {request.route} where the router sets no pattern. Under a
+// router that sets none, a path value is missing; the first one is logged. A part
+// that two readers could read differently is refused with
 // 400, since a client could else lock one thing and have the handler change
 // another: a header, parameter, cookie, field or JSON member that is there twice,
 // and a query, form or document that is malformed.

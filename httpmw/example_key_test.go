@@ -41,16 +41,16 @@ func ExampleKey_tenant() {
 		fmt.Println(w.Code)
 	}
 	// Output:
-	// runs under PUT /orders/{id}%:order:acme:42
+	// runs under order:acme:42
 	// 200
-	// runs under PUT /orders/{id}%:order:acme%3A4:42
+	// runs under order:acme%3A4:42
 	// 200
 	// 400
 }
 
 // The key is in a JSON body, which the handler reads again.
 func ExampleKey_body() {
-	lock, err := httpmw.New(locktest.New(), httpmw.Key("account:{json./transfer/from}"), httpmw.Unscoped())
+	lock, err := httpmw.New(locktest.New(), httpmw.Key("account:{json./transfer/from}"))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -76,7 +76,7 @@ func ExampleKey_body() {
 
 // A batch client may wait longer than a browser, and reading is not locked.
 func ExampleWaitFunc() {
-	lock, err := httpmw.New(locktest.New(), httpmw.Key("{request.host}:{query.sku}"), httpmw.Name("stock"),
+	lock, err := httpmw.New(locktest.New(), httpmw.Key("stock:{request.host}:{query.sku}"),
 		httpmw.Only(httpmw.UnsafeMethods),
 		httpmw.WaitFunc(func(r *http.Request) time.Duration {
 			if strings.HasPrefix(r.URL.Path, "/batch/") {
@@ -99,6 +99,6 @@ func ExampleWaitFunc() {
 		h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(method, "http://shop.example/batch/stock?sku=7", nil))
 	}
 	// Output:
-	// POST runs under stock%:shop.example:7
+	// POST runs under stock:shop.example:7
 	// GET runs without a lock
 }

@@ -20,7 +20,7 @@ func ExampleRetryHeld() {
 	locker := locktest.New()
 	shop := httptest.NewServer(retryingShop(locker))
 	defer shop.Close()
-	release := locker.Hold("POST /orders/{id}/payment%:order:42", core.TTL(core.MinTTL)) // another replica is at it
+	release := locker.Hold("order:42", core.TTL(core.MinTTL)) // another replica is at it
 
 	logRetry := func(_ *http.Request, denied httpmw.Retry) {
 		fmt.Println("attempt", denied.Attempt, "was denied:", denied.Reason)

@@ -28,7 +28,7 @@ func ExampleShadow() {
 		fmt.Println("served")
 	})))
 
-	locker.Hold("PUT /orders/{id}%:order:acme:42") // another replica is at it
+	locker.Hold("order:acme:42") // another replica is at it
 	for _, tenant := range []string{"acme", "umbrella", ""} {
 		r := httptest.NewRequest(http.MethodPut, "/orders/42", nil)
 		r.Header.Set("X-Tenant", tenant)

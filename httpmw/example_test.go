@@ -72,7 +72,7 @@ func ExampleNew_denied() {
 	mux := http.NewServeMux()
 	mux.Handle("PUT /orders/{id}", lock(http.NotFoundHandler()))
 
-	locker.Hold("PUT /orders/{id}%:order:42", core.TTL(3*time.Second)) // another replica is at it
+	locker.Hold("order:42", core.TTL(3*time.Second)) // another replica is at it
 	w := httptest.NewRecorder()
 	traced := httpmw.RequestID(httpmw.TrustRequestID())(mux)
 	r := httptest.NewRequest(http.MethodPut, "/orders/42", nil)
@@ -100,7 +100,7 @@ func ExampleKeyFunc() {
 		}
 		return keys.Join("account", name), nil
 	}
-	lock, err := httpmw.New(locktest.New(), httpmw.KeyFunc(account), httpmw.Unscoped())
+	lock, err := httpmw.New(locktest.New(), httpmw.KeyFunc(account))
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -42,7 +42,7 @@ type denialRow struct {
 // rowTemplate makes rowKey of the rows' requests.
 const rowTemplate = "order:{header.X-Tenant}:{path.id}"
 
-const rowKey = "/orders/{id}%:order:acme-secret:42"
+const rowKey = "order:acme-secret:42"
 
 func heldRow(f *locktest.Fake) core.Locker {
 	f.Hold(rowKey, core.TTL(1500*time.Millisecond))
@@ -93,7 +93,7 @@ func denialRows(t *testing.T) []denialRow {
 		{name: "key_missing", tenants: []string{}},
 		{name: "key_invalid", tenants: []string{"acme-secret", "other"}},
 		{name: "body_too_large", body: "secret", opts: with(httpmw.RequireBuffered(), httpmw.MaxBuffered(5))},
-		{name: "body_unsupported", body: "secret", coding: "gzip", key: "{json./secret}"},
+		{name: "body_unsupported", body: "secret", coding: "gzip", key: "doc:{json./secret}"},
 		{name: "backend_unavailable", locker: failingRow(&core.AcquireError{
 			Err: core.ErrBackend, Cause: errors.New("secret-host:6379 refused"), Info: core.Info{RetryAfter: time.Second},
 		})},

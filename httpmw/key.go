@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/keys"
 )
 
 // KeySource says what a request's lock key is made of: [Key] or [KeyFunc].
@@ -19,7 +18,8 @@ type KeySource interface {
 // keyMaker makes the keys of one middleware.
 type keyMaker interface {
 	// key returns the key of r. An error matches core.ErrKeyMissing if a part
-	// is not there; any other says that a part cannot be used.
+	// is not there, and is a *wiringFault if no request of r's route has it; any
+	// other says that a part cannot be used.
 	key(r *http.Request, t keyTerms) (string, error)
 	// readsBody tells whether a key needs the body.
 	readsBody() bool
@@ -29,36 +29,30 @@ type keyMaker interface {
 
 // keyTerms are what a request's key is made with, beside the request.
 type keyTerms struct {
-	// scope is the route's name or pattern. A scope without text alone may also
-	// be a router that sets no pattern.
-	scope    string
-	unscoped bool
 	// fallback is the text for a part that is missing, or nil.
 	fallback func(*http.Request) string
 	// body is not nil if a key readsBody.
 	body *bodyHead
-}
-
-func (t keyTerms) scoped() string {
-	if t.unscoped {
-		return ""
-	}
-	return t.scope
+	// aroundMux: the handler under the lock is a mux.
+	aroundMux bool
 }
 
 // KeyFunc takes the key from a function, which is called once for each request,
 // before it gets in line, by many requests at once. It must not read the body.
 //
-// An error that matches [core.ErrKeyMissing], or an empty key without an error,
-// is a key that is missing: see [OnMissing]. Any other error is answered with
-// 400 and LOCK_KEY_INVALID; its text goes into the denial's Cause and never to
-// the client.
+// What it returns is the key, as it is and with nothing added, so it begins with
+// the name of what is locked and is best made with keys.Join:
 //
-// The route is put before the key, and over 200 bytes the tail is hashed, unless
-// [Unscoped] is given. A key of several parts should be made with keys.Join,
-// which keeps different lists of parts apart. Under a route or a [Name] the key
-// is one part, so that it cannot imitate others: keys.Join("order", "42") is then
-// not the key that the template order:{path.id} makes of 42. With Unscoped it is.
+//	return keys.Join("order", r.PathValue("id")), nil
+//
+// That is the key of the template order:{path.id}; long ones are shortened by a
+// hash. Pasted together by hand ("order:"+tenant+":"+id), a key lets a client that
+// chooses a part of it choose somebody else's.
+//
+// An error that matches [core.ErrKeyMissing], or an empty key without an error,
+// is a key that is missing: see [OnMissing]. Any other error, and a key of more
+// than [core.MaxKeyLen] bytes, is answered with 400 and LOCK_KEY_INVALID; its text
+// goes into the denial's Cause and never to the client.
 func KeyFunc(fn func(*http.Request) (string, error)) KeySource { return funcSource(fn) }
 
 type funcSource func(*http.Request) (string, error)
@@ -69,19 +63,10 @@ func (fn funcSource) compile() (keyMaker, error) {
 	if fn == nil {
 		return nil, fmt.Errorf("%w: httpmw: KeyFunc's function is nil", core.ErrOption)
 	}
-	// What the function returns may be anything a client has sent: as a value
-	// of a template it cannot imitate a scope.
-	scoped, err := keys.Parse("{func.key}")
-	if err != nil {
-		return nil, err
-	}
-	return &funcKey{fn: fn, scoped: scoped}, nil
+	return &funcKey{fn}, nil
 }
 
-type funcKey struct {
-	fn     funcSource
-	scoped *keys.Template
-}
+type funcKey struct{ fn funcSource }
 
 var _ keyMaker = (*funcKey)(nil)
 
@@ -98,10 +83,10 @@ func (k *funcKey) key(r *http.Request, t keyTerms) (string, error) {
 	switch {
 	case err != nil:
 		return "", err
-	case t.unscoped:
-		return key, nil
+	case len(key) > core.MaxKeyLen: // under a scope it would be shortened
+		return "", fmt.Errorf("%w: KeyFunc returned %d bytes, more than %d: make it with keys.Join", core.ErrKey, len(key), core.MaxKeyLen)
 	}
-	return k.scoped.Key(t.scope, key), nil
+	return key, nil
 }
 
 func (k *funcKey) readsBody() bool { return false }

@@ -87,7 +87,7 @@ func TestOnlyAndExceptChooseWhatIsLocked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var at seen
-			lock := mustNew(t, locktest.New(), httpmw.Key("{request.method}"), row.opts...)
+			lock := mustNew(t, locktest.New(), httpmw.Key("all:{request.method}"), row.opts...)
 			h := lock(look(&at))
 			for want, requests := range map[bool][]string{true: row.locked, false: row.not} {
 				for _, request := range requests {

@@ -1,6 +1,7 @@
 package httpmw
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,9 @@ import (
 	"sync/atomic"
 
 	"github.com/latchkey-go/latchkey/core"
+	"github.com/latchkey-go/latchkey/core/keys"
 	"github.com/latchkey-go/latchkey/internal/lines"
+	"github.com/latchkey-go/latchkey/internal/onceper"
 )
 
 // New returns a middleware under which, of all requests with the same key, one
@@ -44,7 +47,8 @@ func New(locker core.Locker, key KeySource, opts ...Option) (func(http.Handler) 
 	}
 	return func(next http.Handler) http.Handler {
 		mustHandler(next)
-		return &locked{options: o, guard: guard, next: next}
+		_, mux := next.(*http.ServeMux)
+		return &locked{options: o, guard: guard, next: next, aroundMux: mux}
 	}, nil
 }
 
@@ -54,6 +58,9 @@ type locked struct {
 	guard *core.Guard
 	next  http.Handler
 	named atomic.Pointer[patternName] // the last; mostly there is one
+
+	aroundMux bool
+	told      onceper.Set
 }
 
 // patternName is the option that names a lock for a route's pattern.
@@ -81,19 +88,16 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx, id := withRequestID(r.Context())
-	name := l.name
-	if name == "" {
-		name = r.Pattern
-	}
 	head := l.headOf(w, r)
 	if head != nil {
 		defer head.client.close()
 	}
-	key, err := l.key.key(r, keyTerms{scope: name, unscoped: l.unscoped, fallback: l.fallback, body: head})
+	key, err := l.keyOf(r, head)
 	if err == nil && head != nil && (l.requireBuffered || !l.shadow && !l.unbuffered) {
 		err = head.ahead(l.requireBuffered)
 	}
 	if err != nil {
+		l.logFault(r, err)
 		l.serveKeyless(ctx, w, r, head, err)
 		return
 	}
@@ -102,6 +106,21 @@ func (l *locked) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		terms = append(terms, l.nameOf(r.Pattern))
 	}
 	l.serve(ctx, w, r, head, key, terms)
+}
+
+// keyOf returns the key of r, under its scope if it has one.
+func (l *locked) keyOf(r *http.Request, body *bodyHead) (string, error) {
+	scope := ""
+	if l.scoped {
+		if scope = cmp.Or(l.name, r.Pattern); scope == "" {
+			return "", &wiringFault{"Scoped needs the route's pattern, and the router has set none (http.Request.Pattern): give a Name"}
+		}
+	}
+	key, err := l.key.key(r, keyTerms{fallback: l.fallback, body: body, aroundMux: l.aroundMux})
+	if err != nil {
+		return "", err
+	}
+	return keys.Scoped(scope, key), nil
 }
 
 // serveKeyless answers a request whose key could not be made, or serves it
@@ -206,6 +225,9 @@ func (l *locked) deny(w *response, r *http.Request, head *bodyHead, d *core.Deni
 func keyDenial(ctx context.Context, err error) *core.Denial {
 	if errors.Is(err, core.ErrKeyMissing) {
 		return &core.Denial{Reason: core.ReasonKeyMissing, Cause: err}
+	}
+	if _, is := errors.AsType[*wiringFault](err); is {
+		return &core.Denial{Reason: core.ReasonInternal, Cause: err}
 	}
 	if b, is := errors.AsType[*bodyError](err); is {
 		return &core.Denial{Reason: b.reason, Cause: err}

@@ -25,7 +25,9 @@ func (p missingPolicy) onMissing(o *options) {
 
 // Fallback takes text in place of each part that is missing, or of the key if a
 // [KeyFunc] returns none. All requests that lack the part then share it, with
-// each other and with a request that has text there. It must not be empty.
+// each other and with a request that has text there. It must not be empty. It is not
+// put into a placeholder's form: Fallback("none") is right for {path.id|int}, whose
+// values are never equal to it.
 func Fallback(text string) MissingPolicy {
 	return fallback{func(*http.Request) string { return text }, text == ""}
 }
@@ -48,7 +50,9 @@ func (f fallback) onMissing(o *options) {
 }
 
 // OnMissing chooses what happens when a part of the key is not in the request
-// or is empty, or when a [KeyFunc] says so. A part that is there but cannot be
+// or is empty, or when a [KeyFunc] says so. It does not apply to a path value that
+// the route's pattern does not have: see the package's documentation. A part that is
+// there but cannot be
 // used, such as a header that is repeated or a body that is too long, is always
 // refused.
 func OnMissing(p MissingPolicy) Option {

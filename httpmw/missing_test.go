@@ -20,7 +20,7 @@ func TestWhatBecomesOfARequestThatLacksAPart(t *testing.T) {
 		}
 		return "", errors.New("a fault")
 	})
-	twoParts := httpmw.Key("{header.X-Tenant}:{json./id}")
+	twoParts := httpmw.Key("t:{header.X-Tenant}:{json./id}")
 	for name, row := range map[string]struct {
 		source httpmw.KeySource
 		policy []httpmw.MissingPolicy
@@ -30,19 +30,21 @@ func TestWhatBecomesOfARequestThatLacksAPart(t *testing.T) {
 		"by default":                      {source: twoParts, want: "LOCK_KEY_MISSING"},
 		"rejected":                        {twoParts, []httpmw.MissingPolicy{httpmw.Reject}, nil, "LOCK_KEY_MISSING"},
 		"skipped":                         {twoParts, []httpmw.MissingPolicy{httpmw.Skip}, nil, "no lock"},
-		"a text for each part":            {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("a:b")}, nil, "a%3Ab:a%3Ab"},
-		"a text for the one":              {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("any")}, []string{"acme"}, "acme:any"},
-		"a text of the request":           {twoParts, []httpmw.MissingPolicy{address}, []string{"acme"}, "acme:192.0.2.1%3A1234"},
+		"a text for each part":            {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("a:b")}, nil, "t:a%3Ab:a%3Ab"},
+		"a text for the one":              {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("any")}, []string{"acme"}, "t:acme:any"},
+		"a text of the request":           {twoParts, []httpmw.MissingPolicy{address}, []string{"acme"}, "t:acme:192.0.2.1%3A1234"},
 		"an empty text":                   {twoParts, []httpmw.MissingPolicy{none}, nil, "LOCK_KEY_MISSING"},
 		"of a function":                   {func1, []httpmw.MissingPolicy{httpmw.Fallback("any")}, nil, "any"},
 		"of a function, an empty text":    {func1, []httpmw.MissingPolicy{none}, nil, "LOCK_KEY_MISSING"},
 		"not missing but ambiguous":       {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("any")}, []string{"a", "b"}, "LOCK_KEY_INVALID"},
 		"not missing but a fault":         {func1, []httpmw.MissingPolicy{httpmw.Fallback("any")}, []string{"a"}, "LOCK_KEY_INVALID"},
 		"the last option rules":           {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("any"), httpmw.Skip}, nil, "no lock"},
-		"the last option rules, reversed": {twoParts, []httpmw.MissingPolicy{httpmw.Skip, httpmw.Fallback("any")}, nil, "any:any"},
+		"the last option rules, reversed": {twoParts, []httpmw.MissingPolicy{httpmw.Skip, httpmw.Fallback("any")}, nil, "t:any:any"},
 		"the last option rules, rejected": {twoParts, []httpmw.MissingPolicy{httpmw.Fallback("any"), httpmw.Reject}, nil, "LOCK_KEY_MISSING"},
+		"of a form, not in it itself":     {httpmw.Key("t:{header.X-Tenant|int}"), []httpmw.MissingPolicy{httpmw.Fallback("ANY")}, nil, "t:ANY"},
+		"not missing but of another form": {httpmw.Key("t:{header.X-Tenant|int}"), []httpmw.MissingPolicy{httpmw.Fallback("ANY")}, []string{"a"}, "LOCK_KEY_INVALID"},
 	} {
-		opts := []httpmw.Option{httpmw.Unscoped()}
+		var opts []httpmw.Option
 		for _, p := range row.policy {
 			opts = append(opts, httpmw.OnMissing(p))
 		}
@@ -59,7 +61,7 @@ func TestWhatBecomesOfARequestThatLacksAPart(t *testing.T) {
 // body. These are the ways to let it through, and what becomes of the request
 // itself without a key.
 func TestCORSPreflights(t *testing.T) {
-	key := httpmw.Key("{header.X-Tenant}:{path.id}")
+	key := httpmw.Key("order:{header.X-Tenant}:{path.id}")
 	for name, row := range map[string]struct {
 		pattern   string
 		opts      []httpmw.Option

@@ -35,7 +35,7 @@ type options struct {
 	lines    *lines.Lines
 	of       perRequest
 	name     string
-	unscoped bool
+	scoped   bool
 	onLoss   LossPolicy
 	onHijack HijackPolicy
 	preset   preset
@@ -159,11 +159,10 @@ func MaxHold(d time.Duration) Option {
 	return fixed(core.MaxHold(d), func(of *perRequest) { of.maxHold = nil })
 }
 
-// Name names what is locked, in telemetry and, in place of the route's pattern,
-// in the key: routes with one name and one key lock each other out. Without it
-// the name is the pattern with which an [http.ServeMux] chose the route. Give a
-// name when another router, which leaves [http.Request.Pattern] empty, is used.
-// It must be of low cardinality and not be empty.
+// Name names what is locked in telemetry. Without it the name is the pattern with
+// which an [http.ServeMux] chose the route. Give a name when another router, which
+// leaves [http.Request.Pattern] empty, is used. It must be of low cardinality and
+// not be empty. It is a part of the key only with [Scoped].
 func Name(name string) Option {
 	return option(func(o *options) {
 		o.name = name
@@ -175,12 +174,17 @@ func Name(name string) Option {
 	})
 }
 
-// Unscoped leaves the route, or its [Name], out of the key, so that it is the
-// same as that of another route, a gRPC method or a cron job. What a [KeyFunc]
-// returns is then the key as it is, of at most [core.MaxKeyLen] bytes: make it
-// with keys.Join, or a client that chooses a part of it may be able to choose
-// somebody else's key.
-func Unscoped() Option { return option(func(o *options) { o.unscoped = true }) }
+// Scoped puts the [Name], or without one the route's pattern
+// ([http.Request.Pattern]), before the key: PUT /orders/{id}%:order:42 (see
+// keys.Scoped). Requests of other routes for the same order then run beside this
+// one, so it is for routes that must not wait for each other. Whoever inspects or
+// breaks the lock has to name the whole key. A pattern that is written otherwise,
+// with {order} in place of {id}, is another scope: during a rollout old and new
+// replicas do not exclude each other. A Name stays.
+//
+// Without a Name, and under a router that sets no pattern, there is no scope: each
+// request is answered with 500 and LOCK_INTERNAL, and one log record (slog) says so.
+func Scoped() Option { return option(func(o *options) { o.scoped = true }) }
 
 // OnBackendError chooses what happens when the lock backend is unavailable. The
 // default is [core.FailClosed]: 503. With [core.FailOpen] the handler runs

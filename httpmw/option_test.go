@@ -96,7 +96,7 @@ func TestTheTermsOfARoute(t *testing.T) {
 }
 
 func TestNewListsEverythingThatIsWrong(t *testing.T) {
-	middleware, err := httpmw.New(nil, httpmw.Key("{cookies.id}{header.Host}"),
+	middleware, err := httpmw.New(nil, httpmw.Key("x{cookies.id}{header.Host}"),
 		httpmw.TTL(-1), httpmw.Wait(-1), httpmw.MaxWaiters(-1), httpmw.MaxHold(-1),
 		httpmw.Name(""), httpmw.OnMissing(nil), httpmw.OnLossAfterWrite(9), httpmw.OnDeny(nil), httpmw.OnBackendError(9),
 		httpmw.OnMissing(httpmw.Fallback("")), httpmw.OnMissing(httpmw.FallbackFunc(nil)), httpmw.Only(nil), httpmw.Except(nil),
@@ -108,7 +108,7 @@ func TestNewListsEverythingThatIsWrong(t *testing.T) {
 	if n := leaves(err); n != 21 {
 		t.Errorf("%d faults, want 21:\n%v", n, err)
 	}
-	if se, is := errors.AsType[*keys.SyntaxError](err); !is || se.Offset != 0 || !errors.Is(err, core.ErrOption) {
+	if se, is := errors.AsType[*keys.SyntaxError](err); !is || se.Offset != 1 || !errors.Is(err, core.ErrOption) {
 		t.Errorf("the error does not match what it should: %v", err)
 	}
 	if _, err := httpmw.New(locktest.New(), nil); !errors.Is(err, core.ErrOption) {

@@ -35,14 +35,14 @@ type overhead struct {
 func newOverhead(tb testing.TB, opts ...httpmw.Option) *overhead {
 	server := locktest.StartRedis(tb)
 	o := &overhead{tb: tb, rdb: server.Client(&redis.Options{ContextTimeoutEnabled: true})}
-	o.acquire, o.release = lonetrip.Record(tb, server, "/locked/{id}%:")
+	o.acquire, o.release = lonetrip.Record(tb, server, "id:")
 	var err error
 	if o.locker, err = core.New(o.rdb); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = o.locker.Close() })
 	mux := http.NewServeMux()
-	mux.Handle("/locked/{id}", mustNew(tb, o.locker, httpmw.Key("{path.id}"), opts...)(http.HandlerFunc(ok)))
+	mux.Handle("/locked/{id}", mustNew(tb, o.locker, httpmw.Key("id:{path.id}"), opts...)(http.HandlerFunc(ok)))
 	mux.HandleFunc("/bare/{id}", ok)
 	mux.HandleFunc("/trip/{id}", func(w http.ResponseWriter, r *http.Request) {
 		if err := o.acquire.Do(r.Context(), o.rdb, r.PathValue("id")); err != nil {
@@ -79,7 +79,7 @@ func (o *overhead) get(route string) {
 // not be paid for by the next measurement.
 func (o *overhead) settle() {
 	for {
-		found, err := o.locker.Inspect(o.tb.Context(), "/locked/{id}%:"+strconv.Itoa(o.next))
+		found, err := o.locker.Inspect(o.tb.Context(), "id:"+strconv.Itoa(o.next))
 		if err != nil {
 			o.tb.Fatal(err)
 		}

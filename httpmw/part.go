@@ -64,6 +64,7 @@ func newPart(ref keys.Ref, values *contextValues) (p part, offset int, reason st
 		}
 	case sourceJSON:
 		if p.pointer, offset, reason = parseJSONPointer(ref.Name); reason != "" {
+			offset += strings.Count(ref.Name[:offset], "|") // each is written twice
 			offset += len("{" + sourceJSON + ".")
 		}
 	case sourceContext:
@@ -75,6 +76,9 @@ func newPart(ref keys.Ref, values *contextValues) (p part, offset int, reason st
 		case requestHost, requestMethod, requestRoute:
 		default:
 			reason = fmt.Sprintf("unknown name %q: of a request there are host, method and route", ref.Name)
+		}
+		if ref.Form == keys.Int || ref.Form == keys.UUID {
+			reason = fmt.Sprintf("no request has a %s of the form %s", ref.Name, ref.Form)
 		}
 	case sourceQuery, sourceForm:
 	default:
@@ -91,8 +95,17 @@ type reading struct {
 	query, form url.Values
 }
 
-// value returns the part's text, "" if it is missing.
-func (in *reading) value(p *part) (value string, err error) {
+// value returns the part's text in its form, "" if it is missing.
+func (in *reading) value(p *part) (string, error) {
+	value, err := in.raw(p)
+	if err != nil || value == "" {
+		return "", err
+	}
+	return p.Form.Canonical(value)
+}
+
+// raw returns the part's text as it is in the request, "" if it is missing.
+func (in *reading) raw(p *part) (value string, err error) {
 	r := in.request
 	switch p.Source {
 	case sourcePath:

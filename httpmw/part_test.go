@@ -78,6 +78,19 @@ func TestThePartsOfARequestBesidePathHeaderAndQuery(t *testing.T) {
 		{template: "{form.id}", header: http.Header{"Content-Encoding": {"gzip"}}, body: "id=7", reason: httpmw.ReasonBodyUnsupported},
 		{template: "{json./id}", header: http.Header{"Content-Encoding": {"", "br"}}, body: `{"id": 7}`, reason: httpmw.ReasonBodyUnsupported},
 		{template: "{json./id}", body: `{"id": "` + strings.Repeat("x", httpmw.DefaultMaxBuffered) + `"}`, reason: httpmw.ReasonBodyTooLarge},
+		{template: "{path.id|int}:{query.x|int}:{query.y|int}", query: "?x=042&y=%2B42", key: "42:42:42"},
+		{template: "{query.x|int}", query: "?x=-0", key: "0"},
+		{template: "{query.x|int}", query: "?x=9223372036854775808", reason: core.ReasonKeyInvalid},
+		{template: "{query.x|int}", query: "?x=4.2", reason: core.ReasonKeyInvalid},
+		{template: "{query.x|int}", query: "?x=", reason: core.ReasonKeyMissing},
+		{template: "{query.x|uuid}", query: "?x=%7B123E4567-E89B-12D3-A456-426614174000%7D", key: "123e4567-e89b-12d3-a456-426614174000"},
+		{template: "{json./id|uuid}", body: `{"id": "123E4567E89B12D3A456426614174000"}`, key: "123e4567-e89b-12d3-a456-426614174000"},
+		{template: "{json./id|uuid}", body: `{"id": 7}`, reason: core.ReasonKeyInvalid},
+		{template: "{form.id|lower}", body: "id=A-b-%C3%89", key: "a-b-É"},
+		{template: "{header.X-Sku|lower}", header: http.Header{"X-Sku": {"AbC"}}, key: "abc"},
+		{template: "{cookie.a|lower}", header: http.Header{"Cookie": {"a=X"}}, key: "x"},
+		{template: "{context.tenant|lower}", tenant: "ACME", key: "acme"},
+		{template: "{request.method|lower}:{query.a||b}", query: "?a%7Cb=7", key: "post:7"},
 		// What is cheap comes first.
 		{template: "{json./id}:{header.X-Tenant}", body: "not JSON", reason: core.ReasonKeyMissing},
 		{template: "{request.method}:{json./a}:{json./b}:{request.host}:{path.id}", host: "h", body: `{"a":1,"b":2}`, key: "POST:1:2:h:42"},
@@ -97,7 +110,10 @@ func TestThePartsOfARequestBesidePathHeaderAndQuery(t *testing.T) {
 			if strings.Contains(row.template, "{context.") {
 				opts = append(opts, httpmw.ContextValue("tenant", tenantOf))
 			}
-			key, reason := keyOf(t, r, httpmw.Key(row.template, opts...), httpmw.Unscoped())
+			key, reason := keyOf(t, r, httpmw.Key("k:"+row.template, opts...))
+			if row.key != "" {
+				row.key = "k:" + row.key
+			}
 			equal(t, "key", key, row.key)
 			equal(t, "reason", reason, row.reason)
 		})
@@ -112,26 +128,27 @@ func TestAFormThatIsParsedAlreadyIsUsedAsItIs(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "/orders/42", strings.NewReader(body))
 		r.Header.Set("Content-Type", kind)
 		_ = r.FormValue("id") // by a middleware; the body is gone
-		key, reason := keyOf(t, r, httpmw.Key("{form.id}"), httpmw.Unscoped())
-		equal(t, kind, key+string(reason), "7")
+		key, reason := keyOf(t, r, httpmw.Key("id:{form.id}"))
+		equal(t, kind, key+string(reason), "id:7")
 	}
 	// Without a body the fields are those of the query, parsed or not.
 	r := httptest.NewRequest(http.MethodPost, "/orders/42?id=7", http.NoBody)
 	_ = r.FormValue("id")
-	key, reason := keyOf(t, r, httpmw.Key("{form.id}"), httpmw.Unscoped())
-	equal(t, "no body", key+string(reason), "7")
+	key, reason := keyOf(t, r, httpmw.Key("id:{form.id}"))
+	equal(t, "no body", key+string(reason), "id:7")
 }
 
 func TestTemplatesAreCheckedToTheLastByteAtConstruction(t *testing.T) {
 	for template, offset := range map[string]int{
-		"o:{cookie.a=b}":       2,
-		"{request.url}":        0,
-		"{context.session}":    0,
-		"{json.id}":            6,
-		"x:{json./a~2b}":       10,
-		"{json./~}":            7,
-		"{path.id}:{Query.id}": 10,
-		"{body./id}":           0,
+		"o:{cookie.a=b}":        2,
+		"o{request.url}":        1,
+		"o{context.session}":    1,
+		"o{json.id}":            7,
+		"x:{json./a~2b}":        10,
+		"o{json./~}":            8,
+		"o{json./a||~}":         11,
+		"o{path.id}:{Query.id}": 11,
+		"o{body./id}":           1,
 	} {
 		_, err := httpmw.New(locktest.New(), httpmw.Key(template))
 		se, is := errors.AsType[*keys.SyntaxError](err)
@@ -146,7 +163,7 @@ func TestTemplatesAreCheckedToTheLastByteAtConstruction(t *testing.T) {
 		"twice":                     {httpmw.ContextValue("tenant", tenantOf), httpmw.ContextValue("tenant", tenantOf)},
 		"nil":                       {httpmw.ContextValue("tenant", nil)},
 	} {
-		if _, err := httpmw.New(locktest.New(), httpmw.Key("{context.tenant}", opts...)); leaves(err) != 1 {
+		if _, err := httpmw.New(locktest.New(), httpmw.Key("tenant:{context.tenant}", opts...)); leaves(err) != 1 {
 			t.Errorf("a context value %s: %v", name, err)
 		}
 	}
@@ -154,8 +171,8 @@ func TestTemplatesAreCheckedToTheLastByteAtConstruction(t *testing.T) {
 
 func FuzzTemplatesAreRefusedWithAPlaceOrWork(f *testing.F) {
 	for _, s := range []string{
-		"", "x", "{path.id}", "{header.X-Tenant}:{cookie.a}", "{json./a/0/~1}", "{json.a}", "{json./~", "{request.host}{request.method}",
-		"{form.a}{query.b}", "{context.tenant}", "{path.$}", "{header.Höst}", "{request.}", "{json./\xff}", strings.Repeat("{query.a}", 20),
+		"", "x", "o{path.id}", "o{header.X-Tenant}:{cookie.a}", "o{json./a/0/~1}", "o{json.a}", "{json./~", "o{request.host}{request.method}",
+		"o{form.a}{query.b|int}", "o{context.tenant}", "o{path.$}", "o{header.Höst}", "{request.}", "o{json./\xff}", "o" + strings.Repeat("{query.a}", 20),
 	} {
 		f.Add(s)
 	}
@@ -186,7 +203,7 @@ func FuzzRequestsWithDifferentPartsHaveDifferentKeys(f *testing.F) {
 			r.Header.Set("Content-Type", urlencoded)
 			r.Header["X-A"] = []string{a}
 			r.Header["X-B"] = []string{b}
-			return keyOf(t, r, httpmw.Key("{header.X-A}{header.X-B}-{form.p}"))
+			return keyOf(t, r, httpmw.Key("k:{header.X-A}{header.X-B}-{form.p}"))
 		}
 		k1, reason1 := key(a1, b1, c1)
 		k2, reason2 := key(a2, b2, c2)

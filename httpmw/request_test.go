@@ -24,13 +24,13 @@ func TestOuterMiddlewareSeesWhatTheMuxFound(t *testing.T) {
 	inner.HandleFunc("/orders/{id}", h)
 	inner.HandleFunc("/orders/{id}/{$}", h)
 	inner.HandleFunc("/orders/{id}/files/{rest...}", h)
-	skipping := mustNew(t, locktest.New(), httpmw.Key("{header.X-None}"), httpmw.OnMissing(httpmw.Skip))
+	skipping := mustNew(t, locktest.New(), httpmw.Key("none:{header.X-None}"), httpmw.OnMissing(httpmw.Skip))
 
 	for name, middleware := range map[string]func(http.Handler) http.Handler{
 		"request ID": httpmw.RequestID(),
 		"skipped":    skipping,
 		// A lock around a whole mux, its key from a header.
-		"locked": mustNew(t, locktest.New(), httpmw.Key("{header.User-Agent}"), httpmw.Name("all")),
+		"locked": mustNew(t, locktest.New(), httpmw.Key("agent:{header.User-Agent}"), httpmw.Name("all")),
 		"all":    func(next http.Handler) http.Handler { return httpmw.RequestID()(skipping(next)) },
 	} {
 		for path, want := range map[string]struct{ pattern, id, rest string }{

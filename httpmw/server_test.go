@@ -23,7 +23,7 @@ import (
 const (
 	pattern  = "/orders/{id}"
 	template = "order:{path.id}"
-	key42    = "/orders/{id}%:order:42"
+	key42    = "order:42"
 )
 
 // patience is for what is certain to happen.

@@ -67,7 +67,7 @@ func TestServerTimingIsNotOnAnswersThatNoLockDelayed(t *testing.T) {
 		"without option": {httpmw.OnMissing(httpmw.Reject)},
 	} {
 		w := httptest.NewRecorder()
-		mustNew(t, locktest.New(), httpmw.Key("{header.X-Tenant}"), opts...)(http.HandlerFunc(ok)).ServeHTTP(w, idRequest())
+		mustNew(t, locktest.New(), httpmw.Key("tenant:{header.X-Tenant}"), opts...)(http.HandlerFunc(ok)).ServeHTTP(w, idRequest())
 		if got, has := w.Header()["Server-Timing"]; has {
 			t.Errorf("%s: Server-Timing: %q", name, got)
 		}
@@ -76,7 +76,7 @@ func TestServerTimingIsNotOnAnswersThatNoLockDelayed(t *testing.T) {
 
 func TestServerTimingIsOnAnswersToMalformedKeys(t *testing.T) {
 	w := httptest.NewRecorder()
-	mustNew(t, locktest.New(), httpmw.Key("{header.X-Tenant}"), httpmw.ServerTiming())(http.HandlerFunc(ok)).ServeHTTP(w, idRequest())
+	mustNew(t, locktest.New(), httpmw.Key("tenant:{header.X-Tenant}"), httpmw.ServerTiming())(http.HandlerFunc(ok)).ServeHTTP(w, idRequest())
 	equal(t, "status", w.Code, http.StatusBadRequest)
 	equal(t, "headers", len(w.Header().Values("Server-Timing")), 1)
 }

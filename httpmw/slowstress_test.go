@@ -50,7 +50,7 @@ func TestNothingIsHeldWhateverBodiesDo(t *testing.T) {
 	} {
 		s.routes = append(s.routes, name)
 		opts = append(opts, httpmw.ClientTimeout(slowLimit), httpmw.MaxBuffered(slowAhead), httpmw.MaxWaiters(slowClients), httpmw.Name("slow"))
-		mux.Handle("/"+name+"/{key}", mustNew(t, ground.Locker, httpmw.Key("{path.key}"), opts...)(http.HandlerFunc(s.handle)))
+		mux.Handle("/"+name+"/{key}", mustNew(t, ground.Locker, httpmw.Key("key:{path.key}"), opts...)(http.HandlerFunc(s.handle)))
 	}
 	s.server = serveBoth(t, mux, false, &lines{})
 	s.http2 = clientOf(t, s.server, protocols["HTTP/2 in the clear"].set)

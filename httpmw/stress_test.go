@@ -75,7 +75,7 @@ func newStress(t *testing.T, locker core.Locker) *stress {
 	mux := http.NewServeMux()
 	for name, opts := range stressRoutes {
 		opts = append(opts, httpmw.MaxHold(stressHold), httpmw.OnHijack(httpmw.Detach), httpmw.Name("stress"))
-		lock := mustNew(t, locker, httpmw.Key("{path.key}"), opts...)
+		lock := mustNew(t, locker, httpmw.Key("key:{path.key}"), opts...)
 		mux.Handle("/"+name+"/{key}", lock(http.HandlerFunc(s.handle)))
 	}
 	deadlines := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

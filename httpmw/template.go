@@ -11,9 +11,11 @@ import (
 )
 
 // Key takes the key from a template (see package keys) with at least one
-// placeholder, such as "order:{header.X-Tenant}:{path.id}". The package's
-// documentation has the table of placeholders. Anything else is an error of
-// [New], never of a request.
+// placeholder, such as "order:{header.X-Tenant}:{path.id}". It begins with the name
+// of what is locked, and the key is what it says and nothing else: every route with
+// the template order:{path.id} takes the same lock for the same order. The package's
+// documentation has the table of placeholders and of their forms ({path.id|int}).
+// Anything else is an error of [New], never of a request.
 //
 // A part that is not there or is empty is missing: see [OnMissing]. What two
 // readers of the same request could read differently is refused with 400 and
@@ -98,16 +100,15 @@ func (k *templateKey) key(r *http.Request, t keyTerms) (string, error) {
 			if err != nil {
 				return "", fmt.Errorf("%v: %w", p.Ref, err)
 			}
-			if value == "" && t.fallback != nil {
-				value = t.fallback(r)
-			}
 			if value == "" {
-				return "", fmt.Errorf("%w: %v", core.ErrKeyMissing, p.Ref)
+				if value, err = p.missing(r, t); err != nil {
+					return "", err
+				}
 			}
 			values[i] = value
 		}
 	}
-	return k.template.Key(t.scoped(), values...), nil
+	return k.template.Key(values...), nil
 }
 
 func (k *templateKey) readsBody() bool { return k.body }

@@ -11,7 +11,13 @@
 //	order:{header.X-Tenant}:{path.id}
 //
 // is for configuration: a transport parses it at start-up, asks what it refers
-// to ([Template.Refs]), and fills it in for each request ([Template.Key]).
+// to ([Template.Refs]), and fills it in for each request ([Template.Key]). The key
+// is what the template says and nothing else, so that all who change order 42 of
+// acme, by whatever route, method or job, take the lock order:acme:42, and whoever
+// inspects or breaks it names it so.
+//
+// Values are compared byte by byte: 42 and 042 are two keys. Where a handler takes
+// them for the same, the placeholder needs a [Form]: {path.id|int}.
 //
 // # What a key looks like
 //
@@ -20,7 +26,7 @@
 //
 //	Join("order", "acme", "42")              order:acme:42
 //	Join("order", "a:b", "100%")             order:a%3Ab:100%25
-//	"order:{path.id}", scope "PUT /o/{id}"   PUT /o/{id}%:order:42
+//	Scoped("PUT /o/{id}", "order:42")        PUT /o/{id}%:order:42
 //
 // The percent sign begins everything that is not plain text:
 //
@@ -28,7 +34,7 @@
 //	     the colon, the percent sign, control characters (C0 and DEL), bytes that
 //	     are not valid UTF-8; in a template also the character that ends the part
 //	%%   a percent sign in the literal text of a template
-//	%:   the end of a template's scope
+//	%:   the end of a scope
 //	%#   the beginning of a hash, in a key that would be longer than [MaxLen]
 //	%-   a key that would be the empty text, though it has a part
 //

@@ -24,11 +24,11 @@ func ExampleParse() {
 	for _, r := range tmpl.Refs() {
 		fmt.Println(r.Source, r.Name)
 	}
-	fmt.Println(tmpl.Key("PUT /orders/{id}", "acme", "42"))
+	fmt.Println(tmpl.Key("acme", "42"))
 	// Output:
 	// header X-Tenant
 	// path id
-	// PUT /orders/{id}%:order:acme:42
+	// order:acme:42
 }
 
 func ExampleSyntaxError() {
@@ -40,12 +40,23 @@ func ExampleSyntaxError() {
 	// 6 placeholder {id} has no source: write where the value comes from, such as {path.id}, {query.id} or {header.id} for HTTP, {field.id} or {metadata.id} for gRPC
 }
 
-// An HTTP route and a gRPC method that change the same order share its lock by
-// doing without a scope.
+// An HTTP route and a gRPC method that change the same order share its lock.
 func ExampleTemplate_Key_shared() {
 	http, _ := keys.Parse("order:{path.id}")
 	grpc, _ := keys.Parse("order:{field.order_id}")
-	fmt.Println(http.Key("", "42") == grpc.Key("", "42"))
+	fmt.Println(http.Key("42"), http.Key("42") == grpc.Key("42"))
 	// Output:
-	// true
+	// order:42 true
+}
+
+func ExampleForm() {
+	tmpl, _ := keys.Parse("order:{path.id|int}")
+	for _, id := range []string{"42", "042", "forty"} {
+		id, err := tmpl.Refs()[0].Form.Canonical(id)
+		fmt.Println(id, err)
+	}
+	// Output:
+	// 42 <nil>
+	// 42 <nil>
+	//  keys: not a decimal number of 64 bits
 }

@@ -15,7 +15,7 @@ const emptyText = "%-"
 // lengths, and whether or not parts are empty or hold colons (beyond [MaxLen]
 // bytes: unless SHA-256 collides). The order of the parts matters.
 //
-// The key is the one that a [Template] of the same text gives without a scope,
+// The key is the one that a [Template] of the same text gives,
 // so that a Go function and a template can name the same lock.
 //
 // Without any part the key is empty, which no Locker accepts. Join is safe for

@@ -15,19 +15,27 @@ const MaxTemplateLen = 1024
 //   - {source.name} is a placeholder. The first dot splits it; the name may hold
 //     further dots, and anything else but braces: {header.X-Tenant},
 //     {field.order.id}, {json./items/0/sku}.
+//   - {source.name|form} brings the value into a [Form]: {path.id|int}. A bar that
+//     belongs to the name is written twice: {query.a||b} is the parameter a|b.
 //   - {{ and }} are braces that stand for themselves.
 //   - Everything else is literal text. It is a part of the key as it is.
 //
-// Two placeholders without text between them ({path.a}{path.b}) get a colon in
+// A template begins with literal text that names what is locked, as order does in
+// order:{path.id}, because the key is what the template says and nothing else:
+// {path.id} would lock the order 7 and the cart 7 together. One letter or digit
+// before the first placeholder is enough.
+//
+// Two placeholders without text between them (a:{path.a}{path.b}) get a colon in
 // the key, as if it were written there, so that their values cannot run
 // together. A template without any placeholder is legal: one lock for all. A
 // transport may want to refuse it.
 //
 // The error is a [*SyntaxError] for a template that is empty, longer than
 // [MaxTemplateLen], not valid UTF-8 or that holds control characters, for
-// braces that are not balanced, and for a placeholder that is empty or lacks
-// its source or its name: it then says what was meant, most likely. Whether a
-// source exists, and has that name, is for the transport to say.
+// braces that are not balanced, for a placeholder that is empty, lacks its source
+// or its name or has an unknown form, and for a beginning that names nothing. It
+// says what was meant, most likely. Whether a source exists, and has that name, is
+// for the transport to say.
 func Parse(text string) (*Template, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
@@ -58,8 +66,13 @@ func Parse(text string) (*Template, error) {
 		}
 	}
 	t.close(literal.String())
+	if !strings.ContainsFunc(t.literals[0], isWord) {
+		return nil, syntaxError(text, 0, t.nameless())
+	}
 	return t, nil
 }
+
+func isWord(c rune) bool { return unicode.IsLetter(c) || unicode.IsDigit(c) }
 
 func checkText(text string) error {
 	switch {
@@ -91,77 +104,33 @@ func parseRef(text string, start int) (ref Ref, end int, err error) {
 	if reason := malformed(inner, source, name, dot); reason != "" {
 		return Ref{}, 0, syntaxError(text, start, reason)
 	}
-	return Ref{Source: source, Name: name, Offset: start}, start + n + 2, nil
+	name, form, reason := cutForm(name)
+	if reason != "" {
+		return Ref{}, 0, syntaxError(text, start, fmt.Sprintf("placeholder {%s} %s", inner, reason))
+	}
+	return Ref{Source: source, Name: name, Form: form, Offset: start}, start + n + 2, nil
 }
 
-// exampleOf has, for the sources of the transports, what a name may look like. It
-// is for proposals: which sources there are is for the transport to say.
-func exampleOf(source string) (name string, known bool) {
-	switch source {
-	case "path", "query", "form", "cookie", "field":
-		return "id", true
-	case "header":
-		return "X-Tenant", true
-	case "metadata":
-		return "x-tenant", true
-	case "context":
-		return "tenant", true
-	case "json":
-		return "/id", true
-	case "request":
-		return "host", true
-	case "peer":
-		return "ip", true
-	}
-	return "id", false
-}
-
-// malformed says what is wrong with a placeholder, and what was meant, most likely;
-// "" if it is well-formed.
-func malformed(inner, source, name string, dot bool) string {
-	example, known := exampleOf(source)
-	switch {
-	case strings.TrimSpace(inner) == "":
-		return "placeholder is empty: write " + proposal("id")
-	case source == "":
-		return fmt.Sprintf("placeholder {%s} has no source before its dot: write %s", inner, proposal(name))
-	case dot && name == "":
-		return fmt.Sprintf("placeholder {%s} has no name after its dot: write what to take from there, such as {%s.%s}", inner, source, example)
-	case dot && strings.ContainsFunc(source, notInSource):
-		return fmt.Sprintf("placeholder {%s} has a source that is none (%q): a source is letters, digits, - and _", inner, source)
-	case dot && name == ".." && !known: // {id...}, as routers write it
-		inner = source
-	case dot:
-		return ""
-	case known:
-		return fmt.Sprintf("placeholder {%s} has no name: write what to take from there, such as {%s.%s}", inner, source, example)
-	}
-	// {path:id}, {path/id}: another sign than the dot.
-	if i := strings.IndexFunc(inner, notInSource); i > 0 {
-		source, name := strings.TrimRight(inner[:i], "-"), strings.TrimFunc(inner[i:], notInSource)
-		if _, known := exampleOf(source); known && name != "" {
-			return fmt.Sprintf("placeholder {%s} has no dot between its source and its name: write {%s.%s}", inner, source, name)
+// cutForm cuts the form off a placeholder's name. A bar in the name is doubled.
+func cutForm(text string) (name string, form Form, reason string) {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "|")
+		b.WriteString(before)
+		switch {
+		case !found:
+			return b.String(), "", ""
+		case strings.HasPrefix(after, "|"):
+			b.WriteByte('|')
+			text = after[1:]
+			continue
+		case b.Len() == 0:
+			return "", "", "has no name before its form"
+		case !Form(after).known():
+			return "", "", fmt.Sprintf("has an unknown form %q: there are %s (a bar that belongs to the name is written ||)", after, formList)
 		}
+		return b.String(), Form(after), ""
 	}
-	return fmt.Sprintf("placeholder {%s} has no source: write where the value comes from, such as %s", inner, proposal(inner))
-}
-
-// proposal is what a placeholder for the name may look like.
-func proposal(name string) string {
-	// As routers write it: {id:[0-9]+}, {id...}, {:id}, {$id}, {id?}.
-	name = strings.TrimLeftFunc(name, notInSource)
-	if i := strings.IndexFunc(name, notInSource); i >= 0 {
-		name = name[:i]
-	}
-	if name == "" {
-		name = "id"
-	}
-	return strings.NewReplacer("NAME", name).Replace("{path.NAME}, {query.NAME} or {header.NAME} for HTTP, {field.NAME} or {metadata.NAME} for gRPC")
-}
-
-// notInSource reports whether the name of a source cannot hold c.
-func notInSource(c rune) bool {
-	return c != '-' && c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c)
 }
 
 // add appends the literal text before a placeholder, and the placeholder.

@@ -15,16 +15,20 @@ func TestParseFindsThePlaceholders(t *testing.T) {
 		want     []keys.Ref
 	}{
 		{"nightly", nil},
-		{"{path.id}", []keys.Ref{{"path", "id", 0}}},
-		{"order:{header.X-Tenant}:{path.id}", []keys.Ref{{"header", "X-Tenant", 6}, {"path", "id", 24}}},
-		{"{field.order.id}", []keys.Ref{{"field", "order.id", 0}}},
-		{"{json./items/0/s k:u%}", []keys.Ref{{"json", "/items/0/s k:u%", 0}}},
-		{"{a..}", []keys.Ref{{"a", ".", 0}}},
-		{"{{{path.id}}}", []keys.Ref{{"path", "id", 2}}},
+		{"o{path.id}", []keys.Ref{{Source: "path", Name: "id", Offset: 1}}},
+		{"order:{header.X-Tenant}:{path.id}", []keys.Ref{{"header", "X-Tenant", "", 6}, {"path", "id", "", 24}}},
+		{"order:{field.order.id|int}", []keys.Ref{{"field", "order.id", keys.Int, 6}}},
+		{"o{json./items/0/s k:u%}", []keys.Ref{{"json", "/items/0/s k:u%", "", 1}}},
+		{"o{a..}", []keys.Ref{{"a", ".", "", 1}}},
+		{"1{{{path.id|lower}}}", []keys.Ref{{"path", "id", keys.Lower, 3}}},
 		{"{{path.id}}", nil},
-		{"a{{{path.id}", []keys.Ref{{"path", "id", 3}}},
-		{"{a.b}{a.b}", []keys.Ref{{"a", "b", 0}, {"a", "b", 5}}},
-		{"é{ctx.ü}", []keys.Ref{{"ctx", "ü", 2}}},
+		{"a{{{path.id}", []keys.Ref{{"path", "id", "", 3}}},
+		{"a{a.b}{a.b|uuid}", []keys.Ref{{"a", "b", "", 1}, {"a", "b", keys.UUID, 6}}},
+		{"é{ctx.ü}", []keys.Ref{{"ctx", "ü", "", 2}}},
+		{"-é-{a.b}", []keys.Ref{{"a", "b", "", 4}}},
+		{"o{query.a||b}", []keys.Ref{{"query", "a|b", "", 1}}},
+		{"o{query.a||int}", []keys.Ref{{"query", "a|int", "", 1}}},
+		{"o{query.||||a|||int}", []keys.Ref{{"query", "||a|", keys.Int, 1}}},
 		{strings.Repeat("x", keys.MaxTemplateLen), nil},
 	} {
 		tmpl, err := keys.Parse(c.template)
@@ -34,6 +38,11 @@ func TestParseFindsThePlaceholders(t *testing.T) {
 		}
 		if got := tmpl.Refs(); !slices.Equal(got, c.want) {
 			t.Errorf("Parse(%q) refers to %v, want %v", c.template, got, c.want)
+		}
+		for _, r := range tmpl.Refs() {
+			if !strings.HasPrefix(c.template[r.Offset:], r.String()) {
+				t.Errorf("Parse(%q): the placeholder %+v is written as %v", c.template, r, r)
+			}
 		}
 		if tmpl.String() != c.template {
 			t.Errorf("Parse(%q).String() = %q", c.template, tmpl.String())
@@ -59,7 +68,7 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"ab{path.{id}}", 2, "opening brace"},
 		{"a{{path.id}", 10, "closing brace"},
 		{"ab}", 2, "closing brace"},
-		{"{path.id}}", 9, "closing brace"},
+		{"a{path.id}}", 10, "closing brace"},
 		{"x{}", 1, "placeholder is empty"},
 		{"x{.id}", 1, "no source"},
 		{"x{.}", 1, "no source"},
@@ -96,6 +105,29 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		{"order:{path .id}", 6, "source that is none"},
 		{"order:{$path.id}", 6, "source that is none"},
 		{"order:{path/a.b}", 6, "source that is none"},
+		{"order:{path.id|hex}", 6, "there are int, uuid and lower"},
+		{"order:{path.id|Int}", 6, "there are int, uuid and lower"},
+		{"order:{path.id| int}", 6, "there are int, uuid and lower"},
+		{"order:{path.id|}", 6, "there are int, uuid and lower"},
+		{"order:{path.id|lower|uuid}", 6, "there are int, uuid and lower"},
+		{"order:{query.a|b}", 6, "a bar that belongs to the name is written ||"},
+		{"order:{path.|int}", 6, "no name before its form"},
+		{"{path.id}", 0, "write order:{path.id},"},
+		{"{path.id|int}", 0, "write order:{path.id|int},"},
+		{":{path.id}", 0, "write order:{path.id},"},
+		{"%-_/{path.id}:order", 0, "write order:{path.id}:order,"},
+		{"{{{path.id}}}", 0, "write order:{path.id}}},"},
+		{"{context.tenant}:{path.id}", 0, "write order:{context.tenant}:{path.id},"},
+		{"{context.tenant}:{path.id}", 0, "as order does in order:{path.id}:"},
+		{"{path.id}:{header.X-Tenant}", 0, "write order:{path.id}:{header.X-Tenant},"},
+		{"{header.X-Tenant}", 0, "write tenant:{header.X-Tenant},"},
+		{"{field.order.id}", 0, "write order:{field.order.id},"},
+		{"{field.invoice_id}", 0, "write invoice:{field.invoice_id},"},
+		{"{field.cartID}", 0, "write cart:{field.cartID},"},
+		{"{json./items/0/sku}", 0, "write sku:{json./items/0/sku},"},
+		{"{json./0}", 0, "write order:{json./0},"},
+		{"{path.größe}", 0, "{path.größe}"},
+		{"::", 0, "nothing but punctuation"},
 	} {
 		_, err := keys.Parse(c.template)
 		se, ok := errors.AsType[*keys.SyntaxError](err)
@@ -106,6 +138,12 @@ func TestParseSaysWhatIsWrongAndWhere(t *testing.T) {
 		if se.Template != c.template || se.Offset != c.offset || !strings.Contains(se.Reason, c.reason) {
 			t.Errorf("Parse(%q): offset %d, reason %q; want %d, %q", c.template, se.Offset, se.Reason, c.offset, c.reason)
 		}
+		if _, proposed, found := strings.Cut(se.Reason, ": write "); found && strings.HasPrefix(se.Reason, "nothing before") {
+			proposed, _, _ = strings.Cut(proposed, ", so that")
+			if _, err := keys.Parse(proposed); err != nil {
+				t.Errorf("Parse(%q) proposes %q: %v", c.template, proposed, err)
+			}
+		}
 	}
 }
 
@@ -113,6 +151,7 @@ func FuzzTemplateParse(f *testing.F) {
 	for _, s := range []string{"", "order:{path.id}", "{{}}", "{a.b}{c.d}", "{", "}", "{}", "{.}", "{a}", "}}}", "{{{", "é{a.é}\xff", "%{a.b}%"} {
 		f.Add(s)
 	}
+	f.Add("o{a.b|int}{a.b||c|lower}")
 	f.Fuzz(func(t *testing.T, text string) {
 		tmpl, err := keys.Parse(text)
 		if err != nil {
@@ -135,7 +174,7 @@ func FuzzTemplateParse(f *testing.F) {
 		for i := range values {
 			values[i] = "v"
 		}
-		distinct{}.add(t, tmpl.Key("s", values...), text)
+		distinct{}.add(t, tmpl.Key(values...), text)
 	})
 }
 

@@ -8,6 +8,9 @@
 //	locks.Lose("order:7")                  // the holder's lease is gone
 //	locks.FailBackend(errors.New("down"))  // Redis cannot be reached
 //
+// The key is the one that the handler's template or function says: order:7 for
+// order:{path.id} or keys.Join("order", id).
+//
 // Waits, timeouts and MaxHold follow the clock. Inside a testing/synctest bubble
 // that is the bubble's clock, so that a test of a 30-second wait takes no time;
 // outside of one, [Fake.AwaitWaiting] tells when a request is in line.

@@ -31,14 +31,12 @@ func newLatchkeyProtection(rdb *redis.Client, t terms) (*latchkeyProtection, err
 	if err != nil {
 		return nil, err
 	}
-	// A route and a method are part of their keys, so that none are locked
-	// together by accident. Here it is meant: unscoped, both transports make
-	// the same key of the same item.
+	// Both transports make the same key of the same item.
 	lock, httpErr := httpmw.New(locker, httpmw.Key("item:{path.item}"),
-		httpmw.Unscoped(), httpmw.Wait(t.wait), httpmw.MaxWaiters(t.maxWaiters))
+		httpmw.Wait(t.wait), httpmw.MaxWaiters(t.maxWaiters))
 	calls, grpcErr := grpcmw.New(locker,
 		grpcmw.For(shoppb.Shop_Buy_FullMethodName, grpcmw.KeyOf(itemKey),
-			grpcmw.Unscoped(), grpcmw.Wait(t.wait), grpcmw.MaxWaiters(t.maxWaiters)))
+			grpcmw.Wait(t.wait), grpcmw.MaxWaiters(t.maxWaiters)))
 	if err := errors.Join(httpErr, grpcErr); err != nil {
 		return nil, errors.Join(err, locker.Close())
 	}

@@ -28,7 +28,7 @@ func ExampleMiddleware() {
 	w := httptest.NewRecorder()
 	router.ServeHTTP(w, httptest.NewRequest(http.MethodPut, "/orders/42", nil))
 	fmt.Println(w.Code, w.Body)
-	// Output: 200 changed order 42 under PUT /orders/%3Aid%:order:42
+	// Output: 200 changed order 42 under order:42
 }
 
 // A handler of net/http behind gin's own adapter.

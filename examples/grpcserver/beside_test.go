@@ -78,8 +78,8 @@ func besides(t *testing.T, order ...string) *neighbours {
 		t.Fatal(err)
 	}
 	m, err := grpcmw.New(core.Observe(n.fake, observer), grpcmw.Wait(0),
-		grpcmw.For(pb.Shop_Watch_FullMethodName, grpcmw.Field("item")),
-		grpcmw.For(pb.Shop_Buy_FullMethodName, grpcmw.Field("item")))
+		grpcmw.For(pb.Shop_Watch_FullMethodName, grpcmw.KeyTemplate("item:{field.item}")),
+		grpcmw.For(pb.Shop_Buy_FullMethodName, grpcmw.KeyTemplate("item:{field.item}")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,10 +150,10 @@ func TestTheLockGetsOnWithTracingRecoveryAndLogging(t *testing.T) {
 				if err := call(t.Context(), n.shop, "panic"); status.Code(err) != codes.Internal {
 					t.Errorf("a panic: %v", err)
 				}
-				if err := n.fake.AwaitFree(t.Context(), method+"%:panic"); err != nil {
+				if err := n.fake.AwaitFree(t.Context(), "item:panic"); err != nil {
 					t.Errorf("after a panic: %v", err)
 				}
-				release := n.fake.Hold(method + "%:held")
+				release := n.fake.Hold("item:held")
 				if err := call(t.Context(), n.shop, "held"); status.Code(err) != codes.Aborted {
 					t.Errorf("a held key: %v", err)
 				}

@@ -64,7 +64,7 @@ func Example_pausedHolder() {
 	calls := 0
 	bank := func(_ context.Context, order string) (string, error) {
 		if calls++; calls == 1 {
-			locker.Lose("POST /orders/{id}/payment%:order:42")
+			locker.Lose("order:42")
 			fmt.Println("second:", submit(shop))
 		}
 		return fmt.Sprint("receipt of order ", order), nil

@@ -36,9 +36,9 @@ func put(h http.Handler) {
 	fmt.Println(w.Code, w.Body)
 }
 
-// With, not Use: the middlewares of Use run before chi has found the route. chi's
-// patterns have no method, so all methods of a route share its locks. The handler
-// does not ask chi.URLParam, which is decoded for some spellings of a path only.
+// With, not Use: the middlewares of Use run before chi has found the route. The
+// handler does not ask chi.URLParam, which is decoded for some spellings of a path
+// only.
 func Example_chi() {
 	lock := newLock()
 	router := chi.NewRouter()
@@ -53,7 +53,7 @@ func Example_chi() {
 	})
 
 	put(router)
-	// Output: 200 changed order 42 under /orders/{id}%:order:42
+	// Output: 200 changed order 42 under order:42
 }
 
 func ExampleEchoRoute() {
@@ -65,5 +65,5 @@ func ExampleEchoRoute() {
 	}, echo.WrapMiddleware(lock))
 
 	put(e)
-	// Output: 200 changed order 42 under PUT /orders/%3Aid%:order:42
+	// Output: 200 changed order 42 under order:42
 }

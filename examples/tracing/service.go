@@ -64,8 +64,8 @@ func (s *service) close(ctx context.Context) error {
 // serveHTTP serves one route, which locks the item in its path, and returns its
 // address. otelhttp is outermost: its span is the parent of the lock's.
 func (s *service) serveHTTP(pattern string, h http.Handler) (addr string, stop func(), err error) {
-	// Unscoped: both services lock the item, not their own route for it.
-	lock, err := httpmw.New(s.locker, httpmw.Key("item:{path.item}"), httpmw.Unscoped(), httpmw.Wait(30*time.Second))
+	// Both services make the same key of the item.
+	lock, err := httpmw.New(s.locker, httpmw.Key("item:{path.item}"), httpmw.Wait(30*time.Second))
 	if err != nil {
 		return "", nil, err
 	}
@@ -84,7 +84,7 @@ func (s *service) serveHTTP(pattern string, h http.Handler) (addr string, stop f
 // is a stats handler, which begins its span before any interceptor runs.
 func (s *service) serveGRPC(w pb.ShopServer) (addr string, stop func(), err error) {
 	gm, err := grpcmw.New(s.locker,
-		grpcmw.For(pb.Shop_Buy_FullMethodName, grpcmw.KeyOf(func(r *pb.BuyRequest) string { return r.GetItem() })))
+		grpcmw.For(pb.Shop_Buy_FullMethodName, grpcmw.KeyTemplate("stock:{field.item}")))
 	if err != nil {
 		return "", nil, err
 	}

@@ -80,7 +80,8 @@ func (Lock_OnMissing) EnumDescriptor() ([]byte, []int) {
 // for all methods.
 type Lock struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The key's template, such as order:{field.order.id}:{metadata.x-tenant}.
+	// The key's template, such as order:{field.order.id}:{metadata.x-tenant}. It is
+	// the key and nothing is added, so it begins with the name of what is locked.
 	// The sources of its placeholders are field (a path in the request),
 	// metadata, peer and context; see the documentation of
 	// github.com/latchkey-go/latchkey/grpcmw. It must not be empty.
@@ -95,15 +96,15 @@ type Lock struct {
 	OnMissing Lock_OnMissing `protobuf:"varint,5,opt,name=on_missing,json=onMissing,proto3,enum=latchkey.v1.Lock_OnMissing" json:"on_missing,omitempty"`
 	// The longest time that one call may hold its lock; zero is no bound.
 	MaxHold *durationpb.Duration `protobuf:"bytes,6,opt,name=max_hold,json=maxHold,proto3" json:"max_hold,omitempty"`
-	// Stands in the key and in telemetry in place of the full method: methods
-	// with one name and one key lock each other out. Not together with unscoped.
+	// Stands in telemetry in place of the full method, and with scoped in the key.
 	Name string `protobuf:"bytes,7,opt,name=name,proto3" json:"name,omitempty"`
-	// Leaves the full method out of the key, so that it is the same as that of
-	// an HTTP route or a cron job.
-	Unscoped bool `protobuf:"varint,8,opt,name=unscoped,proto3" json:"unscoped,omitempty"`
 	// Is taken in place of each part of the key that is missing, so that all calls
 	// that lack it share it. Not together with on_missing.
-	Fallback      string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	Fallback string `protobuf:"bytes,9,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	// Puts the name, or without one the full method, before the key, so that other
+	// methods, HTTP routes and jobs with the same key run beside this one. False
+	// leaves it to the server's code.
+	Scoped        bool `protobuf:"varint,10,opt,name=scoped,proto3" json:"scoped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -187,18 +188,18 @@ func (x *Lock) GetName() string {
 	return ""
 }
 
-func (x *Lock) GetUnscoped() bool {
-	if x != nil {
-		return x.Unscoped
-	}
-	return false
-}
-
 func (x *Lock) GetFallback() string {
 	if x != nil {
 		return x.Fallback
 	}
 	return ""
+}
+
+func (x *Lock) GetScoped() bool {
+	if x != nil {
+		return x.Scoped
+	}
+	return false
 }
 
 var file_latchkey_v1_lock_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -235,7 +236,7 @@ var File_latchkey_v1_lock_proto protoreflect.FileDescriptor
 
 const file_latchkey_v1_lock_proto_rawDesc = "" +
 	"\n" +
-	"\x16latchkey/v1/lock.proto\x12\vlatchkey.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xa7\x03\n" +
+	"\x16latchkey/v1/lock.proto\x12\vlatchkey.v1\x1a google/protobuf/descriptor.proto\x1a\x1egoogle/protobuf/duration.proto\"\xb3\x03\n" +
 	"\x04Lock\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
 	"\x04wait\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04wait\x12+\n" +
@@ -246,14 +247,15 @@ const file_latchkey_v1_lock_proto_rawDesc = "" +
 	"on_missing\x18\x05 \x01(\x0e2\x1b.latchkey.v1.Lock.OnMissingR\tonMissing\x124\n" +
 	"\bmax_hold\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\amaxHold\x12\x12\n" +
 	"\x04name\x18\a \x01(\tR\x04name\x12\x1a\n" +
-	"\bunscoped\x18\b \x01(\bR\bunscoped\x12\x1a\n" +
-	"\bfallback\x18\t \x01(\tR\bfallback\"=\n" +
+	"\bfallback\x18\t \x01(\tR\bfallback\x12\x16\n" +
+	"\x06scoped\x18\n" +
+	" \x01(\bR\x06scoped\"=\n" +
 	"\tOnMissing\x12\x1a\n" +
 	"\x16ON_MISSING_UNSPECIFIED\x10\x00\x12\n" +
 	"\n" +
 	"\x06REJECT\x10\x01\x12\b\n" +
 	"\x04SKIP\x10\x02B\x0e\n" +
-	"\f_max_waiters:G\n" +
+	"\f_max_waitersJ\x04\b\b\x10\tR\bunscoped:G\n" +
 	"\x04lock\x12\x1e.google.protobuf.MethodOptions\x18\xa0\xe2\x03 \x01(\v2\x11.latchkey.v1.LockR\x04lockB/Z-github.com/latchkey-go/latchkey/grpcmw/lockpbb\x06proto3"
 
 var (

@@ -577,31 +577,30 @@ const file_latchkey_test_v1_orders_proto_rawDesc = "" +
 	"\x06Colour\x12\x16\n" +
 	"\x12COLOUR_UNSPECIFIED\x10\x00\x12\a\n" +
 	"\x03RED\x10\x01\x12\t\n" +
-	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xa8\x05\n" +
+	"\x05ROUGE\x10\x01\x1a\x02\x10\x012\xb2\x05\n" +
 	"\x06Orders\x12r\n" +
 	"\x06Update\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\".\x82\x92\x1e*\n" +
-	"\x16order:{field.order.id}\x12\x02\b\x02\x1a\x06\x10\x80\xce\xe4\xcd\x02 \x032\x02\b<\x12o\n" +
-	"\x05Watch\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"*\x82\x92\x1e&\n" +
-	"\x16order:{field.order.id}\x12\x00 \x002\x00:\x06orders0\x01\x12f\n" +
-	"\x06Upload\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\" \x82\x92\x1e\x1c\n" +
-	"\x18order:{metadata.x-order}@\x01(\x01\x12`\n" +
-	"\x04Chat\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x1a\x82\x92\x1e\x16\n" +
-	"\x12{metadata.x-order}(\x02(\x010\x01\x12@\n" +
+	"\x16order:{field.order.id}\x12\x02\b\x02\x1a\x06\x10\x80\xce\xe4\xcd\x02 \x032\x02\b<\x12q\n" +
+	"\x05Watch\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\",\x82\x92\x1e(\n" +
+	"\x16order:{field.order.id}\x12\x00 \x002\x00:\x06ordersP\x010\x01\x12d\n" +
+	"\x06Upload\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x1e\x82\x92\x1e\x1a\n" +
+	"\x18order:{metadata.x-order}(\x01\x12f\n" +
+	"\x04Chat\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\" \x82\x92\x1e\x1c\n" +
+	"\x18order:{metadata.x-order}(\x02(\x010\x01\x12@\n" +
 	"\x04Free\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\x127\n" +
-	"\x03Own\x12\x17.latchkey.test.v1.Order\x1a\x17.latchkey.test.v1.Reply\x12t\n" +
-	"\x06Shared\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"0\x82\x92\x1e,\n" +
-	"#{field.order.id}:{metadata.x-order}@\x01J\x03any2\x93\x04\n" +
-	"\x06Faulty\x12n\n" +
-	"\aNoField\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\")\x82\x92\x1e%\n" +
-	"#{field.order.nr}:{field.items.0.id}\x12K\n" +
-	"\x05NoKey\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\b\x82\x92\x1e\x04\x12\x02\b\x02\x12^\n" +
-	"\bNoStream\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x16\x82\x92\x1e\x12\n" +
-	"\x10{field.order.id}(\x01\x12\x84\x01\n" +
-	"\x05Range\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"A\x82\x92\x1e=\n" +
-	"\n" +
-	"{cookie.x}\x12\v\b\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01(\x022\r\b\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01:\x06orders@\x01J\x03all\x12e\n" +
-	"\x04Both\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"#\x82\x92\x1e\x1f\n" +
-	"\x10{field.order.nr}\x12\v\b\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01B8Z6github.com/latchkey-go/latchkey/grpcmw/internal/testpbb\x06proto3"
+	"\x03Own\x12\x17.latchkey.test.v1.Order\x1a\x17.latchkey.test.v1.Reply\x12x\n" +
+	"\x06Shared\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"4\x82\x92\x1e0\n" +
+	")order:{field.order.id}:{metadata.x-order}J\x03any2\xa9\x04\n" +
+	"\x06Faulty\x12t\n" +
+	"\aNoField\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"/\x82\x92\x1e+\n" +
+	")order:{field.order.nr}:{field.items.0.id}\x12K\n" +
+	"\x05NoKey\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\b\x82\x92\x1e\x04\x12\x02\b\x02\x12d\n" +
+	"\bNoStream\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"\x1c\x82\x92\x1e\x18\n" +
+	"\x16order:{field.order.id}(\x01\x12\x88\x01\n" +
+	"\x05Range\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\"E\x82\x92\x1eA\n" +
+	"\x10order:{cookie.x}\x12\v\b\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x1a\x02\x10\x01(\x022\r\b\x01\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01:\x06ordersJ\x03all\x12k\n" +
+	"\x04Both\x12\x1f.latchkey.test.v1.UpdateRequest\x1a\x17.latchkey.test.v1.Reply\")\x82\x92\x1e%\n" +
+	"\x16order:{field.order.nr}\x12\v\b\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01B8Z6github.com/latchkey-go/latchkey/grpcmw/internal/testpbb\x06proto3"
 
 var (
 	file_latchkey_test_v1_orders_proto_rawDescOnce sync.Once
