@@ -171,7 +171,7 @@ func TestOfACallThatIsHedgedAcrossProcessesOneAttemptRuns(t *testing.T) {
 				h := &hedged{}
 				// A handler works until the attempt at the other process has been there.
 				h.hold = func(context.Context) {
-					until(t, func() bool { return locker.refused.Load() >= h.begun.Load() || locker.Waiting("7") > 0 })
+					until(t, func() bool { return locker.refused.Load() >= h.begun.Load() || locker.Waiting("order:7") > 0 })
 				}
 				opts := append(opts, grpcmw.TrustRequestID())
 				first, second := h.serve(t, locker, opts...), h.serve(t, locker, opts...)
@@ -183,7 +183,7 @@ func TestOfACallThatIsHedgedAcrossProcessesOneAttemptRuns(t *testing.T) {
 						t.Errorf("call %d: %v", i, err)
 					}
 					// The attempt that waited in the other process is gone.
-					until(t, func() bool { return locker.Waiting("7") == 0 && !locker.Held("7") })
+					until(t, func() bool { return locker.Waiting("order:7") == 0 && !locker.Held("7") })
 				}
 				h.wantCalls(t, hedgedCalls)
 			})
@@ -280,13 +280,13 @@ func wantBothOf(t *testing.T, h *hedged, c testpb.TestServiceClient, ctx context
 // next attempt takes its place.
 func TestAFurtherAttemptRunsIfTheFirstWasNotAnswered(t *testing.T) {
 	fake := locktest.New()
-	release := fake.Hold("7")
+	release := fake.Hold("order:7")
 	h := &hedged{hold: holding(10 * time.Millisecond)}
 	c := h.serve(t, fake, grpcmw.Wait(10*time.Second))
 	gone, leave := context.WithCancel(timeout(t))
 	first := make(chan error)
 	go func() { first <- callUnary(attempt(gone, "a", 0), c) }()
-	if err := fake.AwaitWaiting(timeout(t), "7", 1); err != nil {
+	if err := fake.AwaitWaiting(timeout(t), "order:7", 1); err != nil {
 		t.Fatal(err)
 	}
 	second := make(chan error)
@@ -296,7 +296,7 @@ func TestAFurtherAttemptRunsIfTheFirstWasNotAnswered(t *testing.T) {
 		t.Errorf("the first: %v", err)
 	}
 	until(t, func() bool { return h.denied.Load() == 1 })
-	if err := fake.AwaitWaiting(timeout(t), "7", 1); err != nil {
+	if err := fake.AwaitWaiting(timeout(t), "order:7", 1); err != nil {
 		t.Fatal(err)
 	}
 	release()
