@@ -184,7 +184,7 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 		l.deadlines.Clear(&r.patience)
 	}
 	out := r.outcome
-	if err := ctx.Err(); err != nil {
+	if err := clockwork.EndOf(ctx, r.start); err != nil {
 		if out.lock != nil {
 			out.lock.giveBack()
 		}
@@ -209,7 +209,7 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	}
 	// The wire counts in milliseconds; what is proven must not be more.
 	r.settings.TTL = r.settings.TTL.Truncate(time.Millisecond)
-	if err := ctx.Err(); err != nil {
+	if err := clockwork.EndOf(ctx, r.start); err != nil {
 		return err, context.Cause(ctx)
 	}
 	if holds(ctx, l, r.key) {

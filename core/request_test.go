@@ -143,6 +143,32 @@ func TestARequestWhoseAlarmWentOffIsNotUsedAgain(t *testing.T) {
 	})
 }
 
+// A server cancels the context of a request whose client has given up because the
+// deadline of both has passed.
+func TestACancellationAtTheDeadlineIsTheDeadline(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  time.Duration // of the context, whose deadline is after a second
+		want error
+	}{
+		"at its deadline":  {999 * time.Millisecond, context.DeadlineExceeded},
+		"well before that": {500 * time.Millisecond, context.Canceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, b *bubble) {
+				l, _ := b.locker()
+				defer free(t, get(t, l, "k"))
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				time.AfterFunc(c.end, cancel)
+				_, err := l.Acquire(ctx, "k")
+				if ae, ok := errors.AsType[*AcquireError](err); !ok || ae.Err != c.want || ae.Cause != context.Canceled {
+					t.Errorf("%v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestAShortWaitEndsInTimeAlsoWhileRedisIsSilent(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker()

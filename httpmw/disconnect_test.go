@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
@@ -65,6 +67,34 @@ func TestAClientThatDisconnectsLeavesTheLine(t *testing.T) {
 			_ = conn.Close()
 			equal(t, "reason", receive(t, denials), core.ReasonCanceled)
 			equal(t, "waiters", fake.Waiting(key42), 0)
+		})
+	}
+}
+
+// A client that goes just as the request's deadline passes, mostly because of it.
+func TestAClientThatLeavesAtTheDeadlineIsCountedAsThat(t *testing.T) {
+	for name, c := range map[string]struct {
+		leaves time.Duration // before the deadline, which is after 2 s
+		want   core.Reason
+	}{
+		"at the deadline":  {5 * time.Millisecond, core.ReasonDeadline},
+		"well before that": {time.Second, core.ReasonCanceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				fake := locktest.New()
+				defer fake.Hold(key42)()
+				var got core.Reason
+				h := orders(mustNew(t, fake, httpmw.Key(template),
+					httpmw.OnDeny(func(_ http.ResponseWriter, _ *http.Request, d *core.Denial) { got = d.Reason }))(http.NotFoundHandler()))
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+				defer cancel()
+				time.AfterFunc(2*time.Second-c.leaves, cancel)
+				h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodPut, "/orders/42", nil).WithContext(ctx))
+				if got != c.want {
+					t.Errorf("%s, want %s", got, c.want)
+				}
+			})
 		})
 	}
 }

@@ -219,3 +219,18 @@ func TestAReleasedLockInTheContextIsNoDeadlock(t *testing.T) {
 	release(t, lock)
 	release(t, acquire(t, f, ctx))
 }
+
+// As the real one, see core.Locker.
+func TestACancellationAtTheDeadlineIsTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := locktest.New()
+		defer f.Hold("k")()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.AfterFunc(990*time.Millisecond, cancel)
+		_, err := f.Acquire(ctx, "k")
+		if ae, ok := errors.AsType[*core.AcquireError](err); !ok || ae.Err != context.DeadlineExceeded || ae.Cause != context.Canceled {
+			t.Error(err)
+		}
+	})
+}
