@@ -39,7 +39,7 @@ var (
 	// ErrReleased: the lock was released already.
 	ErrReleased = newError("released", "core: the lock is released")
 
-	// ErrNotHeld: nobody holds the key.
+	// ErrNotHeld: nobody holds the key, or there is no lock (see [FromContext]).
 	ErrNotHeld = newError("not_held", "core: nobody holds the key")
 	// ErrLeaseChanged: another lease is there than the one to be broken.
 	ErrLeaseChanged = newError("lease_changed", "core: the lease has changed")

@@ -14,7 +14,9 @@ type Locker interface {
 	// It returns at once when ctx ends, whatever the backend does. Its error
 	// is an [*AcquireError] that matches one of [ErrHeld], [ErrWaitTimeout],
 	// [ErrQueueFull], [ErrBackend], [ErrClosed], [ErrKey], [ErrSelfDeadlock],
-	// [ErrOption] or ctx's own error. After an error the caller holds nothing
+	// [ErrOption] or ctx's own error: [context.DeadlineExceeded] also if ctx was
+	// cancelled just as its deadline passed, as servers do whose client has then
+	// given up. After an error the caller holds nothing
 	// and owes nothing: what an unread or late answer may have granted is
 	// given back in the background.
 	//
@@ -34,7 +36,8 @@ type Lock interface {
 	// Token is the fencing token: it is higher than that of every earlier
 	// holder of this key. A store that remembers the highest token it has seen
 	// and refuses lower ones is safe even from a holder that was paused past
-	// its lease (Kleppmann, "How to do distributed locking", 2016).
+	// its lease (Kleppmann, "How to do distributed locking", 2016). It
+	// is never 0: that says that there is no lock, see [FromContext].
 	Token() uint64
 
 	// Context is derived from Acquire's context and carries the lock (see
