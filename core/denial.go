@@ -4,11 +4,20 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/clockwork"
 )
 
 // Reason says why a request was denied, in a word that every transport shows
 // its clients. The values are stable.
 type Reason string
+
+// Ran reports whether the function under the lock ran: [ReasonLost] and
+// [ReasonStale]. What it did may have taken effect, so it must not be repeated
+// without a thought. With any other reason it has not begun, and trying again is
+// safe; of no use, though, where the request or the program is at fault:
+// [ReasonKeyMissing], [ReasonKeyInvalid], [ReasonSelfDeadlock] and [ReasonInternal].
+func (r Reason) Ran() bool { return r == ReasonLost || r == ReasonStale }
 
 // The reasons.
 const (
@@ -30,8 +39,9 @@ const (
 	ReasonInternal Reason = "LOCK_INTERNAL"
 )
 
-// Denial is the error of [Guard.Run] for a request that did not run under its
-// lock. Transports turn it into their own kind of answer.
+// Denial is the error of [Guard.Run] for a request that did not run, or not to its
+// end, under its lock: see [Reason.Ran]. Transports turn it into their own kind of
+// answer.
 type Denial struct {
 	Reason Reason
 	// Waited is the time spent in line.
@@ -49,40 +59,83 @@ type Denial struct {
 	Shadow bool
 }
 
-// Denied returns the denial for err. Transports use it for what happens before
-// a guard runs ([ErrKeyMissing], [ErrKey]) and handlers for [ErrStale]. An err
-// that is a *Denial is returned as it is.
+// Denied returns the denial that err is, nil if err is nil or no denial, such as
+// the error of a function that ran under its lock. A denial is a [*Denial] in err's
+// tree, which is returned as it is; an [*AcquireError]; or one of the errors that a
+// lock is denied, lost or refused with: [ErrHeld], [ErrWaitTimeout],
+// [ErrQueueFull], [ErrBackend], [ErrClosed], [ErrKey], [ErrKeyMissing],
+// [ErrOption], [ErrSelfDeadlock], [ErrLost], [ErrBroken], [ErrMaxHold] and
+// [ErrStale]. The error of a context alone is none: the function may have met it.
+//
+// [Reason.Ran] reports whether the function ran. If that function takes locks
+// itself and returns their errors, err is the denial of the inner lock, and what
+// the function did before stays done.
 func Denied(err error) *Denial {
 	if d, ok := errors.AsType[*Denial](err); ok {
 		return d
 	}
-	d := &Denial{Cause: err}
-	ae, ok := errors.AsType[*AcquireError](err)
-	if !ok {
-		d.Reason = reasonOf(err)
-	} else {
+	if ae, ok := errors.AsType[*AcquireError](err); ok {
 		// Not its cause: a request that gave up because its context ended may
 		// find there why that ended, such as the loss of an outer lock.
-		d.Reason = reasonOf(ae.Err)
+		d := &Denial{Reason: endReason(ae.Err), Cause: err}
 		d.Waited, d.RetryAfter = ae.Info.Waited, ae.Info.RetryAfter
 		if d.Holder = ae.Info.Blocker; ae.Info.Predecessor != nil {
 			d.Holder = ae.Info.Predecessor
 		}
+		return d
 	}
-	return d
+	if r := reasonOf(err); r != "" {
+		return &Denial{Reason: r, Cause: err}
+	}
+	return nil
 }
 
+// Ended returns the denial of a request whose context ended before it could ask
+// for its lock, [ReasonDeadline] or [ReasonCanceled] by the rules of
+// [Locker.Acquire]; nil if ctx has not ended. It is for transports that have to
+// wait for a part of the key. err is what failed, for the denial's cause.
+func Ended(ctx context.Context, err error) *Denial {
+	end := clockwork.EndOf(ctx, time.Time{})
+	if end == nil {
+		return nil
+	}
+	return &Denial{Reason: endReason(end), Cause: err}
+}
+
+// unacquired is the denial for an acquisition that failed with err, whoever's
+// Locker it was.
+func unacquired(err error) *Denial {
+	if d := Denied(err); d != nil {
+		return d
+	}
+	return &Denial{Reason: endReason(err), Cause: err}
+}
+
+// reasonOf is the reason of an error of this package, "" if err is none.
 func reasonOf(err error) Reason {
 	for _, r := range reasons {
 		if errors.Is(err, r.err) {
 			return r.reason
 		}
 	}
+	return ""
+}
+
+// endReason is the reason for an acquisition's error, which may also be its
+// context's, or another Locker's own.
+func endReason(err error) Reason {
+	switch r := reasonOf(err); {
+	case r != "":
+		return r
+	case errors.Is(err, context.DeadlineExceeded):
+		return ReasonDeadline
+	case errors.Is(err, context.Canceled):
+		return ReasonCanceled
+	}
 	return ReasonInternal
 }
 
-// reasons is in order of precedence: the lock's own errors come before the
-// context's, which may be their cause.
+// reasons is in order of precedence.
 var reasons = []struct {
 	err    error
 	reason Reason
@@ -99,8 +152,7 @@ var reasons = []struct {
 	{ErrLost, ReasonLost},
 	{ErrBroken, ReasonLost},
 	{ErrMaxHold, ReasonLost},
-	{context.DeadlineExceeded, ReasonDeadline},
-	{context.Canceled, ReasonCanceled},
+	{ErrOption, ReasonInternal},
 }
 
 // Error says the reason and its cause.

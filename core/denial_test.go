@@ -15,27 +15,24 @@ func TestReasonsByError(t *testing.T) {
 		err  error
 		want Reason
 	}{
-		"held":             {ErrHeld, "LOCK_HELD"},
-		"wait timeout":     {ErrWaitTimeout, "LOCK_WAIT_TIMEOUT"},
-		"queue full":       {ErrQueueFull, "LOCK_QUEUE_FULL"},
-		"deadline":         {context.DeadlineExceeded, "LOCK_DEADLINE_EXCEEDED"},
-		"canceled":         {context.Canceled, "LOCK_CANCELED"},
-		"key missing":      {ErrKeyMissing, "LOCK_KEY_MISSING"},
-		"key":              {ErrKey, "LOCK_KEY_INVALID"},
-		"backend":          {ErrBackend, "LOCK_BACKEND_UNAVAILABLE"},
-		"closed":           {ErrClosed, "LOCK_SHUTTING_DOWN"},
-		"self-deadlock":    {ErrSelfDeadlock, "LOCK_SELF_DEADLOCK"},
-		"lost":             {ErrLost, "LOCK_LOST"},
-		"broken":           {ErrBroken, "LOCK_LOST"},
-		"max hold":         {ErrMaxHold, "LOCK_LOST"},
-		"stale":            {ErrStale, "LOCK_STALE"},
-		"option":           {ErrOption, "LOCK_INTERNAL"},
-		"released":         {ErrReleased, "LOCK_INTERNAL"},
-		"unknown":          {io.EOF, "LOCK_INTERNAL"},
-		"none":             {nil, "LOCK_INTERNAL"},
-		"cut off":          {errors.Join(ErrLost, ErrClosed), "LOCK_SHUTTING_DOWN"},
-		"wrapped":          {fmt.Errorf("order 1: %w", ErrHeld), "LOCK_HELD"},
-		"wrapped canceled": {fmt.Errorf("order 1: %w", context.Canceled), "LOCK_CANCELED"},
+		"held":                {ErrHeld, "LOCK_HELD"},
+		"wait timeout":        {ErrWaitTimeout, "LOCK_WAIT_TIMEOUT"},
+		"queue full":          {ErrQueueFull, "LOCK_QUEUE_FULL"},
+		"deadline":            {acquiring(context.DeadlineExceeded, nil), "LOCK_DEADLINE_EXCEEDED"},
+		"canceled":            {acquiring(context.Canceled, nil), "LOCK_CANCELED"},
+		"key missing":         {ErrKeyMissing, "LOCK_KEY_MISSING"},
+		"key":                 {ErrKey, "LOCK_KEY_INVALID"},
+		"backend":             {ErrBackend, "LOCK_BACKEND_UNAVAILABLE"},
+		"closed":              {ErrClosed, "LOCK_SHUTTING_DOWN"},
+		"self-deadlock":       {ErrSelfDeadlock, "LOCK_SELF_DEADLOCK"},
+		"lost":                {ErrLost, "LOCK_LOST"},
+		"broken":              {ErrBroken, "LOCK_LOST"},
+		"max hold":            {ErrMaxHold, "LOCK_LOST"},
+		"stale":               {ErrStale, "LOCK_STALE"},
+		"option":              {ErrOption, "LOCK_INTERNAL"},
+		"cut off":             {errors.Join(ErrLost, ErrClosed), "LOCK_SHUTTING_DOWN"},
+		"wrapped":             {fmt.Errorf("order 1: %w", ErrHeld), "LOCK_HELD"},
+		"of another's Locker": {acquiring(io.EOF, nil), "LOCK_INTERNAL"},
 
 		// The client's timeout is not the caller's deadline.
 		"backend by timeout": {acquiring(ErrBackend, context.DeadlineExceeded), "LOCK_BACKEND_UNAVAILABLE"},
@@ -47,13 +44,78 @@ func TestReasonsByError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := Denied(c.err)
-			if d.Reason != c.want {
-				t.Errorf("%s, want %s", d.Reason, c.want)
+			if d == nil || d.Reason != c.want {
+				t.Fatalf("%v, want %s", d, c.want)
 			}
-			if d.Cause != c.err || !errors.Is(d, c.err) && c.err != nil {
+			if d.Cause != c.err || !errors.Is(d, c.err) {
 				t.Errorf("cause %v", d.Cause)
 			}
 		})
+	}
+}
+
+func TestWhatIsNoDenial(t *testing.T) {
+	for name, err := range map[string]error{
+		"no error":                 nil,
+		"a function's own":         errors.New("card declined"),
+		"of a library":             fmt.Errorf("order 1: %w", io.ErrUnexpectedEOF),
+		"its deadline":             fmt.Errorf("bank: %w", context.DeadlineExceeded),
+		"its context":              context.Canceled,
+		"several":                  errors.Join(io.EOF, context.Canceled),
+		"a second release":         ErrReleased,
+		"an operator's":            ErrNotHeld,
+		"a client that is refused": ErrUnsupportedClient,
+		"a server that is unfit":   ErrUnfit,
+	} {
+		if d := Denied(err); d != nil {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+}
+
+func TestAFunctionsOwnErrorIsNoDenial(t *testing.T) {
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		for name, own := range map[string]error{
+			"its own":       errors.New("card declined"),
+			"a deadline's":  context.DeadlineExceeded,
+			"a wrapped end": fmt.Errorf("bank: %w", context.Canceled),
+			"none":          nil,
+		} {
+			err := l.Do(t.Context(), "k", func(context.Context) error { return own })
+			if err != own || Denied(err) != nil {
+				t.Errorf("%s: Do returns %v, which is denied as %v", name, err, Denied(err))
+			}
+		}
+	})
+}
+
+func TestEveryFailedAcquisitionOfAGuardIsADenial(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want Reason
+	}{
+		"an error of another Locker": {io.EOF, ReasonInternal},
+		"its bare context's":         {context.Canceled, ReasonCanceled},
+		"its bare deadline":          {fmt.Errorf("etcd: %w", context.DeadlineExceeded), ReasonDeadline},
+	} {
+		ran := false
+		err := guardOn(t, failing(c.err)).Run(t.Context(), "k", func(context.Context) error { ran = true; return nil })
+		if d := denied(t, err, c.want); ran || d.Reason.Ran() || !errors.Is(d, c.err) {
+			t.Errorf("%s: %v, ran: %t", name, d, ran)
+		}
+	}
+}
+
+func TestWhichReasonsSayThatTheFunctionRan(t *testing.T) {
+	ran := map[Reason]bool{ReasonLost: true, ReasonStale: true}
+	for _, r := range []Reason{
+		ReasonHeld, ReasonWaitTimeout, ReasonQueueFull, ReasonDeadline, ReasonCanceled, ReasonKeyMissing, ReasonKeyInvalid,
+		ReasonBackend, ReasonShuttingDown, ReasonSelfDeadlock, ReasonLost, ReasonStale, ReasonInternal,
+	} {
+		if r.Ran() != ran[r] {
+			t.Errorf("%s: %t", r, r.Ran())
+		}
 	}
 }
 

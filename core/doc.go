@@ -17,8 +17,10 @@
 //		lock, _ := core.FromContext(ctx)
 //		return db.Pay(ctx, 42, lock.Token()) // the store refuses lower tokens
 //	})
-//	if denial, ok := errors.AsType[*core.Denial](err); ok {
-//		log.Print(denial.Reason, denial.RetryAfter, denial.Holder) // did not run under its lock
+//	switch denial := core.Denied(err); {
+//	case denial == nil: // it ran, and err is its own, or nil
+//	case denial.Reason.Ran(): // but its lock was lost, or its token refused: LOCK_LOST, LOCK_STALE
+//	default: // it did not run: log.Print(denial.Reason, denial.RetryAfter, denial.Holder)
 //	}
 //
 // One [RedisLocker] serves a whole process and is safe for concurrent use.
@@ -102,7 +104,8 @@
 //
 // Acquire returns an [*AcquireError]; a guard makes a [*Denial] of it, whose
 // [Reason] is the same for every transport. After an error the caller holds
-// nothing.
+// nothing. A guard returns the error of its function as it is: [Denied] is nil for
+// it, and for a denial [Reason.Ran] reports whether the function ran.
 //
 //	ErrHeld           it is held, and the caller does not wait (Wait(0))
 //	ErrWaitTimeout    Wait is over, and others were in the way all the time

@@ -78,20 +78,31 @@ func ExampleGuard_Run() {
 	if err != nil {
 		panic(err)
 	}
+	pay := func(_ context.Context, order string, token uint64) error { // the store refuses lower tokens
+		switch order {
+		case "44":
+			return errors.New("card declined")
+		case "45":
+			return fmt.Errorf("token %d: %w", token, core.ErrStale)
+		}
+		return nil
+	}
 	consume := func(ctx context.Context, order string) string {
 		err := guard.Run(ctx, keys.Join("order", order), func(ctx context.Context) error {
 			lock, _ := core.FromContext(ctx)
-			_ = lock.Token() // for the database
-			return nil
+			return pay(ctx, order, lock.Token())
 		}, core.WithMeta(core.Meta{RequestID: "message-" + order}))
-		denial, denied := errors.AsType[*core.Denial](err)
-		switch {
+		switch denial := core.Denied(err); {
 		case err == nil:
 			return "ack"
-		case denied && denial.RetryAfter > 0:
-			return "again later: " + string(denial.Reason) // after denial.RetryAfter
-		default:
+		case denial == nil: // it ran, and failed by itself
 			return "dead letter: " + err.Error()
+		case denial.Reason.Ran(): // what it did may have taken effect
+			return "look into it: " + string(denial.Reason)
+		case denial.RetryAfter > 0 || denial.Reason == core.ReasonShuttingDown: // it did not run
+			return "put back: " + string(denial.Reason) // for denial.RetryAfter
+		default: // it did not run, and never will: no valid key, or a fault in the program
+			return "dead letter: " + denial.Error()
 		}
 	}
 
@@ -106,10 +117,14 @@ func ExampleGuard_Run() {
 		panic(err)
 	}
 	fmt.Println(consume(ctx, "43"))
+	fmt.Println(consume(ctx, "44"))
+	fmt.Println(consume(ctx, "45"))
 	// Output:
 	// ack
-	// again later: LOCK_HELD
+	// put back: LOCK_HELD
 	// ack
+	// dead letter: card declined
+	// look into it: LOCK_STALE
 }
 
 // Of all replicas, one runs the nightly job; the others go on.

@@ -40,7 +40,7 @@ const (
 	// FailClosed denies the request: the default.
 	FailClosed BackendErrorPolicy = iota
 	// FailOpen runs it without a lock, so that during an outage two requests
-	// with one key may overlap. [FromContext] then reports no lock.
+	// with one key may overlap. [FromContext] then returns false.
 	FailOpen
 )
 
@@ -99,11 +99,12 @@ func isNil(v any) bool {
 // Run runs fn while holding the lock on key. The context that fn gets carries
 // the lock ([FromContext]) and is cancelled when the lock is lost.
 //
-// Run returns fn's error, or a [*Denial]: with the reason of the failed
-// acquisition if fn did not run, with [ReasonLost] if fn ran but its lock was
-// lost before it returned (the cause then also matches fn's error), with
-// [ReasonStale] if fn's error matches [ErrStale]. A nil fn is [ErrOption], and
-// nothing is acquired.
+// Run returns fn's error as it is, or a [*Denial]: with the reason of the failed
+// acquisition if fn did not run ([ReasonInternal] for an error of a Locker that is
+// not this package's, and not known to it), with [ReasonLost] if fn ran but its
+// lock was lost before it returned (the cause then also matches fn's error), with
+// [ReasonStale] if fn's error matches [ErrStale]. [Denied] and [Reason.Ran] tell
+// the three apart. A nil fn is [ErrOption], and nothing is acquired.
 //
 // The lock is released when fn returns, panics or calls [runtime.Goexit], even
 // if ctx has ended; a panic goes on to the caller.
@@ -129,7 +130,7 @@ func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) er
 			// Under another guard's lock, that one is not the lock on this key.
 			return fn(NewContext(ctx, nil))
 		}
-		return Denied(err)
+		return unacquired(err)
 	}
 	return g.runHolding(ctx, lock, fn, opts)
 }

@@ -62,7 +62,7 @@ func (g *Guard) runShadow(ctx context.Context, key string, fn func(context.Conte
 	lock, err := g.locker.Acquire(asking, key, append(opts[:len(opts):len(opts)], notInLine)...)
 	patience.Stop()
 	if err != nil {
-		d := *Denied(err)
+		d := *unacquired(err)
 		if context.Cause(asking) == errShadowPatience && ctx.Err() == nil {
 			d.Reason, d.Cause = ReasonBackend, fmt.Errorf("%w: %w", errShadowPatience, err)
 		}

@@ -41,18 +41,24 @@ func (c *call) lockKey(ctx context.Context, req any) (key string, locked bool, d
 	if c.terms.skipMissing && errors.Is(err, core.ErrKeyMissing) {
 		return "", false, nil
 	}
-	return "", false, c.enforced(keyDenial(err))
+	return "", false, c.enforced(keyDenial(ctx, err))
 }
 
 // keyDenial is the denial of a call whose key could not be made. What is no fault of
 // the call's is the program's.
-func keyDenial(err error) *core.Denial {
+func keyDenial(ctx context.Context, err error) *core.Denial {
 	d := core.Denied(err)
 	if d == nil {
-		d = &core.Denial{Reason: core.ReasonInternal, Cause: err}
+		d = core.Ended(ctx, err) // while a key's function looked something up
+	}
+	if d == nil {
+		d = fault(err)
 	}
 	return d
 }
+
+// fault is the denial of a call for a reason that lies in the program.
+func fault(err error) *core.Denial { return &core.Denial{Reason: core.ReasonInternal, Cause: err} }
 
 func (c *call) keyOf(ctx context.Context, req any) (string, error) {
 	err := errors.Join(c.faults...)
@@ -63,7 +69,7 @@ func (c *call) keyOf(ctx context.Context, req any) (string, error) {
 		}
 	}
 	// Verify says so at start-up; this is for those who did not ask.
-	if keyDenial(err).Reason == core.ReasonInternal {
+	if keyDenial(ctx, err).Reason == core.ReasonInternal {
 		if c.told.First(c.fullMethod) {
 			slog.ErrorContext(ctx, "grpcmw: no call of this method has its lock's key, and each is denied with INTERNAL; "+
 				"this is logged once for each method; Middleware.Verify reports it at start-up", "method", c.fullMethod, "error", err)

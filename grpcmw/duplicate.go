@@ -156,7 +156,7 @@ func (c *call) await(ctx context.Context, id callID, further bool) (*ongoingCall
 			select {
 			case <-other.ended:
 			case <-ctx.Done():
-				return nil, core.Denied(ctx.Err())
+				return nil, core.Ended(ctx, ctx.Err())
 			}
 			if other.answered {
 				return nil, duplicate(ctx)
@@ -181,7 +181,7 @@ func (c *call) runFurther(ctx context.Context, key string, fn func(context.Conte
 		// runs. When that one is answered, the client cancels this one. It asks
 		// seldom: having the lock, it would be in the way of the client's next call.
 		if gone := retry.Sleep(ctx, onTheWay); gone != nil {
-			return core.Denied(ctx.Err())
+			return core.Ended(ctx, ctx.Err())
 		}
 		err = c.runLocked(ctx, key, func(context.Context) error { return errDuplicate }, core.Wait(0))
 	}

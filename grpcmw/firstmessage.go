@@ -6,8 +6,6 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-
-	"github.com/latchkey-go/latchkey/core"
 )
 
 // lockAtRequest runs the handler of a server stream under a lock whose key is
@@ -175,7 +173,7 @@ func (e *ending) outcome(err error) error {
 	case now.denied != nil:
 		return now.denied
 	case now.stream == nil && err == nil:
-		return e.call.deny(core.Denied(errUnreceived), true)
+		return e.call.deny(fault(errUnreceived), true)
 	case now.stream == nil || now.hold == nil:
 		return err
 	default:
@@ -192,6 +190,5 @@ func (s *requestStream) SendMsg(m any) error {
 	case now.denied != nil:
 		return now.denied
 	}
-	d := core.Denied(errUnreceived)
-	return denied(d)
+	return denied(fault(errUnreceived))
 }

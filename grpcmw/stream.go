@@ -5,8 +5,6 @@ import (
 	"errors"
 
 	"google.golang.org/grpc"
-
-	"github.com/latchkey-go/latchkey/core"
 )
 
 // Stream returns the interceptor for streams of all kinds. It needs
@@ -36,7 +34,7 @@ func (m *Middleware) Stream() grpc.StreamServerInterceptor {
 			return c.lockAtOpen(srv, ss, handler)
 		case info.IsClientStream:
 			// Verify says so at start-up; this is for those who did not ask.
-			if d := c.enforced(core.Denied(errNoRequest)); d != nil {
+			if d := c.enforced(fault(errNoRequest)); d != nil {
 				return c.deny(d, false)
 			}
 			return handler(srv, &identifiedStream{ss, unlocked(c.ctx)})

@@ -195,7 +195,7 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 		return
 	}
 	deadline.endWait()
-	d := core.Denied(err)
+	d := core.Denied(err) // not nil: the function itself never fails
 	if d.Reason == core.ReasonSelfDeadlock {
 		d.Cause = fmt.Errorf("httpmw: two locks with the same key in one request, here from %q: %w", l.key, d.Cause)
 	}
@@ -233,7 +233,7 @@ func keyDenial(ctx context.Context, err error) *core.Denial {
 		return &core.Denial{Reason: b.reason, Cause: err}
 	}
 	if _, is := errors.AsType[*readError](err); is && ctx.Err() != nil {
-		return &core.Denial{Reason: core.Denied(ctx.Err()).Reason, Cause: err}
+		return core.Ended(ctx, err)
 	}
 	if !errors.Is(err, core.ErrKey) {
 		err = fmt.Errorf("%w: %w", core.ErrKey, err)

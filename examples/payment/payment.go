@@ -12,6 +12,7 @@ package payment
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -43,14 +44,24 @@ func NewHandler(locker core.Locker, db *sql.DB, charge Bank) (http.Handler, erro
 	mux.Handle("POST /orders/{id}/payment", lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held, _ := core.FromContext(r.Context()) // always there: the route fails closed
 		receipt, err := pay(r.Context(), db, charge, r.PathValue("id"), held.Token())
-		if err != nil {
-			httpmw.WriteDenial(w, r, core.Denied(err)) // core.ErrStale: 409 and LOCK_STALE
-			return
+		switch denial := core.Denied(err); {
+		case err == nil:
+			fmt.Fprintln(w, receipt)
+		case denial != nil: // core.ErrStale: 409 and LOCK_STALE
+			httpmw.WriteDenial(w, r, denial)
+		case r.Context().Err() != nil:
+			// The client has gone, or the lock is lost: then the middleware answers.
+		case errors.Is(err, errBank):
+			http.Error(w, "the bank has failed, and may have charged; to submit again does not charge twice", http.StatusBadGateway)
+		default:
+			http.Error(w, "internal error", http.StatusInternalServerError)
 		}
-		fmt.Fprintln(w, receipt)
 	})))
 	return mux, nil
 }
+
+// errBank says that it was the bank that failed. It is no denial: the handler ran.
+var errBank = errors.New("payment: the bank has failed")
 
 // pay returns the receipt of an order, which is charged for if it is not paid. An
 // error that matches [core.ErrStale] says that a later holder of the lock is at
@@ -68,7 +79,7 @@ func pay(ctx context.Context, db *sql.DB, charge Bank, order string, token uint6
 		return receipt, err
 	}
 	if receipt, err = charge(ctx, order); err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", errBank, err)
 	}
 	// The money is gone, so this is written down even if the client has left. And
 	// if this holder has been overtaken in the meantime, it is refused here.
