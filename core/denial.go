@@ -46,8 +46,8 @@ type Denial struct {
 	Reason Reason
 	// Waited is the time spent in line.
 	Waited time.Duration
-	// RetryAfter is when trying again is sensible, with jitter; zero if there
-	// is nothing to go by or trying again does not help.
+	// RetryAfter is when trying again is sensible, see [Info]; zero if trying
+	// again is of no use, or not here.
 	RetryAfter time.Duration
 	// Holder is who was in the way, nil if unknown.
 	Holder *Holder
@@ -70,6 +70,9 @@ type Denial struct {
 // [Reason.Ran] reports whether the function ran. If that function takes locks
 // itself and returns their errors, err is the denial of the inner lock, and what
 // the function did before stays done.
+//
+// Look at nil before it is returned as an error: a nil *Denial is an error that is
+// not nil.
 func Denied(err error) *Denial {
 	if d, ok := errors.AsType[*Denial](err); ok {
 		return d

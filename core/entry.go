@@ -368,6 +368,7 @@ func (l *RedisLocker) blocked(e *entry, r remote.Reply) {
 	if r.Status == remote.Waiting {
 		w.position = r.Position
 	}
+	e.queue.locker.past.seen(e.queue.key, r.Owner.ID(), time.Now())
 	if h := e.queue.head(); !h.info.Contended {
 		h.info.Contended, h.info.Position = true, w.position
 		l.limitWait(h)

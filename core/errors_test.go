@@ -59,7 +59,7 @@ func TestErrorTypeNamesErrorsWithFewWords(t *testing.T) {
 			"joined":             errors.Join(io.EOF, err),
 			"of an acquisition":  &AcquireError{Key: "k", Err: err},
 			"with its cause":     &AcquireError{Key: "k", Err: err, Cause: context.DeadlineExceeded},
-			"of a denial":        Denied(err),
+			"of a denial":        &Denial{Cause: err},
 			"of an acq.s denial": Denied(&AcquireError{Key: "k", Err: err, Cause: ErrReleased}),
 		} {
 			if got := ErrorType(e); got != want {

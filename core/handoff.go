@@ -67,7 +67,7 @@ func (l *RedisLocker) ends(e *entry, now time.Time) bool {
 // lock before. The caller holds mu.
 func (l *RedisLocker) give(e *entry, r *request, handoff Handoff, from *Holder, now time.Time) {
 	k := &lock{
-		locker: l, entry: e, key: r.key, token: e.tokens.take(), info: r.info,
+		locker: l, entry: e, key: r.key, name: r.settings.Name, token: e.tokens.take(), info: r.info,
 		meta: l.shared(&r.settings.Meta, e.meta), since: now, asked: r.settings.Wait,
 	}
 	k.info.Handoff, k.info.Predecessor = handoff, from

@@ -5,57 +5,80 @@ import (
 	"time"
 )
 
-// holdTimes follows how long locks are held, as a moving average over the last
-// few.
-type holdTimes struct{ average time.Duration }
-
-func (h *holdTimes) observe(d time.Duration) {
-	if h.average == 0 {
-		h.average = d
-		return
-	}
-	h.average += (d - h.average) / 8
-}
-
 // Bounds of the hint, before its jitter.
 const (
 	minRetryHint = 10 * time.Millisecond
 	maxRetryHint = 30 * time.Second
+	// firstGuess and maxGuess bound it where it is no more than a guess: nothing is
+	// known of the holder but its age. The first is a second at most, with jitter.
+	firstGuess = 2 * time.Second / 3
+	maxGuess   = 4 * time.Second
 	// downRetryHint is for those who are refused because Redis is down: it is
 	// probed as often as that.
 	downRetryHint = time.Second
 )
 
-// retryHint is when one who is refused might come again: after the holder and
-// those known to be in line have held the lock for as long as is usual here, or,
-// if no hold has been seen yet, when the lease in the way would expire. Give or
-// take a quarter, so that those who were refused together do not come back
-// together. Zero if there is nothing to go by. With [ErrBackend] it is when Redis
-// will have been asked again, whoever holds the lock; so it is if more is asked than
-// goes out, which is the cause of an [ErrQueueFull] that has one. The caller holds mu.
-func (l *RedisLocker) retryHint(q *queue, refusal, cause error) time.Duration {
-	if refusal == ErrBackend || refusal == ErrQueueFull && cause != nil {
+// retryHint is when r, which q refuses, might come again: see obstacle. With
+// [ErrBackend] it is when Redis will have been asked again, whoever holds the lock;
+// so it is if more is asked than goes out, which is the cause of an [ErrQueueFull]
+// that has one. Zero with [ErrClosed]. The caller holds mu.
+func (l *RedisLocker) retryHint(r *request, q *queue, refusal, cause error) time.Duration {
+	switch {
+	case refusal == ErrBackend || refusal == ErrQueueFull && cause != nil:
 		return jitter(downRetryHint)
-	}
-	hint := l.holds.average * time.Duration(1+q.line.length)
-	if e := q.entry; e != nil {
-		w := e.waited
-		if w == nil {
-			w = &waited{}
-		}
-		hint += l.holds.average * time.Duration(max(0, w.position-1))
-		switch {
-		case hint != 0:
-		case e.life == held:
-			hint = e.valid.Remaining(time.Now())
-		default:
-			hint = max(0, w.ownerTTL) // negative if it has no expiry
-		}
-	}
-	if hint == 0 {
+	case refusal == ErrClosed:
 		return 0
 	}
-	return jitter(min(max(hint, minRetryHint), maxRetryHint))
+	now := time.Now()
+	name, o := r.settings.Name, obstacle{ahead: q.line.length, bound: maxRetryHint}
+	if r.queue == q {
+		o.ahead-- // r itself
+	}
+	if e := q.entry; e != nil && e.life == held {
+		name, o.age = e.lock.name, now.Sub(e.lock.since)
+		if e.ending() {
+			o.bound = e.valid.Remaining(now)
+		}
+	} else if e != nil && e.waited != nil {
+		o.age = l.past.ageOfOwner(q.key, now)
+		o.ahead += max(0, e.waited.position-1)
+		if ttl := e.waited.ownerTTL; ttl >= 0 { // negative if it has no expiry
+			o.bound = max(ttl, maxGuess)
+		}
+	}
+	o.usual = l.past.holdsOf(q.key, name)
+	d := o.lasts()
+	// Later only: most holders are to be done when they come back.
+	return d + rand.N(d/2)
+}
+
+// obstacle is what is in the way of one who is refused.
+type obstacle struct {
+	age   time.Duration // for how long the holder has held, as far as it was seen
+	usual holdTimes     // of its kind; zero if none has been seen
+	ahead int           // requests that come before who is refused, beside the holder
+	// bound is when the lease expires, if nobody renews it. A holder that lives does:
+	// its time to live says nothing of how long it will hold.
+	bound time.Duration
+}
+
+// lasts is for how long it will be in the way: until the holder, and those ahead,
+// have held the lock for as long as is usual. A holder of which nothing is known, or
+// which is over its time already, may take as long again as it has taken; twice
+// that is allowed for, so that a few attempts, each later than the last, outlast it.
+func (o *obstacle) lasts() time.Duration {
+	guess := min(max(2*o.age, firstGuess), maxGuess)
+	ahead := time.Duration(o.ahead)
+	var d time.Duration
+	switch left := o.usual.most() - o.age; {
+	case o.usual == holdTimes{}:
+		d = min(guess+ahead*o.age, maxGuess)
+	case left <= 0:
+		d = guess + ahead*o.usual.mean
+	default:
+		d = left + ahead*o.usual.mean
+	}
+	return max(min(d, o.bound, maxRetryHint), minRetryHint)
 }
 
 // jitter is d, give or take a quarter.

@@ -11,6 +11,7 @@ type lock struct {
 	locker *RedisLocker
 	entry  *entry
 	key    string
+	name   string // of its settings
 	token  uint64
 	info   Info
 	meta   *Meta

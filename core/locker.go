@@ -107,9 +107,13 @@ type Info struct {
 	Predecessor *Holder
 	// LeaseTTL is the time to live of the lease, from the settings in force.
 	LeaseTTL time.Duration
-	// RetryAfter is set on failure: when trying again is sensible, from the
-	// lease's remaining time and the hold times seen, with jitter. Zero if
-	// there is nothing to go by.
+	// RetryAfter is set on failure: when trying again is sensible, with jitter,
+	// between 10 ms and 45 s. It goes by how long this holder has held so far, by
+	// what holds of this key, or of its Name, have taken in this process, and by who
+	// is in line. Where none has been seen it is a second at most, grows with the
+	// holder's age, and stays below 6 s, so that a few attempts outlast a hold of
+	// some seconds. With [ErrBackend] it is about a second. Zero if trying again is
+	// of no use here.
 	RetryAfter time.Duration
 }
 

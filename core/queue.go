@@ -79,10 +79,10 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 					err, cause = sentinel, why // nobody is known to hold it
 				}
 			}
-			r.info.RetryAfter = l.retryHint(q, err, cause)
+			r.info.RetryAfter = l.retryHint(r, q, err, cause)
 			return err, cause
 		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
-			r.info.RetryAfter = l.retryHint(q, ErrQueueFull, nil)
+			r.info.RetryAfter = l.retryHint(r, q, ErrQueueFull, nil)
 			return ErrQueueFull, nil
 		}
 		// Whoever is behind another here will be queued by its release, and
@@ -90,10 +90,10 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		l.listen(q.ear)
 		r.behind = true
 	} else if down := l.room.Down(q.names); down != nil {
-		r.info.RetryAfter = l.retryHint(q, ErrBackend, down)
+		r.info.RetryAfter = l.retryHint(r, q, ErrBackend, down)
 		return ErrBackend, down
 	} else if l.waiting >= maxProcessWaiters {
-		r.info.RetryAfter = l.retryHint(q, ErrQueueFull, errManyWait)
+		r.info.RetryAfter = l.retryHint(r, q, ErrQueueFull, errManyWait)
 		return ErrQueueFull, errManyWait
 	}
 	l.queues[r.key] = q
@@ -186,7 +186,7 @@ func (l *RedisLocker) leave(r *request) {
 			out = outcome{err: ErrQueueFull, cause: errNotSent}
 		}
 	}
-	r.info.RetryAfter = l.retryHint(q, out.err, out.cause)
+	r.info.RetryAfter = l.retryHint(r, q, out.err, out.cause)
 	l.take(r)
 	r.tell(out)
 	if e := q.entry; wasHead && e != nil && e.life != held {
@@ -202,7 +202,7 @@ func (l *RedisLocker) leave(r *request) {
 
 // refuse sends a request in line away. The caller holds mu.
 func (l *RedisLocker) refuse(r *request, err, cause error) {
-	r.info.RetryAfter = l.retryHint(r.queue, err, cause)
+	r.info.RetryAfter = l.retryHint(r, r.queue, err, cause)
 	l.take(r)
 	r.tell(outcome{err: err, cause: cause})
 }

@@ -74,7 +74,7 @@ type RedisLocker struct {
 	ears     map[remote.Ear]*ear
 	holders  int
 	drained  chan struct{} // closed when the last holder is gone, if someone waits
-	holds    holdTimes
+	past     past
 	stopped  chan struct{} // closed when everything has ended
 
 	requests sync.Pool // of *request
@@ -146,6 +146,7 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 		queues:    make(map[string]*queue),
 		entries:   make(map[uint64]*entry),
 		ears:      make(map[remote.Ear]*ear),
+		past:      newPast(),
 		stopped:   make(chan struct{}),
 	}
 	l.front = plainLocker{l}

@@ -130,7 +130,7 @@ func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent 
 // holds mu; k's context has ended.
 func (l *RedisLocker) passOn(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone) {
 	now := time.Now()
-	l.holds.observe(now.Sub(k.since))
+	l.past.released(k.key, k.name, now.Sub(k.since))
 	if next := l.successor(k, now); next != nil {
 		l.give(k.entry, next, HandoffLocal, k.holder(), now)
 		l.provide(k.entry, now)

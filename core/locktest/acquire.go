@@ -27,8 +27,9 @@ type waiter struct {
 }
 
 // Acquire is as [core.Locker] has it. If it fails because of a holder, Info's
-// RetryAfter is what is left of that lease, exactly: the real Locker goes by
-// the hold times that it has seen, and adds jitter.
+// RetryAfter is what is left of that lease, exactly, so that a test can choose it by
+// the holder's TTL: the real Locker goes by the hold times that it has seen, and
+// adds jitter.
 func (f *Fake) Acquire(ctx context.Context, key string, opts ...core.AcquireOption) (core.Lock, error) {
 	w := &waiter{ctx: ctx, key: key, asked: time.Now(), ready: make(chan struct{})}
 	if key == "" || len(key) > core.MaxKeyLen {
