@@ -63,7 +63,7 @@ func TestADeadlineThatPassesInLineIsToldAsSuch(t *testing.T) {
 	defer locker.Close()
 	heard := newDenials()
 	m := mustNew(t, locker, grpcmw.OnDeny(heard.hear), grpcmw.MaxWaiters(200), grpcmw.MaxWaitingPerConn(0),
-		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(bidiStream, grpcmw.Metadata("x-order")))
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(bidiStream, grpcmw.KeyTemplate("stream:{metadata.x-order}")))
 	in, done := make(chan struct{}, 2), make(chan struct{})
 	client := serve(t, m, &handlers{
 		unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
@@ -168,8 +168,8 @@ func TestAHandlerWithoutItsLockFindsTokenZero(t *testing.T) {
 	for name, m := range map[string]*grpcmw.Middleware{
 		"Shadow":     mustNew(t, busy, grpcmw.Shadow(), grpcmw.For(unary, grpcmw.KeyOf(orderOf))),
 		"FailOpen":   mustNew(t, down, grpcmw.OnBackendError(core.FailOpen), grpcmw.For(unary, grpcmw.KeyOf(orderOf))),
-		"Skip":       mustNew(t, busy, grpcmw.OnMissing(grpcmw.Skip), grpcmw.For(unary, grpcmw.Metadata("x-order"))),
-		"not locked": mustNew(t, busy, grpcmw.For(bidiStream, grpcmw.Metadata("x-order"))),
+		"Skip":       mustNew(t, busy, grpcmw.OnMissing(grpcmw.Skip), grpcmw.For(unary, grpcmw.KeyTemplate("stream:{metadata.x-order}"))),
+		"not locked": mustNew(t, busy, grpcmw.For(bidiStream, grpcmw.KeyTemplate("stream:{metadata.x-order}"))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var token uint64

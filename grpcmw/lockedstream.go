@@ -101,6 +101,7 @@ func (s *lockedStream) stopped() error {
 
 // ended is why the lock's context has ended.
 func (s *lockedStream) ended() error {
+	s.cancel(context.Cause(s.ctx)) // so that the handler's context, which may be another, has ended, too
 	if err := s.stopped(); err != nil {
 		return err
 	}
