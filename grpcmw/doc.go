@@ -110,9 +110,9 @@
 // denied while the first runs, which ends the call unless ABORTED is one of the
 // nonFatalStatusCodes.
 //
-// They are told by the metadata x-request-id, in which the client has to send an ID
-// that each call has for itself, and by grpc-previous-rpc-attempts, which grpc adds
-// to further attempts. A further attempt waits, whatever the method's Wait, until
+// They are told by grpc-previous-rpc-attempts, which grpc adds to further attempts,
+// and by the metadata x-request-id, in which the client should send an ID that each
+// call has for itself. A further attempt waits, whatever the method's Wait, until
 // the others have ended. If one of them has run and its client was there for its
 // answer, whatever that is, the attempt never runs: it waits another second for the
 // client to cancel it, and is denied with LOCK_DUPLICATE. The same goes for one that
@@ -122,8 +122,14 @@
 // Attempts that reach different processes know of each other with [TrustRequestID]
 // only, and only while one holds the lock, or held it right before the other: a
 // further attempt that comes first, or after the first has ended, runs. That is why
-// a method that is hedged must be safe to repeat all the same. Without an ID each
-// attempt is a call of its own.
+// a method that is hedged must be safe to repeat all the same.
+//
+// Without an ID, it cannot be told which call a further attempt repeats. It stays out
+// of the line while calls with its key that came before it over its connection are in
+// line or run, and for up to a second after one of them is answered, in which its
+// client cancels it if that was its own. Else it takes its turn. So one attempt runs where all
+// of them come over one connection. Of each method, 50 such attempts wait at a time;
+// more of them are calls of their own.
 //
 // A call in shadow is not held up.
 //

@@ -37,6 +37,8 @@ type ongoing struct {
 	mu         sync.Mutex
 	calls      map[callID][]*ongoingCall
 	remembered []success // in the order of their times
+
+	anonymous anonymous // those without an ID
 }
 
 type callID struct{ key, requestID string }
@@ -120,9 +122,12 @@ func sentID(ctx context.Context) (id string, ok bool) {
 // run runs fn under the lock on key, but not if another attempt of the call has
 // run meanwhile.
 func (c *call) run(ctx context.Context, key string, fn func(context.Context) error) (err error) {
-	sent, ok := sentID(ctx)
-	if !ok || c.terms.shadow {
+	if c.terms.shadow {
 		return c.runLocked(ctx, key, fn)
+	}
+	sent, ok := sentID(ctx)
+	if !ok {
+		return c.ongoing.anonymous.run(ctx, c, key, fn)
 	}
 	id, further := callID{key, sent}, previousAttempts(ctx) != "0"
 	own, err := c.await(ctx, id, further)

@@ -24,7 +24,9 @@ import (
 // attempt is the context of a call's attempt as grpc's policies send it: with the
 // call's metadata, and the number of the attempts before.
 func attempt(ctx context.Context, id string, previous int) context.Context {
-	ctx = metadata.AppendToOutgoingContext(ctx, grpcmw.RequestIDKey, id)
+	if id != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, grpcmw.RequestIDKey, id)
+	}
 	if previous > 0 {
 		ctx = metadata.AppendToOutgoingContext(ctx, "grpc-previous-rpc-attempts", strconv.Itoa(previous))
 	}
@@ -117,6 +119,27 @@ func (w *watched) Acquire(ctx context.Context, key string, opts ...core.AcquireO
 
 const hedgedCalls = 20
 
+type hedgedKind struct {
+	name      string
+	anonymous bool // the client sends no request ID
+}
+
+func (k hedgedKind) id(i int) string {
+	if k.anonymous {
+		return ""
+	}
+	return fmt.Sprint("call-", i)
+}
+
+func hedgedKinds() map[hedgedKind]anyCall {
+	kinds := map[hedgedKind]anyCall{}
+	for name, call := range retriedCalls {
+		kinds[hedgedKind{name, false}] = call
+		kinds[hedgedKind{name + " without an ID", true}] = call
+	}
+	return kinds
+}
+
 // Of a hedged call one handler begins, and its answer is the call's. In one process
 // that needs no trust in the ID, and holds whenever an attempt arrives.
 func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
@@ -128,20 +151,30 @@ func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
 		"not waiting":      {[]grpcmw.Option{grpcmw.Wait(0)}, 20 * time.Millisecond, false},
 		"waiting":          {nil, 20 * time.Millisecond, false},
 		"no work":          {nil, 0, false},
+		"work of a delay":  {nil, 5 * time.Millisecond, false},
 		"a short wait":     {[]grpcmw.Option{grpcmw.Wait(time.Millisecond)}, 20 * time.Millisecond, false},
 		"no place in line": {[]grpcmw.Option{grpcmw.MaxWaiters(0)}, 20 * time.Millisecond, false},
 		"others in line":   {[]grpcmw.Option{grpcmw.Wait(10 * time.Second)}, time.Millisecond, true},
 	} {
-		for kind, call := range retriedCalls {
-			t.Run(name+", "+kind, func(t *testing.T) {
+		for kind, call := range hedgedKinds() {
+			t.Run(name+", "+kind.name, func(t *testing.T) {
 				t.Parallel()
-				h := &hedged{hold: holding(c.hold)}
-				client := h.serve(t, locktest.New(), c.opts...)
+				h, fake := &hedged{hold: holding(c.hold)}, locktest.New()
+				later := func(int) func(context.Context) { return holding(5 * time.Millisecond) }
+				if kind.anonymous {
+					// In one order: which of them is the first, none of them says.
+					arrived := func(n int) { until(t, func() bool { return int(h.begun.Load())+fake.Waiting("order:7") >= n }) }
+					later = func(i int) func(context.Context) { return func(context.Context) { arrived(i + 1) } }
+					if c.parallel {
+						later = func(int) func(context.Context) { return func(context.Context) { arrived(hedgedCalls) } }
+						h.hold = func(ctx context.Context) { arrived(hedgedCalls); holding(c.hold)(ctx) }
+					}
+				}
+				client := h.serve(t, fake, c.opts...)
 				var calls sync.WaitGroup
 				for i := range hedgedCalls {
 					calls.Go(func() {
-						later := func(ctx context.Context) { holding(5 * time.Millisecond)(ctx) }
-						if err := hedge(timeout(t), fmt.Sprint("call-", i), later, call, client, client, client); err != nil {
+						if err := hedge(timeout(t), kind.id(i), later(i), call, client, client, client); err != nil {
 							t.Errorf("call %d: %v", i, err)
 						}
 					})
