@@ -23,7 +23,7 @@ import (
 func TestAnOutageOfARedisThatIsFarAwayEnds(t *testing.T) {
 	t.Parallel()
 	p := faultproxy.New(t, locktest.StartRedis(t).Addr())
-	p.DelayReplies(300 * time.Millisecond)
+	p.DelayReplies(150 * time.Millisecond)
 	rdb := redis.NewClient(&redis.Options{Addr: p.Addr(), DB: 1})
 	defer rdb.Close()
 	l := newLocker(t, rdb)

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -29,6 +30,7 @@ type slowBubble struct {
 	client *http.Transport
 	pipes  *pipes
 	dials  atomic.Int32
+	serve  sync.Once // at the first dial: until then a test may change the server
 	start  time.Time
 	ctx    context.Context // ends with the test
 }
@@ -50,9 +52,9 @@ func inSlowBubble(t *testing.T, protocol string, h http.HandlerFunc, opts []http
 		b.server = &http.Server{Protocols: &p, Handler: orders(lock(h))}
 		b.client = &http.Transport{Protocols: &p, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			b.dials.Add(1)
+			b.serve.Do(func() { go func() { _ = b.server.Serve(b.pipes) }() })
 			return b.pipes.dial(ctx, network, addr)
 		}}
-		go func() { _ = b.server.Serve(b.pipes) }()
 		defer func() {
 			cancel()
 			b.client.CloseIdleConnections()
