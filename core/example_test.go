@@ -92,18 +92,20 @@ func ExampleGuard_Run() {
 			lock, _ := core.FromContext(ctx)
 			return pay(ctx, order, lock.Token())
 		}, core.WithMeta(core.Meta{RequestID: "message-" + order}))
-		switch denial := core.Denied(err); {
+		denial := core.Denied(err)
+		switch {
 		case err == nil:
 			return "ack"
 		case denial == nil: // it ran, and failed by itself
 			return "dead letter: " + err.Error()
 		case denial.Reason.Ran(): // what it did may have taken effect
 			return "look into it: " + string(denial.Reason)
-		case denial.RetryAfter > 0 || denial.Reason == core.ReasonShuttingDown: // it did not run
-			return "put back: " + string(denial.Reason) // for denial.RetryAfter
-		default: // it did not run, and never will: no valid key, or a fault in the program
-			return "dead letter: " + denial.Error()
 		}
+		switch denial.Reason { // it did not run
+		case core.ReasonKeyMissing, core.ReasonKeyInvalid, core.ReasonSelfDeadlock, core.ReasonInternal:
+			return "dead letter: " + denial.Error() // and never will: the message or the program is at fault
+		}
+		return "put back: " + string(denial.Reason) // for denial.RetryAfter, or a second if that is zero
 	}
 
 	ctx := context.Background()

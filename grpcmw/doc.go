@@ -158,9 +158,12 @@
 //	defer cancel()
 //	return grpcmw.Shutdown(ctx, srv, locker)
 //
-// The server's clients need [RetryHeld]; three retries are enough. They are told to
-// come back in 1 to 2 s, by when they know that this server is ending. A readiness
-// check should fail before, so that nobody new comes.
+// The server's clients need [RetryHeld]; three retries are enough where they know
+// another replica's address. They are told to come back in 1 to 2 s, by when they know
+// that this server is ending. A readiness check should fail before, so that nobody new
+// comes. Where there is one address, and for a moment nobody behind it, calls fail with
+// "connection refused", which is no denial: grpc.WaitForReady(true) lets them wait for
+// the next server.
 //
 // # Order of interceptors
 //

@@ -11,8 +11,9 @@ import (
 )
 
 // PathValue returns the value of the wildcard name in the route of r, decoded
-// exactly once, or "" if there is none. It is what {path.name} in a template is,
-// and it is meant for a [KeyFunc] and for the handler behind the lock.
+// exactly once, or "" if there is none. It is what {path.name} in a template is, and
+// {path.name|int} is made from. It is meant for a [KeyFunc] and for the handler behind
+// the lock, which puts it into that form itself (strconv.Atoi).
 //
 // [http.Request.PathValue] alone is not enough. Under http.ServeMux it is decoded.
 // chi, echo and, with some of its settings, gin leave it as the client wrote it, but

@@ -15,8 +15,11 @@ const emptyText = "%-"
 // lengths, and whether or not parts are empty or hold colons (beyond [MaxLen]
 // bytes: unless SHA-256 collides). The order of the parts matters.
 //
-// The key is the one that a [Template] of the same text gives,
-// so that a Go function and a template can name the same lock.
+// The key is the one that a [Template] of the same text gives, so that a Go function
+// and a template can name the same lock.
+//
+// An empty part is a part: Join("order", "") is the one lock of all messages without an
+// order. Where that may be missing, return no key instead.
 //
 // Without any part the key is empty, which no Locker accepts. Join is safe for
 // concurrent use and allocates once for a key that is not hashed.

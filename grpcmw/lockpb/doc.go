@@ -8,9 +8,10 @@
 //
 //	protoc -I. -I"$(go list -f '{{.Dir}}' github.com/latchkey-go/latchkey/grpcmw/lockpb)" …
 //
-// It works with vendored modules, too: go mod vendor copies the .proto file with this
-// package, which grpcmw imports, and so does the code that is generated for a file with
-// the option.
+// protoc also needs google/protobuf/descriptor.proto, which releases of protoc bring
+// along and Debian has in libprotobuf-dev. The line works with vendored modules, too:
+// go mod vendor copies the .proto file with this package, which grpcmw imports, and so
+// does the code that is generated for a file with the option.
 //
 // The option is the extension 61728 of google.protobuf.MethodOptions.
 //
