@@ -163,6 +163,9 @@ func TestAServerThatCannotWriteToItsDiskIsRefused(t *testing.T) {
 		return admin.Ping(t.Context()).Err() == nil
 	})
 	wantFaults(t, l.Check(t.Context()))
+	eventually(t, "nothing is being saved any more", func() bool { // into the folder that is about to go
+		return strings.Contains(admin.Info(t.Context(), "persistence").Val(), "rdb_bgsave_in_progress:0")
+	})
 }
 
 func TestADatabaseThatTheServerDoesNotHaveIsRefused(t *testing.T) {

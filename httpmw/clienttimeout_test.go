@@ -55,7 +55,7 @@ func TestAFullDuplexConnectionEndsWithItsClientsTime(t *testing.T) {
 			}
 		}
 		inSlowBubble(t, "HTTP/1", read, []httpmw.Option{httpmw.Unbuffered()}, func(b *slowBubble) {
-			conn, err := b.pipes.dial(b.ctx, "", "")
+			conn, err := b.dial(b.ctx)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -50,10 +50,9 @@ func inSlowBubble(t *testing.T, protocol string, h http.HandlerFunc, opts []http
 		b.ctx, cancel = context.WithCancel(context.Background())
 		lock := mustNew(t, b.fake, httpmw.Key(template), append([]httpmw.Option{httpmw.Wait(time.Minute)}, opts...)...)
 		b.server = &http.Server{Protocols: &p, Handler: orders(lock(h))}
-		b.client = &http.Transport{Protocols: &p, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		b.client = &http.Transport{Protocols: &p, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			b.dials.Add(1)
-			b.serve.Do(func() { go func() { _ = b.server.Serve(b.pipes) }() })
-			return b.pipes.dial(ctx, network, addr)
+			return b.dial(ctx)
 		}}
 		defer func() {
 			cancel()
@@ -66,6 +65,11 @@ func inSlowBubble(t *testing.T, protocol string, h http.HandlerFunc, opts []http
 		}()
 		test(b)
 	})
+}
+
+func (b *slowBubble) dial(ctx context.Context) (net.Conn, error) {
+	b.serve.Do(func() { go func() { _ = b.server.Serve(b.pipes) }() })
+	return b.pipes.dial(ctx, "", "")
 }
 
 // post sends a request and reads its answer.
