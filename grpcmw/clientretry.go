@@ -26,8 +26,7 @@ const DefaultMaxRetryWait = retry.DefaultMaxWait
 //
 // What is repeated are the denials of this package whose handler has not run, so
 // that it is safe with every method: LOCK_HELD, LOCK_WAIT_TIMEOUT,
-// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE, LOCK_SHUTTING_DOWN and
-// LOCK_DUPLICATE. They are told by their details and their trailer, not by their
+// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE and LOCK_SHUTTING_DOWN. They are told by their details and their trailer, not by their
 // code. Never LOCK_LOST and LOCK_STALE, whose handler has run, nor another error,
 // after which nobody knows, nor the denial of another server that a handler passes
 // on.

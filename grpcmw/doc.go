@@ -87,7 +87,6 @@
 //	LOCK_KEY_MISSING, _KEY_INVALID   INVALID_ARGUMENT, BadRequest
 //	LOCK_BACKEND_UNAVAILABLE         UNAVAILABLE, RetryInfo
 //	LOCK_SHUTTING_DOWN               UNAVAILABLE, RetryInfo, pushback
-//	LOCK_DUPLICATE                   ABORTED, RetryInfo, pushback
 //	LOCK_LOST                        INTERNAL, pushback -1
 //	LOCK_STALE                       ABORTED, pushback -1
 //	LOCK_SELF_DEADLOCK, _INTERNAL    INTERNAL, pushback -1
@@ -106,30 +105,22 @@
 //
 // A client with a hedgingPolicy (grpc-go has none) sends a call again while the
 // first attempt runs, takes the first answer, and cancels the rest. The attempts of
-// one call have one key. So the second must neither run after the first nor be
+// one call have one key. So the second should neither run after the first nor be
 // denied while the first runs, which ends the call unless ABORTED is one of the
 // nonFatalStatusCodes.
 //
-// They are told by grpc-previous-rpc-attempts, which grpc adds to further attempts,
-// and by the metadata x-request-id, in which the client should send an ID that each
-// call has for itself. A further attempt waits, whatever the method's Wait, until
-// the others have ended. If one of them has run and its client was there for its
-// answer, whatever that is, the attempt never runs: it waits another second for the
-// client to cancel it, and is denied with LOCK_DUPLICATE. The same goes for one that
-// comes within a second after a success. Otherwise it takes its turn. A client that
-// lies about its attempts only holds up itself.
+// A further attempt is told by grpc-previous-rpc-attempts, which grpc adds to it. It
+// stays out of the line, whatever the method's Wait, for 50 ms and while calls that it
+// may repeat are in line or run: those with its key and its x-request-id, or if it has
+// no such metadata, those with its key that came over its connection. When one of them
+// is answered, its client has a second to cancel it. What is not cancelled by then
+// gets in line like any other call, so that an attempt whose client tells nothing true
+// of it is late, and no more. Of each method, 50 attempts are kept aside at a time.
 //
 // Attempts that reach different processes know of each other with [TrustRequestID]
 // only, and only while one holds the lock, or held it right before the other: a
 // further attempt that comes first, or after the first has ended, runs. That is why
 // a method that is hedged must be safe to repeat all the same.
-//
-// Without an ID, it cannot be told which call a further attempt repeats. It stays out
-// of the line while calls with its key that came before it over its connection are in
-// line or run, and for up to a second after one of them is answered, in which its
-// client cancels it if that was its own. Else it takes its turn. So one attempt runs where all
-// of them come over one connection. Of each method, 50 such attempts wait at a time;
-// more of them are calls of their own.
 //
 // A call in shadow is not held up.
 //

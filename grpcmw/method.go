@@ -51,8 +51,8 @@ type method struct {
 	scope string // stands before the key; "" is none
 	guard *core.Guard
 	terms *terms
-	// ongoing is shared by all methods of a ForAll.
-	ongoing *ongoing
+	// origins is shared by all methods of a ForAll.
+	origins *origins
 	// named is the name in telemetry, where the guard has none.
 	named core.Setting
 	// declared: by an option in the .proto file.
@@ -70,7 +70,7 @@ func (f forMethod) compile(locker core.Locker, o *options) (m *method, errs []er
 	if f.fullMethod != allMethods && !wellFormed(f.fullMethod) {
 		errs = append(errs, faultf(f.fullMethod, "is not of the form /package.Service/Method"))
 	}
-	m = &method{terms: o.terms(f.opts), fullMethod: f.fullMethod, told: new(onceper.Set), ongoing: &ongoing{}}
+	m = &method{terms: o.terms(f.opts), fullMethod: f.fullMethod, told: new(onceper.Set), origins: new(origins)}
 	name := cmp.Or(m.terms.name, f.fullMethod)
 	if m.terms.scoped {
 		m.scope = name

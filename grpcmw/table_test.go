@@ -31,7 +31,7 @@ func TestTheTableOfDenialsIsWhatServersAnswerAndClientsGoBy(t *testing.T) {
 		core.ReasonKeyMissing: codes.InvalidArgument, core.ReasonKeyInvalid: codes.InvalidArgument,
 		core.ReasonBackend: codes.Unavailable, core.ReasonShuttingDown: codes.Unavailable,
 		core.ReasonSelfDeadlock: codes.Internal, core.ReasonLost: codes.Internal, core.ReasonStale: codes.Aborted,
-		core.ReasonInternal: codes.Internal, denial.Duplicate: codes.Aborted, "LOCK_OF_TOMORROW": codes.Internal,
+		core.ReasonInternal: codes.Internal, "LOCK_OF_TOMORROW": codes.Internal,
 		denial.BodyTooLarge: codes.InvalidArgument, denial.BodyUnsupported: codes.InvalidArgument, // as from an HTTP server behind this one
 	} {
 		t.Run(string(reason), func(t *testing.T) {

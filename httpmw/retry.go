@@ -17,8 +17,7 @@ const DefaultMaxRetryWait = retry.DefaultMaxWait
 //
 // What is repeated are the denials of this package whose handler has not run,
 // so that it is safe with every method: LOCK_HELD, LOCK_WAIT_TIMEOUT,
-// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE, LOCK_SHUTTING_DOWN and
-// LOCK_DUPLICATE. They are told by the type and the reason of the problem, not by
+// LOCK_QUEUE_FULL, LOCK_BACKEND_UNAVAILABLE and LOCK_SHUTTING_DOWN. They are told by the type and the reason of the problem, not by
 // their status. Never LOCK_LOST and LOCK_STALE, whose handler has run, nor an
 // error of the base, after which nobody knows. A server's handler that passes on, with
 // [WriteDenial] or as a proxy, a denial with one of those reasons claims this

@@ -16,7 +16,7 @@ func TestTheTableOfDenialsIsWhatServersAnswerAndClientsGoBy(t *testing.T) {
 	for _, reason := range []core.Reason{
 		core.ReasonHeld, core.ReasonWaitTimeout, core.ReasonQueueFull, core.ReasonDeadline, core.ReasonKeyMissing,
 		core.ReasonKeyInvalid, core.ReasonBackend, core.ReasonShuttingDown, core.ReasonSelfDeadlock, core.ReasonLost,
-		core.ReasonStale, core.ReasonInternal, httpmw.ReasonBodyTooLarge, httpmw.ReasonBodyUnsupported, httpmw.ReasonBodyTimeout, denial.Duplicate,
+		core.ReasonStale, core.ReasonInternal, httpmw.ReasonBodyTooLarge, httpmw.ReasonBodyUnsupported, httpmw.ReasonBodyTimeout,
 		"LOCK_OF_TOMORROW",
 	} {
 		t.Run(string(reason), func(t *testing.T) {

@@ -15,7 +15,6 @@ const (
 	BodyTooLarge    core.Reason = "LOCK_BODY_TOO_LARGE"
 	BodyUnsupported core.Reason = "LOCK_BODY_UNSUPPORTED"
 	BodyTimeout     core.Reason = "LOCK_BODY_TIMEOUT"
-	Duplicate       core.Reason = "LOCK_DUPLICATE"
 )
 
 // Codes of gRPC, by their numbers: an HTTP service does not need its packages.
@@ -106,7 +105,7 @@ var table = map[core.Reason]Row{
 	},
 	core.ReasonQueueFull: {
 		Title:  "Too many requests in line",
-		Detail: "As many requests with the same lock key as allowed are waiting already.",
+		Detail: "As many requests as allowed are waiting already.",
 		Status: http.StatusTooManyRequests, Slug: "lock-queue-full",
 		Code: codeResourceExhausted, Hint: usualHint,
 	},
@@ -164,12 +163,6 @@ var table = map[core.Reason]Row{
 		Detail: "The server is shutting down and did not process the request.",
 		Status: http.StatusServiceUnavailable, Slug: "lock-shutting-down", Close: true,
 		Code: codeUnavailable, Hint: endingHint, Pushback: Later,
-	},
-	Duplicate: {
-		Title:  "Duplicate attempt",
-		Detail: "Another attempt of the same request was processed, and this one was not.",
-		Status: http.StatusConflict, Slug: "lock-duplicate",
-		Code: codeAborted, Hint: usualHint, Pushback: Later,
 	},
 	core.ReasonLost: {
 		Title:  "Lock lost",

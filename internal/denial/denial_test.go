@@ -43,7 +43,7 @@ func TestEveryReasonHasARowOfItsOwn(t *testing.T) {
 		t.Errorf("an unknown reason has %+v", unknown)
 	}
 	slugs := map[string]core.Reason{}
-	for _, reason := range append(reasonsOfCore(t), denial.BodyTooLarge, denial.BodyUnsupported, denial.BodyTimeout, denial.Duplicate) {
+	for _, reason := range append(reasonsOfCore(t), denial.BodyTooLarge, denial.BodyUnsupported, denial.BodyTimeout) {
 		row := denial.Of(reason)
 		if row == unknown && reason != core.ReasonInternal {
 			t.Errorf("%s has no row", reason)

@@ -58,8 +58,7 @@ type hedged struct {
 	// hold is how long a handler works.
 	hold             func(context.Context)
 	begun, cancelled atomic.Int32
-	// denied: for any reason; duplicates: for that one.
-	denied, duplicates atomic.Int32
+	denied           atomic.Int32
 }
 
 // serve serves h at a process of its own: a Middleware.
@@ -84,11 +83,8 @@ func (h *hedged) serve(t *testing.T, locker core.Locker, opts ...grpcmw.Option) 
 	})
 	return serve(t, mustNew(t, locker, append(opts,
 		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)),
-		grpcmw.OnDeny(func(_ context.Context, d *core.Denial) error {
+		grpcmw.OnDeny(func(context.Context, *core.Denial) error {
 			h.denied.Add(1)
-			if d.Reason == grpcmw.ReasonDuplicate {
-				h.duplicates.Add(1)
-			}
 			return nil
 		}))...), methods)
 }
@@ -216,7 +212,7 @@ func TestOfACallThatIsHedgedAcrossProcessesOneAttemptRuns(t *testing.T) {
 						t.Errorf("call %d: %v", i, err)
 					}
 					// The attempt that waited in the other process is gone.
-					until(t, func() bool { return locker.Waiting("order:7") == 0 && !locker.Held("7") })
+					until(t, func() bool { return locker.Waiting("order:7") == 0 && !locker.Held("order:7") })
 				}
 				h.wantCalls(t, hedgedCalls)
 			})
@@ -231,38 +227,59 @@ func (h *hedged) wantCalls(t *testing.T, n int32) {
 	}
 }
 
-// A client that does not cancel gets to know after a while, and nobody is held up.
-func TestADuplicateIsDeniedAfterTheFirstHasEnded(t *testing.T) {
-	for name, processes := range map[string]int{"one process": 1, "two processes": 2} {
+// What its client does not cancel is no attempt of a call that was answered, whatever
+// its metadata say: calls of one request may have one ID.
+func TestAFurtherAttemptThatIsNotCancelledRuns(t *testing.T) {
+	for name, c := range map[string]struct {
+		opts      []grpcmw.Option
+		processes int
+	}{
+		"one process": {nil, 1}, "one process, not waiting": {[]grpcmw.Option{grpcmw.Wait(0)}, 1},
+		"two processes": {nil, 2}, "two processes, not waiting": {[]grpcmw.Option{grpcmw.Wait(0)}, 2},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			fake := locktest.New()
 			h := &hedged{hold: holding(100 * time.Millisecond)}
-			first := h.serve(t, fake, grpcmw.TrustRequestID())
+			opts := append(c.opts, grpcmw.TrustRequestID())
+			first := h.serve(t, fake, opts...)
 			second := first
-			if processes == 2 {
-				second = h.serve(t, fake, grpcmw.TrustRequestID())
+			if c.processes == 2 {
+				second = h.serve(t, fake, opts...)
 			}
 			answers := make(chan error)
 			go func() { answers <- callUnary(attempt(timeout(t), "a", 0), first) }()
 			until(t, func() bool { return h.begun.Load() == 1 })
 			go func() { answers <- callUnary(attempt(timeout(t), "a", 1), second) }()
-			if err := <-answers; err != nil {
-				t.Errorf("the first to be answered: %v", err)
+			if err := <-answers; err != nil || h.begun.Load() != 1 {
+				t.Errorf("the first to be answered: %v, %d handlers begun", err, h.begun.Load())
 			}
 			if err := callUnary(timeout(t), first); err != nil { // somebody else's
 				t.Error(err)
 			}
-			a := answerOf(t, <-answers, nil)
-			if a.code != codes.Aborted || a.reason != grpcmw.ReasonDuplicate || !a.info || h.begun.Load() != 2 || h.duplicates.Load() != 1 {
-				t.Errorf("%+v, %d handlers begun", a, h.begun.Load())
+			if err := <-answers; err != nil || h.begun.Load() != 3 || h.cancelled.Load() > 0 {
+				t.Errorf("%v, %d handlers begun, %d cancelled", err, h.begun.Load(), h.cancelled.Load())
 			}
 		})
 	}
 }
 
+// One that lies about its attempts does not hold up others.
+func TestACallIsNotHeldUpByWhoSendsItsID(t *testing.T) {
+	h := &hedged{hold: func(context.Context) {}}
+	c := h.serve(t, locktest.New(), grpcmw.TrustRequestID(), grpcmw.Wait(0))
+	for _, previous := range []int{1, 0, 1} {
+		if err := callUnary(attempt(timeout(t), "a", previous), c); err != nil {
+			t.Error(err)
+		}
+	}
+	if h.begun.Load() != 3 {
+		t.Errorf("%d handlers begun", h.begun.Load())
+	}
+}
+
 // What is no attempt of a call that runs is a call like any other.
-func TestWhatIsNoDuplicateRuns(t *testing.T) {
+func TestWhatIsNoFurtherAttemptRuns(t *testing.T) {
 	t.Run("another ID", func(t *testing.T) { wantBoth(t, attempt(timeout(t), "b", 1)) })
 	t.Run("no further attempt", func(t *testing.T) { wantBoth(t, attempt(timeout(t), "a", 0)) })
 	t.Run("no ID", func(t *testing.T) {
@@ -338,8 +355,8 @@ func TestAFurtherAttemptRunsIfTheFirstWasNotAnswered(t *testing.T) {
 	}
 }
 
-// A duplicate's wait ends with its client, and leaves nothing behind.
-func TestADuplicateThatIsCancelledIsGone(t *testing.T) {
+// Its wait ends with its client, and leaves nothing behind.
+func TestAFurtherAttemptThatIsCancelledIsGone(t *testing.T) {
 	h := &hedged{hold: holding(time.Second)}
 	c := h.serve(t, locktest.New())
 	first := make(chan error)
@@ -348,7 +365,7 @@ func TestADuplicateThatIsCancelledIsGone(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := callUnary(attempt(ctx, "a", 1), c); status.Code(err) != codes.DeadlineExceeded {
-		t.Errorf("the duplicate: %v", err)
+		t.Errorf("the further attempt: %v", err)
 	}
 	if err := <-first; err != nil || h.begun.Load() != 1 {
 		t.Errorf("the first: %v, %d handlers begun", err, h.begun.Load())
