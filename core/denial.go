@@ -72,12 +72,12 @@ type Denial struct {
 // the function did before stays done.
 //
 // Look at nil before it is returned as an error: a nil *Denial is an error that is
-// not nil.
+// not nil. ([Guard.Run] takes it for none.)
 func Denied(err error) *Denial {
-	if d, ok := errors.AsType[*Denial](err); ok {
+	if d, ok := errors.AsType[*Denial](err); ok && d != nil {
 		return d
 	}
-	if ae, ok := errors.AsType[*AcquireError](err); ok {
+	if ae, ok := errors.AsType[*AcquireError](err); ok && ae != nil {
 		// Not its cause: a request that gave up because its context ended may
 		// find there why that ended, such as the loss of an outer lock.
 		d := &Denial{Reason: endReason(ae.Err), Cause: err}
@@ -160,6 +160,9 @@ var reasons = []struct {
 
 // Error says the reason and its cause.
 func (d *Denial) Error() string {
+	if d == nil {
+		return "core: no denial"
+	}
 	if d.Cause == nil {
 		return "core: denied: " + string(d.Reason)
 	}
@@ -167,11 +170,16 @@ func (d *Denial) Error() string {
 }
 
 // Unwrap returns the cause.
-func (d *Denial) Unwrap() error { return d.Cause }
+func (d *Denial) Unwrap() error {
+	if d == nil {
+		return nil
+	}
+	return d.Cause
+}
 
 // ErrorType is the cause's name in telemetry; "other" if there is none.
 func (d *Denial) ErrorType() string {
-	if d.Cause == nil {
+	if d == nil || d.Cause == nil {
 		return "other"
 	}
 	return ErrorType(d.Cause)

@@ -73,6 +73,29 @@ func TestWhatIsNoDenial(t *testing.T) {
 	}
 }
 
+// return Denied(err) is what one writes, and err is nil mostly.
+func TestANilDenialInAnErrorIsNone(t *testing.T) {
+	for name, err := range map[string]error{
+		"of Denied": Denied(nil), "of an acquisition": (*AcquireError)(nil), "wrapped": fmt.Errorf("%w", (*Denial)(nil)),
+	} {
+		if d := Denied(err); d != nil || errors.Is(err, ErrHeld) {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+	if d := Denied(errors.Join((*Denial)(nil), ErrHeld)); d == nil || d.Reason != ReasonHeld {
+		t.Errorf("%v beside another error", d)
+	}
+	if d := (*Denial)(nil); d.Error() == "" || d.ErrorType() != "other" {
+		t.Errorf("%v, %q", d, d.ErrorType())
+	}
+	inBubble(t, func(t *testing.T, b *bubble) {
+		l, _ := b.locker()
+		if err := l.Do(t.Context(), "k", func(context.Context) error { return Denied(nil) }); err != nil {
+			t.Errorf("Do: %v", err)
+		}
+	})
+}
+
 func TestAFunctionsOwnErrorIsNoDenial(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, _ := b.locker()

@@ -86,7 +86,12 @@ type AcquireError struct {
 func (e *AcquireError) Error() string { return errorText(e.Err, e.Key, e.Cause) }
 
 // Unwrap makes both Err and Cause match.
-func (e *AcquireError) Unwrap() []error { return errorsIn(e.Err, e.Cause) }
+func (e *AcquireError) Unwrap() []error {
+	if e == nil {
+		return nil
+	}
+	return errorsIn(e.Err, e.Cause)
+}
 
 func errorText(err error, key string, cause error) string {
 	text := err.Error()

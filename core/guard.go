@@ -137,7 +137,9 @@ func (g *Guard) Run(ctx context.Context, key string, fn func(context.Context) er
 
 func (g *Guard) runHolding(ctx context.Context, lock Lock, fn func(context.Context) error, opts []AcquireOption) (err error) {
 	defer func() { g.release(ctx, lock, opts) }()
-	err = fn(lock.Context())
+	if err = fn(lock.Context()); err == error((*Denial)(nil)) {
+		err = nil // as of return Denied(err), where err is nil
+	}
 	lost := stopCause(lock.Context())
 	if lost == nil && lock.Remaining() <= 0 && !errors.Is(lock.Release(ended), ErrReleased) {
 		// Not given back by fn itself: lapsed, and the clockwork is about to

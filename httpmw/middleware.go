@@ -174,9 +174,11 @@ func (l *locked) serve(ctx context.Context, w http.ResponseWriter, r *http.Reque
 			held, response.hijacking.detach, end = detachable(ctx, held)
 			defer end()
 		}
-		if !l.shadow {
+		if _, locked := core.FromContext(held); locked && !l.shadow {
 			response.beginLocked(l.clientTimeout, head)
 			defer response.client.close()
+		} else if head != nil {
+			head.client.close() // nobody waits behind it
 		}
 		serveCopy(held, l.next, response.ResponseWriter, r, body)
 		return nil

@@ -180,7 +180,8 @@ func Name(name string) Option {
 // one, so it is for routes that must not wait for each other. Whoever inspects or
 // breaks the lock has to name the whole key. A pattern that is written otherwise,
 // with {order} in place of {id}, is another scope: during a rollout old and new
-// replicas do not exclude each other. A Name stays.
+// replicas do not exclude each other. A Name stays. Routes with the same pattern have
+// the same scope, as those of two muxes under [http.StripPrefix] may: they need Names.
 //
 // Without a Name, and under a router that sets no pattern, there is no scope: each
 // request is answered with 500 and LOCK_INTERNAL, and one log record (slog) says so.

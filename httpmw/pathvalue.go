@@ -86,11 +86,7 @@ func boundValue(r *http.Request, name string) (value string, bound bool) {
 // The wildcards are those of http.ServeMux ({id}, {rest...}, {$}), chi ({id},
 // {id:regexp}, *), echo (:id, *) and gin (:id, *rest).
 func filledPattern(r *http.Request, name string) []string {
-	pattern := r.Pattern[max(strings.IndexByte(r.Pattern, '/'), 0):] // without method and host
-	wildcards := ":*"
-	if strings.Contains(pattern, "{") {
-		wildcards = "{*"
-	}
+	pattern, wildcards := routePattern(r.Pattern)
 	var verbatim, decoded []byte
 	literal := func(text string) {
 		verbatim = append(verbatim, text...)
@@ -120,6 +116,16 @@ func filledPattern(r *http.Request, name string) []string {
 		return []string{string(verbatim)}
 	}
 	return []string{string(verbatim), string(decoded)}
+}
+
+// routePattern returns the pattern without method and host, and what its wildcards
+// begin with.
+func routePattern(pattern string) (path, wildcards string) {
+	path = pattern[max(strings.IndexByte(pattern, '/'), 0):]
+	if strings.Contains(path, "{") {
+		return path, "{*"
+	}
+	return path, ":*"
 }
 
 // cutWildcard cuts the pattern at the wildcard that begins at i.

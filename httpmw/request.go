@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 )
 
@@ -60,7 +61,16 @@ func copyPathValue(to, from *http.Request, name string) {
 
 // mustHandler panics like http.ServeMux does: at the wiring, not at a request.
 func mustHandler(h http.Handler) {
-	if f, is := h.(http.HandlerFunc); h == nil || is && f == nil {
+	if h == nil || isNil(h) {
 		panic("httpmw: nil handler")
 	}
+}
+
+// isNil reports whether v, which is to be called later, is a nil pointer or function.
+func isNil(v any) bool {
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Func:
+		return r.IsNil()
+	}
+	return false
 }

@@ -17,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
 )
@@ -357,6 +358,22 @@ func TestAHandlerMayBeSilent(t *testing.T) {
 }
 
 // The server's ReadTimeout stays what it is: neither longer nor shorter.
+func TestWithoutALockAClientMayTakeItsTime(t *testing.T) {
+	opts := []httpmw.Option{httpmw.OnBackendError(core.FailOpen), httpmw.ClientTimeout(time.Second), httpmw.Unbuffered()}
+	eachSlow(t, func(t *testing.T, protocol string, length int64) {
+		read := func(w http.ResponseWriter, r *http.Request) {
+			n, err := io.Copy(io.Discard, r.Body)
+			_, held := core.FromContext(r.Context())
+			_, _ = fmt.Fprint(w, n, err, held)
+		}
+		inSlowBubble(t, protocol, read, opts, func(b *slowBubble) {
+			b.fake.FailBackend(core.ErrBackend)
+			status, text, err := b.post(&drip{3 * time.Second, 10}, length)
+			equal(t, "answer", fmt.Sprintf("%d %s %v", status, text, err), "200 10 <nil> false <nil>")
+		})
+	})
+}
+
 func TestTheReadTimeoutIsNotProlonged(t *testing.T) {
 	const timeout = 25 * time.Second
 	for name, opts := range map[string][]httpmw.Option{"before the lock": nil, "under it": {httpmw.Unbuffered()}} {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/idgen"
@@ -32,7 +31,7 @@ func Transport(base http.RoundTripper, opts ...TransportOption) (http.RoundTripp
 		base = http.DefaultTransport
 	}
 	t := &transport{base: base, policy: retry.New()}
-	if v := reflect.ValueOf(base); v.Kind() == reflect.Pointer && v.IsNil() {
+	if isNil(base) {
 		t.bad("the RoundTripper is a nil %T", base)
 	}
 	for _, opt := range opts {

@@ -48,10 +48,16 @@ func TestTransportListsEveryOptionThatIsOutOfRange(t *testing.T) {
 	}
 }
 
-func TestTransportRefusesANilPointerAsItsBase(t *testing.T) {
-	tr, err := httpmw.Transport((*http.Transport)(nil))
-	if tr != nil || !errors.Is(err, core.ErrOption) || !strings.Contains(err.Error(), "nil *http.Transport") {
-		t.Errorf("Transport = %v, %v", tr, err)
+type baseFunc func(*http.Request) (*http.Response, error)
+
+func (f baseFunc) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func TestTransportRefusesANilBase(t *testing.T) {
+	for want, base := range map[string]http.RoundTripper{"nil *http.Transport": (*http.Transport)(nil), "nil httpmw_test.baseFunc": baseFunc(nil)} {
+		tr, err := httpmw.Transport(base)
+		if tr != nil || !errors.Is(err, core.ErrOption) || !strings.Contains(err.Error(), want) {
+			t.Errorf("Transport = %v, %v", tr, err)
+		}
 	}
 }
 

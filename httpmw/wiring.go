@@ -45,22 +45,19 @@ func (p *part) neverThere(r *http.Request, aroundMux bool) error {
 }
 
 // lacksWildcard reports whether no path under the pattern has a value of that name.
-// Of patterns that are not written as [http.ServeMux] has them it knows those with
-// braces, {id:[0-9]+}; others, /:id and /*, may stand for anything.
+// No pattern lacks nothing: nobody knows.
 func lacksWildcard(pattern, name string) bool {
-	if pattern == "" || strings.Contains(pattern, "/:") || strings.Contains(pattern, "/*") {
-		return false
-	}
+	rest, wildcards := routePattern(pattern)
 	for {
-		_, after, found := strings.Cut(pattern, "{")
-		if !found {
-			return true
+		i := strings.IndexAny(rest, wildcards)
+		if i < 0 {
+			return pattern != ""
 		}
-		end := strings.IndexAny(after, ":}")
-		if end < 0 || strings.TrimSuffix(after[:end], "...") == name {
+		_, wildcard, after := cutWildcard(rest, i)
+		if wildcard == name {
 			return false
 		}
-		pattern = after[end:]
+		rest = after
 	}
 }
 

@@ -44,14 +44,15 @@ func NewHandler(locker core.Locker, db *sql.DB, charge Bank) (http.Handler, erro
 	mux.Handle("POST /orders/{id}/payment", lock(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		held, _ := core.FromContext(r.Context()) // always there: the route fails closed
 		receipt, err := pay(r.Context(), db, charge, r.PathValue("id"), held.Token())
+		banks := errors.Is(err, errBank) // whatever is wrapped in its error, a lock's of its own included
 		switch denial := core.Denied(err); {
 		case err == nil:
 			fmt.Fprintln(w, receipt)
-		case denial != nil: // core.ErrStale: 409 and LOCK_STALE
+		case denial != nil && !banks: // core.ErrStale: 409 and LOCK_STALE
 			httpmw.WriteDenial(w, r, denial)
 		case r.Context().Err() != nil:
 			// The client has gone, or the lock is lost: then the middleware answers.
-		case errors.Is(err, errBank):
+		case banks:
 			http.Error(w, "the bank has failed, and may have charged; to submit again does not charge twice", http.StatusBadGateway)
 		default:
 			http.Error(w, "internal error", http.StatusInternalServerError)

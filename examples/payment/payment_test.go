@@ -3,6 +3,7 @@ package payment_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -16,6 +17,7 @@ import (
 func TestWhoFailsIsToldAsWhoFailed(t *testing.T) {
 	failing := func(context.Context, string) (string, error) { return "", errors.New("bank: timeout") }
 	slow := func(context.Context, string) (string, error) { return "", context.DeadlineExceeded } // of the bank's client
+	locked := func(context.Context, string) (string, error) { return "", fmt.Errorf("charged, but: %w", core.ErrHeld) }
 	paid := func(context.Context, string) (string, error) { return "receipt", nil }
 	for name, c := range map[string]struct {
 		bank   payment.Bank
@@ -23,10 +25,11 @@ func TestWhoFailsIsToldAsWhoFailed(t *testing.T) {
 		status int
 		text   string
 	}{
-		"the bank":            {bank: failing, status: http.StatusBadGateway, text: "the bank has failed"},
-		"the bank's deadline": {bank: slow, status: http.StatusBadGateway, text: "the bank has failed"},
-		"the database":        {bank: paid, broken: true, status: http.StatusInternalServerError, text: "internal error"},
-		"nobody":              {bank: paid, status: http.StatusOK, text: "receipt"},
+		"the bank":             {bank: failing, status: http.StatusBadGateway, text: "the bank has failed"},
+		"the bank's own locks": {bank: locked, status: http.StatusBadGateway, text: "the bank has failed"},
+		"the bank's deadline":  {bank: slow, status: http.StatusBadGateway, text: "the bank has failed"},
+		"the database":         {bank: paid, broken: true, status: http.StatusInternalServerError, text: "internal error"},
+		"nobody":               {bank: paid, status: http.StatusOK, text: "receipt"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			db := openShop()

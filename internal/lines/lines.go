@@ -59,7 +59,17 @@ func identity(addr net.Addr) any {
 	case *net.TCPAddr, *net.UnixAddr, *net.UDPAddr:
 		return addr
 	}
-	return addr.Network() + " " + addr.String() // the type may not be comparable
+	// The type may not be comparable. A text without a port, such as those of
+	// connections in memory, is that of all connections.
+	if text := addr.String(); hasPort(text) {
+		return addr.Network() + " " + text
+	}
+	return nil
+}
+
+func hasPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
 }
 
 // conn is what the requests of one connection have come to.

@@ -188,15 +188,18 @@ func TestWithoutABoundOrAConnectionNobodyIsCounted(t *testing.T) {
 		fake, l := locktest.New(), New(1)
 		guard := newGuard(t, fake)
 		defer fake.Hold("hot")()
-		var unbounded, unknown asking
+		var unbounded, unknown, inMemory asking
 		for range 10 {
 			unbounded.ask(New(0), one, guard, "hot", 0)
 			unknown.ask(l, ConnOf(nil, nil), guard, "hot", 0)
+			inMemory.ask(l, ConnOf(odd{text: "bufconn"}, odd{text: "pipe"}), guard, "hot", 0)
 		}
 		unbounded.wg.Wait()
 		unknown.wg.Wait()
+		inMemory.wg.Wait()
 		check(t, l, &unbounded, "0 ran, 0 full, 10 timed out, <nil>")
 		check(t, l, &unknown, "0 ran, 0 full, 10 timed out, <nil>")
+		check(t, l, &inMemory, "0 ran, 0 full, 10 timed out, <nil>")
 	})
 }
 
@@ -219,11 +222,11 @@ func TestConnectionsAreToldApart(t *testing.T) {
 	}{
 		{"one of TCP", ConnOf(local, tcp()), ConnOf(local, tcp()), true},
 		{"two of TCP", ConnOf(tcp(), tcp()), ConnOf(tcp(), tcp()), false},
-		{"one behind a proxy that tells of its clients", ConnOf(local, odd{text: "1"}), ConnOf(local, odd{text: "2"}), true},
+		{"one behind a proxy that tells of its clients", ConnOf(local, odd{text: "h:1"}), ConnOf(local, odd{text: "h:2"}), true},
 		{"two of a Unix socket", ConnOf(unix, nil), ConnOf(&net.UnixAddr{Name: "/x"}, nil), false},
-		{"one of a type of its own", ConnOf(odd{text: "1"}, odd{text: "2"}), ConnOf(odd{text: "1"}, odd{text: "2"}), true},
-		{"two of a type of their own", ConnOf(odd{text: "1"}, odd{text: "2"}), ConnOf(odd{text: "1"}, odd{text: "3"}), false},
-		{"by the client's address alone", ConnOf(nil, odd{text: "2"}), ConnOf(nil, odd{text: "3"}), false},
+		{"one of a type of its own", ConnOf(odd{text: "h:1"}, odd{text: "h:2"}), ConnOf(odd{text: "h:1"}, odd{text: "h:2"}), true},
+		{"two of a type of their own", ConnOf(odd{text: "h:1"}, odd{text: "h:2"}), ConnOf(odd{text: "h:1"}, odd{text: "h:3"}), false},
+		{"by the client's address alone", ConnOf(nil, odd{text: "h:2"}), ConnOf(nil, odd{text: "h:3"}), false},
 	} {
 		if same := c.a == c.b; same != c.same {
 			t.Errorf("%s: the same %v", c.name, same)
