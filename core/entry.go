@@ -116,33 +116,6 @@ func (e *entry) serves(r *request) bool {
 	return e.ttl == r.settings.TTL && (e.wait || !r.settings.waits())
 }
 
-// silence tells why nothing is known of e just now: the last question failed, or
-// is unanswered for longer than an answer takes. Nil if neither. The caller holds mu.
-func (e *entry) silence() (sentinel, cause error) {
-	l := e.queue.locker
-	switch {
-	case remote.NotSent(e.fault):
-		return ErrQueueFull, e.fault
-	case e.fault != nil:
-		return ErrBackend, e.fault
-	case e.unanswered.IsZero() || time.Since(e.unanswered) <= slowAnswer:
-		return nil, nil
-	case l.crowded(e, e.unanswered):
-		return ErrQueueFull, errNotSent
-	}
-	return ErrBackend, l.noAnswer(e.queue)
-}
-
-// crowded reports whether what was asked for e at that time has no answer because it
-// had to wait in this process, while Redis answers others. The caller holds mu.
-func (l *RedisLocker) crowded(e *entry, asked time.Time) bool {
-	if e.first == nil || l.room.Down(e.queue.names) != nil {
-		return false
-	}
-	left, ok := l.left(e)
-	return !ok || left.Sub(asked) > slowAnswer && time.Since(left) <= slowAnswer
-}
-
 // Due does what e's alarm was set for.
 func (e *entry) Due() {
 	l := e.queue.locker

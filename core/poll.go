@@ -2,7 +2,6 @@ package core
 
 import (
 	"cmp"
-	"errors"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/remote"
@@ -94,15 +93,6 @@ func (l *RedisLocker) look(e *entry) {
 		}
 		l.setPoll(e, e.unanswered.Add(l.silence))
 	}
-}
-
-// noAnswer is the cause where a question has no answer: why Redis cannot be asked, if
-// that is known. The caller holds mu.
-func (l *RedisLocker) noAnswer(q *queue) error {
-	if down, ok := errors.AsType[*remote.DownError](l.room.Down(q.names)); ok && down.Cause != nil {
-		return down.Cause
-	}
-	return errNoAnswer
 }
 
 // left returns when the first question for e has left the process, false if it has
