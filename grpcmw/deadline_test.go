@@ -101,14 +101,19 @@ func TestADeadlineThatPassesInLineIsToldAsSuch(t *testing.T) {
 			}
 		})
 	}
+	// One after the other: the server counts a call's time from when it has arrived, and
+	// a crowd takes its time to arrive.
+	inLine := func(n int) { until(t, func() bool { return locker.Snapshot().Requests >= n }) }
 	for i := range unaryCalls {
-		call(300*time.Millisecond+time.Duration(i)*5*time.Millisecond, func(ctx context.Context) error {
+		call(5*time.Second, func(ctx context.Context) error {
 			_, err := client.UnaryCall(ctx, order("7"))
 			return err
 		})
+		inLine(i + 1)
 	}
 	for i := range streams {
-		call(300*time.Millisecond+time.Duration(i)*20*time.Millisecond, stream)
+		call(5*time.Second, stream)
+		inLine(unaryCalls + i + 1)
 	}
 	calls.Wait()
 	if got := heard.await(ctx, t, unaryCalls+streams); got[core.ReasonDeadline] != unaryCalls+streams {
