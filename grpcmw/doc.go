@@ -21,8 +21,7 @@
 // at no cost; health checks and reflection are, unless they are named one by one.
 // The handler finds the held lock with [core.FromContext] (its fencing token above
 // all) and the call's ID with idgen.FromContext; [RequestID] gives an ID to calls
-// that are not locked as well. [NewClient] is the
-// client's side.
+// that are not locked as well. [NewClient] is the client's side.
 //
 // The key is what the template or the function says and nothing else: both methods
 // above take the lock order:42 for order 42, as does an HTTP route with

@@ -79,10 +79,12 @@ func missing(part string) error {
 //
 //	grpcmw.KeyOf(func(r *pb.UpdateRequest) string { return keys.Join("order", r.GetOrderId()) })
 //
-// The result is the key, as it is. An empty one means that the key is missing. T must be the method's request
-// type, or an interface that it implements: [Middleware.Verify] reports a method
-// with another one, and its calls fail with INTERNAL. fn is called from many
-// goroutines at once; it must not keep or change the message.
+// The result is the key, as it is. An empty one means that the key is missing, and
+// where a part of it may be missing fn should say so: keys.Join("order", "") is the
+// one key of all calls without an order. T must be the method's request type, or an
+// interface that it implements: [Middleware.Verify] reports a method with another
+// one, and its calls fail with INTERNAL. fn is called from many goroutines at once; it
+// must not keep or change the message.
 //
 // A server stream is locked when its request has arrived; client and bidi
 // streams have no request at their beginning and cannot have such a key.

@@ -50,7 +50,8 @@ type keyTerms struct {
 // chooses a part of it choose somebody else's.
 //
 // An error that matches [core.ErrKeyMissing], or an empty key without an error,
-// is a key that is missing: see [OnMissing]. Any other error, and a key of more
+// is a key that is missing: see [OnMissing]. So should be one with a part that is not
+// there: keys.Join("order", "") is the one key of all requests without an order. Any other error, and a key of more
 // than [core.MaxKeyLen] bytes, is answered with 400 and LOCK_KEY_INVALID; its text
 // goes into the denial's Cause and never to the client.
 func KeyFunc(fn func(*http.Request) (string, error)) KeySource { return funcSource(fn) }
