@@ -62,7 +62,7 @@ func TestADeadlineThatPassesInLineIsToldAsSuch(t *testing.T) {
 	}
 	defer locker.Close()
 	heard := newDenials()
-	m := mustNew(t, locker, grpcmw.OnDeny(heard.hear), grpcmw.MaxWaiters(200), grpcmw.MaxWaitingPerConn(0),
+	m := mustNew(t, locker, grpcmw.OnDeny(heard.hear), grpcmw.MaxWaiters(200), grpcmw.MaxWaitingPerConn(0), grpcmw.Wait(time.Minute),
 		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(bidiStream, grpcmw.KeyTemplate("stream:{metadata.x-order}")))
 	in, done := make(chan struct{}, 2), make(chan struct{})
 	client := serve(t, m, &handlers{
