@@ -52,11 +52,11 @@ func (l *RedisLocker) retryHint(r *request, q *queue, refusal, cause error) time
 	return d + rand.N(d/2)
 }
 
-// obstacle is what is in the way of one who is refused.
+// obstacle is what a refused request would have had to wait for.
 type obstacle struct {
 	age   time.Duration // for how long the holder has held, as far as it was seen
 	usual holdTimes     // of its kind; zero if none has been seen
-	ahead int           // requests that come before who is refused, beside the holder
+	ahead int           // requests that would have come first, beside the holder
 	// bound is when the lease expires, if nobody renews it. A holder that lives does:
 	// its time to live says nothing of how long it will hold.
 	bound time.Duration

@@ -56,8 +56,8 @@ func (r *Room) masterOf(ctx context.Context, bucket byte) (*redis.Client, error)
 	})
 }
 
-// load has the client learn anew where the slots are. Its ReloadState begins no
-// second time while a first waits for a node that hangs.
+// load makes the client read the map of slots again. The client's ReloadState does
+// nothing while an earlier one waits for a node that hangs.
 func (p *places) load() {
 	rdb, ok := p.rdb.(interface {
 		ForEachMaster(context.Context, func(context.Context, *redis.Client) error) error
