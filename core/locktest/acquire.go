@@ -17,6 +17,7 @@ type waiter struct {
 	settings core.Settings
 	info     core.Info
 	asked    time.Time
+	told     bool // its observer has heard that it waits
 
 	// ready is closed when lock or err is set, once the waiter has left the
 	// line.
@@ -41,7 +42,7 @@ func (f *Fake) Acquire(ctx context.Context, key string, opts ...core.AcquireOpti
 	}
 	w.info.LeaseTTL = w.settings.TTL
 	if !f.enter(w) {
-		w.settings.TellWaiting()
+		f.tellWaiting(w)
 		f.wait(w)
 	}
 	if w.err != nil {
@@ -85,11 +86,20 @@ func (f *Fake) enter(w *waiter) (settled bool) {
 		w.err = core.ErrQueueFull
 	default:
 		l.waiters = append(l.waiters, w)
-		f.notify()
 		return false
 	}
 	w.info.RetryAfter = l.holder.remaining()
 	return true
+}
+
+// tellWaiting tells w's observer that it is in line, and then whoever awaits that:
+// a test that goes on then finds the wait in its metrics.
+func (f *Fake) tellWaiting(w *waiter) {
+	w.settings.TellWaiting()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w.told = true
+	f.notify()
 }
 
 // wait returns when w has its lock or its error.

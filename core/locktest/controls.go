@@ -85,7 +85,8 @@ func (f *Fake) Held(key string) bool {
 	return f.lines[key] != nil
 }
 
-// Waiting returns how many acquisitions are in line for key.
+// Waiting returns how many acquisitions are in line for key. One counts as soon as
+// its observer has heard that it waits.
 func (f *Fake) Waiting(key string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,10 +94,15 @@ func (f *Fake) Waiting(key string) int {
 }
 
 func (f *Fake) waiting(key string) int {
+	n := 0
 	if l := f.lines[key]; l != nil {
-		return len(l.waiters)
+		for _, w := range l.waiters {
+			if w.told {
+				n++
+			}
+		}
 	}
-	return 0
+	return n
 }
 
 // AwaitWaiting returns nil as soon as at least n acquisitions are in line for

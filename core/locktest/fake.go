@@ -53,7 +53,7 @@ func (f *Fake) nextToken() uint64 {
 	return f.token
 }
 
-// notify wakes the listeners of awaitState. f.mu is held.
+// notify wakes the listeners of await. f.mu is held.
 func (f *Fake) notify() {
 	if f.changed != nil {
 		close(f.changed)

@@ -215,3 +215,33 @@ func TestAnObserverHearsOfWaitsAndOfNothingElseInLine(t *testing.T) {
 		}
 	})
 }
+
+// slow is an observer that takes its time.
+type slow struct{ inLineObserver }
+
+func (o *slow) Waiting(ctx context.Context, a core.Attempt) {
+	time.Sleep(time.Second)
+	o.inLineObserver.Waiting(ctx, a)
+}
+
+// A test that has awaited a waiter may read the metrics.
+func TestWhoIsAwaitedInLineHasBeenObserved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := locktest.New()
+		var o slow
+		free := f.Hold(key)
+		granted := make(chan core.Lock, 1)
+		go func() {
+			lock, _ := core.Observe(f, &o).Acquire(t.Context(), key)
+			granted <- lock
+		}()
+		if err := f.AwaitWaiting(t.Context(), key, 1); err != nil {
+			t.Fatal(err)
+		}
+		if n := o.waits.Load(); n != 1 {
+			t.Errorf("in line, and its observer has heard of %d waits", n)
+		}
+		free()
+		release(t, <-granted)
+	})
+}
