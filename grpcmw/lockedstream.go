@@ -30,6 +30,7 @@ type lockedStream struct {
 
 	send, receive aside
 	sent          atomic.Bool
+	withheld      atomic.Bool // a message, since the lock's context has ended
 }
 
 // lockedStream returns ss with ctx, which is the lock's. It must be closed when the
@@ -51,11 +52,17 @@ func (s *lockedStream) Context() context.Context { return s.ctx }
 // SendMsg returns an error as soon as the lock's context ends, so that a client that
 // takes nothing cannot keep the handler; m must then not be touched any more.
 func (s *lockedStream) SendMsg(m any) error {
-	if s.ctx.Err() != nil {
-		return s.ended()
+	err := s.ctx.Err()
+	if err == nil {
+		s.sent.Store(true)
+		err = s.aside(&s.send, m, s.idle, "took no message")
+	} else {
+		err = s.ended()
 	}
-	s.sent.Store(true)
-	return s.aside(&s.send, m, s.idle, "took no message")
+	if err != nil && s.ctx.Err() != nil {
+		s.withheld.Store(true)
+	}
+	return err
 }
 
 // RecvMsg returns an error as soon as the lock's context ends, so that a client
@@ -116,10 +123,14 @@ func (s *lockedStream) idled() error {
 	return nil
 }
 
-// outcome is the handler's result, or the error for an idle client.
+// outcome is the handler's result, or the error for an idle client, or for a message
+// that its handler believes to be sent.
 func (s *lockedStream) outcome(err error) error {
 	idle := s.idled()
 	if idle == nil {
+		if err == nil && s.withheld.Load() {
+			return s.stopped()
+		}
 		return err
 	}
 	s.call.setTrailer(metadata.MD{pushbackKey: {noRetry}})

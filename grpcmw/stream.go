@@ -18,7 +18,8 @@ import (
 //
 // SendMsg and RecvMsg return at once when the lock's context ends. One that was
 // blocked may still be at its work then: a message that was given to it must not be
-// changed or used any more, and may have been sent or not.
+// changed or used any more, and may have been sent or not. A handler that returns nil
+// all the same has not succeeded: its stream fails with [core.ReasonLost].
 func (m *Middleware) Stream() grpc.StreamServerInterceptor {
 	m.mustBe()
 	return func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {

@@ -3,6 +3,7 @@ package grpcmw_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -83,6 +84,50 @@ func (s *silentStream) RecvMsg(any) error {
 	s.receiving.Add(1)
 	<-s.ctx.Done() // as in grpc-go: when the call is over
 	return s.ctx.Err()
+}
+
+// blockedStream takes some messages, and then no more.
+type blockedStream struct {
+	fakeStream
+	takes   int
+	blocked func()
+}
+
+func (s *blockedStream) SendMsg(m any) error {
+	if s.sent == s.takes {
+		s.blocked()
+		<-s.ctx.Done()
+		return s.ctx.Err()
+	}
+	return s.fakeStream.SendMsg(m)
+}
+
+// Its client would take OK for the whole answer.
+func TestAHandlerThatOverlooksAFailedSendHasNotSucceeded(t *testing.T) {
+	for _, takes := range []int{0, 1} {
+		for name, key := range map[string]grpcmw.Key{
+			"by its request": grpcmw.KeyOf(streamOrderOf), "by its metadata": grpcmw.KeyTemplate("order:{metadata.x-order}"),
+		} {
+			t.Run(fmt.Sprint(name, " after ", takes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					fake := locktest.New()
+					m := mustNew(t, fake, grpcmw.For(serverStream, key), grpcmw.ClientTimeout(0))
+					ctx, end := context.WithCancel(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7")))
+					defer end()
+					lose := func() { fake.Lose(serverStreamKey) }
+					ss := &blockedStream{fakeStream: fakeStream{ctx: ctx}, takes: takes, blocked: lose}
+					err := m.Stream()(nil, ss, serverInfo, func(_ any, s grpc.ServerStream) error {
+						_ = receive(s)
+						for range takes + 1 {
+							_ = s.SendMsg(nil)
+						}
+						return nil
+					})
+					wantAnswer(t, err, ss.trailer, codes.Internal, core.ReasonLost, "-1")
+				})
+			})
+		}
+	}
 }
 
 func TestAClientThatNeverSendsItsRequestHoldsItsLockForMaxHoldAtMost(t *testing.T) {
