@@ -42,16 +42,16 @@ help: ## List the targets
 # -vet=off: go vet has run with all its checks. The library's tests run with
 # the race detector; what the examples and benchmarks use of it is tested there,
 # and their own dependencies (SQLite in WebAssembly) are slow under it. It
-# allocates, too, so the tests of allocations run again without it. The tests of
-# the other modules mostly wait, for processes and leases: -p 4. None of this may
-# change a file of the checkout: remember comes first, compare last.
+# allocates, too, so the tests of allocations run again without it. Tests wait much,
+# for leases and processes, those of the other modules most: hence -p. None of this
+# may change a file of the checkout: remember comes first, compare last.
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
 test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
 test: remember programs race-detector check first-steps ## Check format, vet and staticcheck, then run every test of every module
-	go test -race -vet=off -parallel 6 -timeout $(TESTTIME) ./...
+	go test -race -vet=off -p 3 -parallel 6 -timeout $(TESTTIME) ./...
 	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
 	go test -vet=off -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
 	$(compare)

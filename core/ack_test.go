@@ -241,6 +241,7 @@ func TestAServerThatRefusesToWaitForReplicasSaysSo(t *testing.T) {
 // What is declared: a failover to a replica that has not heard of a lease lets a
 // second holder in. The store that checks tokens is safe.
 func TestAFailoverThatForgetsALeaseLetsASecondHolderInUnderAHigherToken(t *testing.T) {
+	t.Parallel()
 	primary, replica := withReplica(t)
 	if err := primary.Client(nil).ReplicaOf(t.Context(), "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)

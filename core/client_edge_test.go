@@ -109,6 +109,7 @@ func TestADialerThatReturnsNothingIsAnErrorOfTheConnection(t *testing.T) {
 }
 
 func TestOptionsOfAClusterClientThatPanicAreErrorsOfTheConnection(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string]*redis.ClusterOptions{
 		"NewClient of the client's options has returned no client": {NewClient: func(*redis.Options) *redis.Client { return nil }},
 		"NewClient of":    {NewClient: func(*redis.Options) *redis.Client { panic("oops") }},

@@ -57,6 +57,7 @@ func burst(rdb redis.UniversalClient, n int) {
 }
 
 func TestConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
 		for _, idle := range []int{20, 40, 100} {
 			t.Run(fmt.Sprintf("%s, %d connections", name, idle), func(t *testing.T) {
@@ -138,6 +139,7 @@ func promote(t *testing.T, from, to *locktest.Redis) {
 // An address that leads to another server by now: the subscription has to follow,
 // too. The old server may have been demoted, or live on as it was.
 func TestASubscriptionFollowsAnAddressThatMoves(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
 		for _, demoted := range []bool{true, false} {
 			t.Run(fmt.Sprintf("%s, demoted %v", name, demoted), func(t *testing.T) {
@@ -216,6 +218,7 @@ func (p *proxied) each(f func(*faultproxy.Proxy), servers ...*locktest.Redis) {
 // Wherever the connections lead, and whatever goes over them, waiters' grants
 // included.
 func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
+	t.Parallel()
 	type client struct {
 		rdb     redis.UniversalClient
 		servers []*locktest.Redis // whose connections die; none is all
@@ -305,6 +308,7 @@ func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
 // While nothing gets through at all it is an outage. It ends when a new connection
 // is answered, whatever has become of the old ones.
 func TestAnOutageEndsWithTheFirstConnectionThatIsAnswered(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -337,6 +341,7 @@ func TestAnOutageEndsWithTheFirstConnectionThatIsAnswered(t *testing.T) {
 
 // The application's blocking commands have all of its connections.
 func TestOtherCommandsCannotUseUpTheLocksConnections(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 // requests, another process gets the key, under a higher token. The first is to stop
 // within a second: core's documentation says so.
 func TestALeaseThatRedisHasForgottenIsNotPassedOnForLong(t *testing.T) {
+	t.Parallel()
 	forget := func(rdb *redis.Client, pattern string) {
 		for _, name := range rdb.Keys(context.Background(), pattern).Val() {
 			rdb.Del(context.Background(), name)

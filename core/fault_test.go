@@ -300,6 +300,7 @@ func TestAWaiterWhoseSubscriptionIsCutIsStillGranted(t *testing.T) {
 // Without a subscription nobody may stand in line: a grant would find nobody. Those
 // who wait ask now and then, and get the lock when they find it free.
 func TestWithoutASubscriptionWaitersArePolledFor(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		rules []any
 		says  string

@@ -10,6 +10,7 @@ import (
 )
 
 func TestALockIsReleasedToTheNextWhileRedisIsOutOfMemory(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t, "--maxmemory-policy", "noeviction")
 	admin := srv.Client(nil)
 	a := newLocker(t, srv.Client(nil), core.TTL(15*time.Second), core.Wait(30*time.Second))

@@ -143,6 +143,7 @@ func TestAnOperatorBreaksALease(t *testing.T) {
 }
 
 func TestWithRedisStoppedAnOperatorIsToldInTime(t *testing.T) {
+	t.Parallel()
 	calls := map[string]func(ctx context.Context, l *core.RedisLocker) error{
 		"Inspect": func(ctx context.Context, l *core.RedisLocker) error {
 			_, err := l.Inspect(ctx, "k")

@@ -168,6 +168,7 @@ func (o *faultyObserver) HealthChanged(core.Health) {
 }
 
 func TestAnObserverThatPanicsInAGoroutineOfTheLockerHurtsNobody(t *testing.T) {
+	t.Parallel()
 	for name, wrap := range map[string]func(l *core.RedisLocker, o core.Observer) core.Locker{
 		"WithObserver": nil,
 		"Observe":      func(l *core.RedisLocker, o core.Observer) core.Locker { return core.Observe(l, o) },

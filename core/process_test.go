@@ -231,6 +231,7 @@ func contend(l *core.RedisLocker, rdb *redis.Client) report {
 }
 
 func TestFourProcessesNeverOverlapAndLeaveNothing(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	var all []*process
 	for range 4 {
@@ -272,6 +273,7 @@ func TestFourProcessesNeverOverlapAndLeaveNothing(t *testing.T) {
 }
 
 func TestAfterAHolderIsKilledTheNextIsInWithinTheTTL(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	l := newLocker(t, srv.Client(nil), core.TTL(childTTL))
 	holder := startChild(t, srv, "hold")
@@ -349,6 +351,7 @@ func TestAKilledWaiterIsSkipped(t *testing.T) {
 // The grant is in the socket of a stopped process when its lease expires, and
 // another gets the lock. Woken up, it must not run under that grant.
 func TestAWaiterThatIsStoppedBeyondItsGrantDoesNotRunUnderIt(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	l := newLocker(t, srv.Client(nil))
 	rdb := srv.Client(nil)

@@ -21,6 +21,7 @@ var restored = regexp.MustCompile(`(?m)^//\t(redis-cli EVAL .*)$`)
 // A file that was saved while a lock was held, and is loaded after its release, has
 // the lease of nobody in it. core's documentation says so, and what to do.
 func TestALeaseOfARestoredRedisHoldsUpOthers(t *testing.T) {
+	t.Parallel()
 	const key = "order:7 \"quoted\"\n and two lines"
 	for name, c := range map[string]struct {
 		ttl  time.Duration

@@ -42,6 +42,7 @@ func TestWithRedisStoppedACallerOfAHeedingClientIsHardlyLate(t *testing.T) {
 // What is sent when Redis stops is done when it goes on, the second attempt with
 // the first.
 func TestAnOperationThatIsMadeTwiceIsDoneOnce(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	l := newLocker(t, srv.Client(&redis.Options{ContextTimeoutEnabled: true}))
 	other := newLocker(t, srv.Client(nil))
@@ -78,6 +79,7 @@ func TestAnOperationThatIsMadeTwiceIsDoneOnce(t *testing.T) {
 }
 
 func TestWithRedisStoppedAcquiresFailAtOnceUntilItGoesOn(t *testing.T) {
+	t.Parallel()
 	srv := locktest.StartRedis(t)
 	l := newLocker(t, srv.Client(nil))
 	warmUp(t, l)

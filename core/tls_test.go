@@ -108,6 +108,7 @@ func TestAClientThatTLSRefusesIsToldWhy(t *testing.T) {
 }
 
 func TestAClientThatTalksTLSToAServerThatDoesNotIsToldSo(t *testing.T) {
+	t.Parallel()
 	ca := newAuthority(t)
 	srv := locktest.StartRedis(t)
 	config := &tls.Config{RootCAs: ca.pool()}

@@ -51,6 +51,7 @@ func withThrottle(code string) grpc.DialOption {
 // A client whose policy repeats the code of a denial spends its throttle's tokens on
 // denials. Once they are gone, what is not a denial is not repeated any more, either.
 func TestDenialsDrainTheThrottleOfAPolicyThatRepeatsTheirCode(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		client grpc.DialOption
 		// attempts that a call which fails once with UNAVAILABLE then has
@@ -105,6 +106,7 @@ func TestLossesDrainTheThrottleToo(t *testing.T) {
 
 // The recommended service config repeats what did not run, and nothing that did.
 func TestTheDocumentedServiceConfig(t *testing.T) {
+	t.Parallel()
 	config := grpc.WithDefaultServiceConfig(documentedConfig(t))
 	t.Run("a backend that is away for a moment", func(t *testing.T) {
 		fake := locktest.New()
@@ -146,6 +148,7 @@ func TestTheDocumentedServiceConfig(t *testing.T) {
 // Once a connection is older than MaxConnectionAge, what is under way on it has the
 // Grace to come to its end: a wait for a lock, too.
 func TestTheGraceOfAConnectionsAgeHasToOutlastTheWait(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		grace time.Duration
 		want  codes.Code

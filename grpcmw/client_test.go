@@ -168,6 +168,7 @@ func TestTheRequestIDIsTheCallersOwnOrANewOne(t *testing.T) {
 // A policy that covers the denial goes first; together they are not more than the
 // one or the other.
 func TestRetriesAndAServiceConfigDoNotMultiply(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name     string
 		n        int

@@ -127,6 +127,7 @@ func TestAHandlerThatTakesItsTimeIsNotCutOff(t *testing.T) {
 
 // Over a real connection, whose window a client that does not read leaves full.
 func TestAClientThatDoesNotReadDoesNotKeepTheKey(t *testing.T) {
+	t.Parallel()
 	const maxHold, ttl = 2 * time.Second, 20 * time.Second
 	for name, c := range map[string]struct {
 		opts  []grpcmw.Option

@@ -55,6 +55,7 @@ func (d *denials) await(ctx context.Context, t *testing.T, n int) map[core.Reaso
 // The client of a call whose deadline passes takes it back, and the word of it
 // mostly overtakes the server's own timer.
 func TestADeadlineThatPassesInLineIsToldAsSuch(t *testing.T) {
+	t.Parallel()
 	const unaryCalls, streams = 90, 20
 	locker, err := core.New(locktest.StartMini(t).Client(nil))
 	if err != nil {

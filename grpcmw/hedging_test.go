@@ -187,6 +187,7 @@ func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
 
 // Between processes the lease has the ID of the first attempt, if it is trusted.
 func TestOfACallThatIsHedgedAcrossProcessesOneAttemptRuns(t *testing.T) {
+	t.Parallel()
 	for name, opts := range map[string][]grpcmw.Option{
 		"not waiting":      {grpcmw.Wait(0)},
 		"waiting":          nil,
@@ -230,6 +231,7 @@ func (h *hedged) wantCalls(t *testing.T, n int32) {
 // What its client does not cancel is no attempt of a call that was answered, whatever
 // its metadata say: calls of one request may have one ID.
 func TestAFurtherAttemptThatIsNotCancelledRuns(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		opts      []grpcmw.Option
 		processes int
@@ -265,6 +267,7 @@ func TestAFurtherAttemptThatIsNotCancelledRuns(t *testing.T) {
 
 // One that lies about its attempts does not hold up others.
 func TestACallIsNotHeldUpByWhoSendsItsID(t *testing.T) {
+	t.Parallel()
 	h := &hedged{hold: func(context.Context) {}}
 	c := h.serve(t, locktest.New(), grpcmw.TrustRequestID(), grpcmw.Wait(0))
 	for _, previous := range []int{1, 0, 1} {
@@ -356,6 +359,7 @@ func TestAFurtherAttemptRunsIfTheFirstWasNotAnswered(t *testing.T) {
 
 // Its wait ends with its client, and leaves nothing behind.
 func TestAFurtherAttemptThatIsCancelledIsGone(t *testing.T) {
+	t.Parallel()
 	h := &hedged{hold: holding(time.Second)}
 	c := h.serve(t, locktest.New())
 	first := make(chan error)

@@ -50,6 +50,7 @@ func inProcess(m *grpcmw.Middleware, held time.Duration) grpc.UnaryInvoker {
 // Three retries outlast a hold of a second or two, within the client's patience,
 // whatever the server has seen of other holds: nothing, or many that were quick.
 func TestThreeRetriesOutlastASlowHolder(t *testing.T) {
+	t.Parallel()
 	const runs, enough = 20, 19
 	client, err := grpcmw.NewClient(grpcmw.RetryHeld(3))
 	if err != nil {

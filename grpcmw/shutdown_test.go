@@ -90,6 +90,7 @@ var drains = map[string]func(context.Context, *replica) error{
 
 // Each replica ends and comes back, one after the other, while calls stand in line.
 func TestARollingRestartFailsNoCall(t *testing.T) {
+	t.Parallel()
 	for name, drain := range drains {
 		for kind, call := range retriedCalls {
 			t.Run(name+", "+kind, func(t *testing.T) {

@@ -108,6 +108,7 @@ func TestTheCallersOwnDeadlineAndCancellation(t *testing.T) {
 }
 
 func TestAClientThatGivesUpLeavesTheLine(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		code   codes.Code

@@ -25,7 +25,7 @@ func TestWhyAContextEnded(t *testing.T) {
 		"cancelled near the end of a short time":  {timeout: 20 * time.Millisecond, end: 15 * time.Millisecond, want: context.DeadlineExceeded},
 		"cancelled with a cause at the deadline":  {timeout: time.Second, end: 999 * time.Millisecond, cause: lost, want: context.Canceled},
 		"cancelled without a deadline":            {end: time.Second, want: context.Canceled},
-		"cancelled at once, its deadline is near": {timeout: time.Millisecond, end: 0, want: context.Canceled},
+		"cancelled at once, its deadline is near": {timeout: time.Millisecond, end: 1, want: context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
