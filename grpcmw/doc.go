@@ -114,12 +114,23 @@
 // no such metadata, those with its key that came over its connection. When one of them
 // is answered, its client has a second to cancel it. What is not cancelled by then
 // gets in line like any other call, so that an attempt whose client tells nothing true
-// of it is late, and no more. Of each method, 50 attempts are kept aside at a time.
+// of it is late, and no more. So does what comes when as many attempts of its
+// connection are kept aside as may wait in line ([MaxWaitingPerConn]).
 //
 // Attempts that reach different processes know of each other with [TrustRequestID]
-// only, and only while one holds the lock, or held it right before the other: a
-// further attempt that comes first, or after the first has ended, runs. That is why
-// a method that is hedged must be safe to repeat all the same.
+// only, and only while one holds the lock, or held it right before the other. With it,
+// a further attempt that is denied for others asks once more, a second later, before
+// it says so.
+//
+// That does not cover all. A first attempt is never held up: one that comes more than
+// 50 ms after the second is denied, or runs after it. A further attempt that comes when
+// the first has ended runs. So it does when the first was denied, until the client
+// cancels it. And a process that shuts down, or whose Redis is away, denies at once:
+// UNAVAILABLE belongs in the nonFatalStatusCodes. That is why a method that is hedged
+// must be safe to repeat all the same.
+//
+// A retry policy's attempts look the same: after one whose handler has run, the next
+// begins a second after its end at the earliest.
 //
 // A call in shadow is not held up.
 //

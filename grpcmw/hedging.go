@@ -3,6 +3,7 @@ package grpcmw
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,24 +22,20 @@ const (
 	// onTheWay is how long an answer may need to its client, and the client's
 	// cancellation of further attempts to this process.
 	onTheWay = time.Second
-	// maxAside is how many further attempts of a method are kept aside. One more gets in
-	// line like any other call.
-	maxAside = 50
 	// maxQuiet is how many origins without calls are remembered for onTheWay.
 	maxQuiet = 10000
 )
 
-// origins are the calls of a method that are in line, run, or were answered a moment
-// ago, by their origin. A client that hedges sends a call again while the first
-// attempt runs, takes the first answer and cancels the rest. Which call a further
-// attempt repeats, nothing tells for sure. So it is never denied, but stays out of the
-// line while calls of its origin that came before it are there, and for a moment after
-// one is answered, in which its client cancels it. What is not cancelled gets in line.
+// origins are the calls of a method that are there, or were answered a moment ago, by
+// their origin. A client that hedges sends a call again while the first attempt runs,
+// takes the first answer and cancels the rest. Which call a further attempt repeats,
+// nothing tells for sure. So it is never denied, but stays out of the line while calls
+// of its origin that came before it are there, and for a moment after one is answered,
+// in which its client cancels it. What is not cancelled gets in line.
 type origins struct {
 	mu    sync.Mutex
 	of    map[origin]*originCalls
 	quiet []origin // without calls, in the order in which they became so
-	aside int      // further attempts that wait
 }
 
 // origin is where attempts of one call come from: they have the key and the request ID
@@ -59,14 +56,15 @@ func (o origin) known() bool { return o.requestID != "" || o.conn != (lines.Conn
 
 // originCalls are the calls of one origin.
 type originCalls struct {
-	under    []*attempt
-	answered time.Time // when the last of them was
-	quiet    bool      // listed in origins.quiet
+	there    []*attempt // in the order in which they came
+	answered time.Time  // when the last of them was
+	quiet    bool       // listed in origins.quiet
 }
 
-// attempt is a call in line or running.
+// attempt is a call that is aside, in line, or running.
 type attempt struct {
-	ended chan struct{} // nil until somebody waits for it
+	further bool
+	ended   chan struct{} // nil until somebody waits for it
 }
 
 // run runs fn under the lock on key.
@@ -75,88 +73,86 @@ func (c *call) run(ctx context.Context, key string, fn func(context.Context) err
 	if c.terms.shadow || !of.known() {
 		return c.runLocked(ctx, key, fn)
 	}
-	further := previousAttempts(ctx) != "0"
-	if further {
-		if err := c.origins.await(ctx, of); err != nil {
+	conn := connOf(ctx)
+	own := &attempt{further: previousAttempts(ctx) != "0" && c.lines.StepAside(conn)}
+	c.origins.enter(of, own)
+	ran := false
+	defer func() {
+		c.origins.leave(of, own, ran)
+		if own.further && !ran {
+			c.lines.StepBack(conn)
+		}
+	}()
+	handler := func(ctx context.Context) error {
+		ran = true
+		if own.further {
+			c.lines.StepBack(conn)
+		}
+		return fn(ctx)
+	}
+	if own.further {
+		if err := c.origins.await(ctx, of, own); err != nil {
 			return err
 		}
+		if of.requestID == c.requestID { // which is in the lease
+			return c.runFurther(ctx, key, handler)
+		}
 	}
-	own := c.origins.enter(of)
-	answered := false
-	defer func() { c.origins.leave(of, own, answered) }()
-	seen := func(ctx context.Context) error {
-		defer func() { answered = c.ctx.Err() == nil }()
-		return fn(ctx)
-	}
-	if further && of.requestID == c.requestID { // which is in the lease
-		return c.runFurther(ctx, key, seen)
-	}
-	return c.runLocked(ctx, key, seen)
+	return c.runLocked(ctx, key, handler)
 }
 
-// runFurther is runLocked for a further attempt, another of which may run in another
-// process: then the lease has their request ID.
+// runFurther is runLocked for a further attempt, another of which may be in another
+// process: then the lease has their request ID. While one runs, or may just have been
+// answered, the client must not hear of a denial, which may end the call.
 func (c *call) runFurther(ctx context.Context, key string, fn func(context.Context) error) error {
-	err := c.runLocked(ctx, key, func(ctx context.Context) error {
-		lock, _ := core.FromContext(ctx)
-		if info := lock.Info(); c.isOwn(info.Blocker) || c.isOwn(info.Predecessor) {
-			return errAnother // which has just ended
+	for {
+		ran := false
+		err := c.runLocked(ctx, key, func(ctx context.Context) error {
+			lock, _ := core.FromContext(ctx)
+			if info := lock.Info(); c.isOwn(info.Blocker) || c.isOwn(info.Predecessor) {
+				return errAnother // which has just ended
+			}
+			ran = true
+			return fn(ctx)
+		})
+		if ran || err != errAnother && !isContention(err) {
+			return err
 		}
-		return fn(ctx)
-	})
-	// The client must not hear of a denial now: that may end the attempt that runs.
-	for denied := c.deniedByOwn(err); denied || err == errAnother; {
+		for denial := err; err != errAnother; {
+			if retry.Sleep(ctx, onTheWay) != nil {
+				return core.Ended(ctx, ctx.Err())
+			}
+			// The denial tells of who held the lock when the wait began, this of who does now.
+			// It asks seldom: having the lock, it would be in the way of the client's next call.
+			err = c.runLocked(ctx, key, func(context.Context) error { return errAnother }, core.Wait(0))
+			if d, ok := err.(*core.Denial); err != errAnother && (!ok || !c.isOwn(d.Holder)) {
+				return denial
+			}
+		}
 		if retry.Sleep(ctx, onTheWay) != nil {
 			return core.Ended(ctx, ctx.Err())
 		}
-		if !denied {
-			return c.runLocked(ctx, key, fn)
-		}
-		// It asks seldom: having the lock, it would be in the way of the client's next call.
-		err = c.runLocked(ctx, key, func(context.Context) error { return errAnother }, core.Wait(0))
-		denied = c.deniedByOwn(err)
 	}
-	return err
 }
 
 var errAnother = errors.New("grpcmw: another attempt of the call has had the lock")
 
-// deniedByOwn reports whether the lock was denied because another attempt of the
-// call holds it.
-func (c *call) deniedByOwn(err error) bool {
+// isContention reports whether the lock was denied because of other requests.
+func isContention(err error) bool {
 	d, ok := err.(*core.Denial)
-	return ok && c.isOwn(d.Holder)
+	return ok && (d.Reason == core.ReasonHeld || d.Reason == core.ReasonWaitTimeout || d.Reason == core.ReasonQueueFull)
 }
 
 // isOwn reports whether the holder is another attempt of the call.
 func (c *call) isOwn(h *core.Holder) bool { return h != nil && h.RequestID == c.requestID }
 
-// await waits until the calls of that origin which are there have ended.
-func (a *origins) await(ctx context.Context, of origin) error {
+// await waits until the calls of that origin have ended which own may repeat, or which
+// would do so before it.
+func (a *origins) await(ctx context.Context, of origin, own *attempt) error {
 	if retry.Sleep(ctx, overtaking) != nil {
 		return core.Ended(ctx, ctx.Err())
 	}
-	a.mu.Lock()
-	calls := a.of[of]
-	if calls == nil || a.aside == maxAside {
-		a.mu.Unlock()
-		return nil
-	}
-	a.aside++
-	var before []chan struct{}
-	for _, c := range calls.under {
-		if c.ended == nil {
-			c.ended = make(chan struct{})
-		}
-		before = append(before, c.ended)
-	}
-	a.mu.Unlock()
-	defer func() {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		a.aside--
-	}()
-	for _, ended := range before {
+	for _, ended := range a.before(of, own) {
 		select {
 		case <-ended:
 		case <-ctx.Done():
@@ -164,7 +160,7 @@ func (a *origins) await(ctx context.Context, of origin) error {
 		}
 	}
 	a.mu.Lock()
-	left := time.Until(calls.answered.Add(onTheWay))
+	left := time.Until(a.of[of].answered.Add(onTheWay))
 	a.mu.Unlock()
 	if left > 0 && retry.Sleep(ctx, left) != nil {
 		return core.Ended(ctx, ctx.Err())
@@ -172,7 +168,26 @@ func (a *origins) await(ctx context.Context, of origin) error {
 	return nil
 }
 
-func (a *origins) enter(of origin) *attempt {
+// before returns the ends of first attempts, which wait for nobody, and of further ones
+// that came before own.
+func (a *origins) before(of origin, own *attempt) (ended []chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	later := false
+	for _, c := range a.of[of].there {
+		if c == own {
+			later = true
+		} else if !c.further || !later {
+			if c.ended == nil {
+				c.ended = make(chan struct{})
+			}
+			ended = append(ended, c.ended)
+		}
+	}
+	return ended
+}
+
+func (a *origins) enter(of origin, own *attempt) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.forget(time.Now())
@@ -184,31 +199,23 @@ func (a *origins) enter(of origin) *attempt {
 		calls = new(originCalls)
 		a.of[of] = calls
 	}
-	own := new(attempt)
-	calls.under = append(calls.under, own)
-	return own
+	calls.there = append(calls.there, own)
 }
 
-func (a *origins) leave(of origin, own *attempt, answered bool) {
+func (a *origins) leave(of origin, own *attempt, ran bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	calls := a.of[of]
-	for i, c := range calls.under {
-		if c == own {
-			last := len(calls.under) - 1
-			calls.under[i], calls.under[last] = calls.under[last], nil
-			calls.under = calls.under[:last]
-			break
-		}
-	}
+	i := slices.Index(calls.there, own)
+	calls.there = slices.Delete(calls.there, i, i+1)
 	if own.ended != nil {
 		close(own.ended)
 	}
 	now := time.Now()
-	if answered {
+	if ran {
 		calls.answered = now
 	}
-	if len(calls.under) == 0 && !calls.quiet {
+	if len(calls.there) == 0 && !calls.quiet {
 		calls.quiet = true
 		a.quiet = append(a.quiet, of)
 	}
@@ -220,7 +227,7 @@ func (a *origins) leave(of origin, own *attempt, answered bool) {
 func (a *origins) forget(now time.Time) {
 	for len(a.quiet) > 0 {
 		calls := a.of[a.quiet[0]]
-		if len(calls.under) == 0 {
+		if len(calls.there) == 0 {
 			if len(a.quiet) <= maxQuiet && now.Sub(calls.answered) <= onTheWay {
 				return
 			}

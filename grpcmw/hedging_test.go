@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -64,6 +65,17 @@ type hedged struct {
 // serve serves h at a process of its own: a Middleware.
 func (h *hedged) serve(t *testing.T, locker core.Locker, opts ...grpcmw.Option) testpb.TestServiceClient {
 	t.Helper()
+	return serve(t, mustNew(t, locker, append(opts,
+		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)),
+		grpcmw.OnDeny(h.deny))...), h.handlers())
+}
+
+func (h *hedged) deny(context.Context, *core.Denial) error {
+	h.denied.Add(1)
+	return nil
+}
+
+func (h *hedged) handlers() *handlers {
 	work := func(ctx context.Context) error {
 		h.begun.Add(1)
 		h.hold(ctx)
@@ -81,12 +93,7 @@ func (h *hedged) serve(t *testing.T, locker core.Locker, opts ...grpcmw.Option) 
 		}
 		return s.SendMsg(&testpb.StreamingOutputCallResponse{})
 	})
-	return serve(t, mustNew(t, locker, append(opts,
-		grpcmw.For(unary, grpcmw.KeyOf(orderOf)), grpcmw.For(serverStream, grpcmw.KeyOf(streamOrderOf)),
-		grpcmw.OnDeny(func(context.Context, *core.Denial) error {
-			h.denied.Add(1)
-			return nil
-		}))...), methods)
+	return methods
 }
 
 // holding is a handler's work that takes so long.
@@ -383,5 +390,126 @@ func until(t *testing.T, done func() bool) {
 			t.Error("it does not happen")
 			return
 		}
+	}
+}
+
+// The first attempt was not answered. Of two that waited for it, one runs.
+func TestOfSeveralFurtherAttemptsOneTakesThePlaceOfTheFirst(t *testing.T) {
+	t.Parallel()
+	for kind, call := range hedgedKinds() {
+		t.Run(kind.name, func(t *testing.T) {
+			t.Parallel()
+			fake := locktest.New()
+			release := fake.Hold("order:7")
+			h := &hedged{hold: holding(10 * time.Millisecond)}
+			c := h.serve(t, fake, grpcmw.Wait(10*time.Second))
+			gone, leave := context.WithCancel(timeout(t))
+			first := make(chan error)
+			go func() { first <- call(attempt(gone, kind.id(0), 0), c) }()
+			if err := fake.AwaitWaiting(timeout(t), "order:7", 1); err != nil {
+				t.Fatal(err)
+			}
+			further, cancel := context.WithCancel(timeout(t))
+			answers := make(chan error)
+			for n := range 2 {
+				go func() { answers <- call(attempt(further, kind.id(0), n+1), c) }()
+			}
+			// They come while the first is in line, and find it there 50 ms later.
+			time.Sleep(200 * time.Millisecond)
+			leave()
+			<-first
+			until(t, func() bool { return h.denied.Load() == 1 })
+			if err := fake.AwaitWaiting(timeout(t), "order:7", 1); err != nil {
+				t.Fatal(err)
+			}
+			release()
+			if err := <-answers; err != nil {
+				t.Errorf("the first to be answered: %v", err)
+			}
+			cancel()
+			if err := <-answers; status.Code(err) != codes.Canceled {
+				t.Errorf("the other: %v", err)
+			}
+			h.wantCalls(t, 1)
+		})
+	}
+}
+
+// The further attempt's wait in the other process began when somebody else held the
+// lock, and ends when the first attempt does.
+func TestAFurtherAttemptIsNotDeniedForWhoHeldTheLockBefore(t *testing.T) {
+	t.Parallel()
+	fake := locktest.New()
+	release := fake.Hold("order:7")
+	h := &hedged{}
+	h.hold = func(ctx context.Context) {
+		until(t, func() bool { return fake.Waiting("order:7") == 0 || ctx.Err() != nil })
+		holding(500 * time.Millisecond)(ctx) // in which a denial would get to the client
+	}
+	first := h.serve(t, fake, grpcmw.TrustRequestID(), grpcmw.Wait(20*time.Second))
+	second := h.serve(t, fake, grpcmw.TrustRequestID(), grpcmw.Wait(time.Second))
+	inLine := func(ctx context.Context) { _ = fake.AwaitWaiting(ctx, "order:7", 1) }
+	go func() {
+		if err := fake.AwaitWaiting(t.Context(), "order:7", 2); err != nil {
+			t.Error(err)
+		}
+		release()
+	}()
+	if err := hedge(timeout(t), "a", inLine, callUnary, first, second); err != nil {
+		t.Error(err)
+	}
+	h.wantCalls(t, 1)
+}
+
+// One connection's further attempts, however many, do not take the place of others'.
+func TestOneConnectionsFurtherAttemptsHurtNoOthers(t *testing.T) {
+	t.Parallel()
+	const lies = grpcmw.DefaultMaxWaitingPerConn + 10
+	h := &hedged{}
+	slow := make(chan struct{})
+	h.hold = func(ctx context.Context) {
+		if h.begun.Load() == 1 {
+			<-slow
+			return
+		}
+		holding(300 * time.Millisecond)(ctx)
+	}
+	m := mustNew(t, locktest.New(), grpcmw.Wait(0), grpcmw.OnDeny(h.deny), grpcmw.For(unary, grpcmw.KeyTemplate("order:{metadata.x-order}")))
+	conn := serveAny(t, m.ServerOptions(), func(s *grpc.Server) { testpb.RegisterTestServiceServer(s, h.handlers()) })
+	another, err := grpc.NewClient(conn.Target(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer another.Close()
+	liar, honest := testpb.NewTestServiceClient(conn), testpb.NewTestServiceClient(another)
+	order := func(nr string) context.Context { return withOrder(timeout(t), nr) }
+	var all sync.WaitGroup
+	all.Go(func() { _ = callUnary(attempt(order("slow"), "slow", 0), liar) })
+	until(t, func() bool { return h.begun.Load() == 1 })
+	ctx, cancel := context.WithCancel(order("slow"))
+	for range lies {
+		all.Go(func() { _ = callUnary(attempt(ctx, "slow", 1), liar) })
+	}
+	until(t, func() bool { return h.denied.Load() > 0 }) // those that are too many
+	err = hedge(order("7"), "a", holding(100*time.Millisecond), callUnary, honest, honest)
+	if err != nil || h.begun.Load() != 2 {
+		t.Errorf("%v, %d handlers begun", err, h.begun.Load())
+	}
+	cancel()
+	close(slow)
+	all.Wait()
+}
+
+// A denial that the handler of a further attempt returns is its own.
+func TestAFurtherAttemptsHandlerRunsOnce(t *testing.T) {
+	t.Parallel()
+	var begun atomic.Int32
+	c := serve(t, mustNew(t, locktest.New(), grpcmw.TrustRequestID(), grpcmw.For(unary, grpcmw.KeyOf(orderOf))),
+		&handlers{unary: func(context.Context, *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+			begun.Add(1)
+			return nil, &core.Denial{Reason: core.ReasonHeld, Holder: &core.Holder{Meta: core.Meta{RequestID: "a"}}}
+		}})
+	if err := callUnary(attempt(timeout(t), "a", 1), c); err == nil || begun.Load() != 1 {
+		t.Errorf("%v, %d handlers begun", err, begun.Load())
 	}
 }

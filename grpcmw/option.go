@@ -129,7 +129,8 @@ func MaxWaiters(n int) Setting { return guardSetting(core.MaxWaiters(n)) }
 // of them were in line, a call for a free key would have to wait on the client's side.
 // So n must be less than the server's limit, half of it or less:
 // grpc.MaxConcurrentStreams, which this package cannot see, or 250 behind net/http. A
-// proxy with few connections to a server without a limit may be given more.
+// proxy with few connections to a server without a limit may be given more. As many
+// attempts of hedged calls may be kept aside, which are calls of the connection, too.
 //
 // Several Middlewares of one server that are given one and the same Option count
 // together.

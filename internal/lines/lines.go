@@ -25,7 +25,7 @@ type Lines struct {
 	max int
 
 	mu    sync.Mutex
-	conns map[Conn]*conn // with requests that ask
+	conns map[Conn]*conn // with requests
 }
 
 // New returns Lines of which at most max requests of a connection wait; 0 is no bound.
@@ -74,6 +74,7 @@ func hasPort(addr string) bool {
 
 // conn is what the requests of one connection have come to.
 type conn struct {
+	aside  int // do not ask yet
 	asking int // have not got their locks, nor been denied
 	seated int // among them, those that may wait for as long as they like
 	// crowded is since when all seats are taken; zero again once half of them are free.
@@ -157,14 +158,55 @@ func (p *place) running(fn func(context.Context) error) func(context.Context) er
 	}
 }
 
+// StepAside reports whether one more request of a connection may wait without asking for
+// its lock: as many may as may wait in line. If so, it must StepBack.
+func (l *Lines) StepAside(of Conn) bool {
+	if l == nil || of == (Conn{}) {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.conn(of)
+	if c.aside == l.max {
+		return false
+	}
+	c.aside++
+	return true
+}
+
+// StepBack is for one that asks, or is gone.
+func (l *Lines) StepBack(of Conn) {
+	if l == nil || of == (Conn{}) {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.conns[of]
+	c.aside--
+	l.forget(of, c)
+}
+
+// conn returns what is known of a connection. The caller holds mu.
+func (l *Lines) conn(of Conn) *conn {
+	c := l.conns[of]
+	if c == nil {
+		c = new(conn)
+		l.conns[of] = c
+	}
+	return c
+}
+
+// forget removes a connection without requests. The caller holds mu.
+func (l *Lines) forget(of Conn, c *conn) {
+	if c.asking == 0 && c.aside == 0 {
+		delete(l.conns, of)
+	}
+}
+
 func (l *Lines) enter(key Conn) *place {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.conns[key]
-	if c == nil {
-		c = new(conn)
-		l.conns[key] = c
-	}
+	c := l.conn(key)
 	c.asking++
 	p := &place{lines: l, key: key, conn: c}
 	switch {
@@ -222,9 +264,8 @@ func (p *place) depart(to standing) {
 		}
 	}
 	p.place = to
-	if c.asking--; c.asking == 0 {
-		delete(p.lines.conns, p.key)
-	}
+	c.asking--
+	p.lines.forget(p.key, c)
 }
 
 func (p *place) wasRejected() bool {
