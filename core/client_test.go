@@ -57,7 +57,6 @@ func burst(rdb redis.UniversalClient, n int) {
 }
 
 func TestConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
-	t.Parallel()
 	for name, opts := range map[string][]core.Option{"own client": nil, "shared client": {core.SharedClient()}} {
 		for _, idle := range []int{20, 40, 100} {
 			t.Run(fmt.Sprintf("%s, %d connections", name, idle), func(t *testing.T) {
@@ -218,7 +217,6 @@ func (p *proxied) each(f func(*faultproxy.Proxy), servers ...*locktest.Redis) {
 // Wherever the connections lead, and whatever goes over them, waiters' grants
 // included.
 func TestAllKindsOfConnectionsThatDieSilentlyAreReplaced(t *testing.T) {
-	t.Parallel()
 	type client struct {
 		rdb     redis.UniversalClient
 		servers []*locktest.Redis // whose connections die; none is all

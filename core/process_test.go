@@ -231,7 +231,6 @@ func contend(l *core.RedisLocker, rdb *redis.Client) report {
 }
 
 func TestFourProcessesNeverOverlapAndLeaveNothing(t *testing.T) {
-	t.Parallel()
 	srv := locktest.StartRedis(t)
 	var all []*process
 	for range 4 {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc"
@@ -144,7 +145,7 @@ func hedgedKinds() map[hedgedKind]anyCall {
 }
 
 // Of a hedged call one handler begins, and its answer is the call's. In one process
-// that needs no trust in the ID, and holds whenever an attempt arrives.
+// that needs no trust in the ID.
 func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts     []grpcmw.Option
@@ -163,15 +164,12 @@ func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
 			t.Run(name+", "+kind.name, func(t *testing.T) {
 				t.Parallel()
 				h, fake := &hedged{hold: holding(c.hold)}, locktest.New()
-				later := func(int) func(context.Context) { return holding(5 * time.Millisecond) }
-				if kind.anonymous {
-					// In one order: which of them is the first, none of them says.
-					arrived := func(n int) { until(t, func() bool { return int(h.begun.Load())+fake.Waiting("order:7") >= n }) }
-					later = func(i int) func(context.Context) { return func(context.Context) { arrived(i + 1) } }
-					if c.parallel {
-						later = func(int) func(context.Context) { return func(context.Context) { arrived(hedgedCalls) } }
-						h.hold = func(ctx context.Context) { arrived(hedgedCalls); holding(c.hold)(ctx) }
-					}
+				// The first attempts come first, however long that takes them.
+				arrived := func(n int) { until(t, func() bool { return int(h.begun.Load())+fake.Waiting("order:7") >= n }) }
+				later := func(i int) func(context.Context) { return func(context.Context) { arrived(i + 1) } }
+				if c.parallel {
+					later = func(int) func(context.Context) { return func(context.Context) { arrived(hedgedCalls) } }
+					h.hold = func(ctx context.Context) { arrived(hedgedCalls); holding(c.hold)(ctx) }
 				}
 				client := h.serve(t, fake, c.opts...)
 				var calls sync.WaitGroup
@@ -190,6 +188,35 @@ func TestOfAHedgedCallOneAttemptRuns(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The first attempt was sent first, and comes a little later.
+func TestAFurtherAttemptThatOvertakesTheFirstWaitsForIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		interceptor := mustNew(t, locktest.New(), grpcmw.Wait(0), grpcmw.For(unary, grpcmw.KeyOf(orderOf))).Unary()
+		begun := 0
+		call := func(ctx context.Context, previous string) error {
+			ctx = metadata.NewIncomingContext(ctx, metadata.Pairs(grpcmw.RequestIDKey, "a", "grpc-previous-rpc-attempts", previous))
+			_, err := interceptor(ctx, order("7"), &grpc.UnaryServerInfo{FullMethod: unary}, func(context.Context, any) (any, error) {
+				begun++
+				time.Sleep(time.Minute)
+				return nil, nil
+			})
+			return err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		further := make(chan error)
+		go func() { further <- call(ctx, "1") }()
+		time.Sleep(40 * time.Millisecond)
+		if err := call(t.Context(), "0"); err != nil || begun != 1 {
+			t.Errorf("%v, %d handlers begun", err, begun)
+		}
+		time.Sleep(900 * time.Millisecond)
+		cancel()
+		if err := <-further; status.Code(err) != codes.Canceled || begun != 1 {
+			t.Errorf("%v, %d handlers begun", err, begun)
+		}
+	})
 }
 
 // Between processes the lease has the ID of the first attempt, if it is trusted.
