@@ -44,7 +44,7 @@ func takeAndGiveBack(ctx context.Context, l locker, key string) error {
 	return unlock()
 }
 
-// BenchmarkCycle is one lock and release by a lone caller of a free key.
+// BenchmarkCycle is one lock and release by a single caller of a free key.
 func BenchmarkCycle(b *testing.B) {
 	eachContender(b, func(b *testing.B, l locker) {
 		for b.Loop() {

@@ -5,10 +5,10 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 const (
@@ -27,7 +27,7 @@ const (
 // It narrows the window in which a failover forgets a lease that was just granted.
 // It does not close it: the replica that takes over need not be one of those that
 // have acknowledged, and may have lost what it had in memory. Only the fencing
-// token does. It costs a round trip to the replicas for each trip that grants or
+// token does. It costs a round trip to the replicas for each call that grants or
 // renews; requests that one process hands the lock on to pay nothing.
 //
 // n is from 1 to [MaxReplicas], timeout from 1 ms to [MaxAckTimeout] and less than
@@ -35,10 +35,10 @@ const (
 // acknowledgement Acquire's error matches [ErrBackend] and a [*ReplicaAckError],
 // and the lease is given back. Those in line try again for up to 2 s first.
 func ReplicaAck(n int, timeout time.Duration) Option {
-	return lockerOption(func(l *lockerOptions) { l.ack = &remote.Ack{Replicas: n, Within: timeout} })
+	return lockerOption(func(l *lockerOptions) { l.ack = &backend.Ack{Replicas: n, Within: timeout} })
 }
 
-func checkAck(a *remote.Ack, rdb redis.UniversalClient) error {
+func checkAck(a *backend.Ack, rdb redis.UniversalClient) error {
 	if a == nil {
 		return nil
 	}
@@ -94,14 +94,14 @@ func (e *ReplicaAckError) ErrorType() string { return "replica_ack" }
 
 // unacked is the answer, as an error if it grants or prolongs a lease that too few
 // replicas have acknowledged.
-func unacked(r remote.Reply, err *remote.AckError) error {
-	if err == nil || r.Status != remote.Granted && r.Status != remote.Renewed {
+func unacked(r backend.Reply, err *backend.AckError) error {
+	if err == nil || r.Status != backend.Granted && r.Status != backend.Renewed {
 		return nil
 	}
 	return &ReplicaAckError{err.Replicas, err.Got, err.Within, err.Cause}
 }
 
-// confirm renews a lease that another process has granted to e, so that replicas
+// confirmGrant renews a lease that another process has granted to e, so that replicas
 // acknowledge it before anybody runs under it. The caller holds mu; e is asking or
 // waiting.
 //
@@ -109,19 +109,19 @@ func unacked(r remote.Reply, err *remote.AckError) error {
 // may have expired before, and the entry, queued again, been granted again. It is
 // this one as long as since, a moment before it was granted, is less than its time
 // to live ago.
-func (l *RedisLocker) confirm(e *entry, g remote.Grant, since time.Time) {
-	granted := clockwork.Since(since, e.ttl)
+func (l *RedisLocker) confirmGrant(e *entry, g backend.Grant, since time.Time) {
+	granted := timer.Since(since, e.ttl)
 	l.expectAnswer(e)
-	l.room.Do(remote.Renew(e.queue.names, e.wire, "", 0), func(a remote.Answer) {
+	l.backend.Do(backend.Renew(e.queue.names, e.wire, "", 0), func(a backend.Answer) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		e.inFlight--
 		late := unacked(a.Reply, a.Unacked)
 		switch {
-		case e.life == retired, e.life == held: // a poll was answered first
+		case e.state == retired, e.state == held: // a poll was answered first
 		case cmp.Or(a.Err, late) != nil:
-			l.failed(e, cmp.Or(a.Err, late))
-		case a.Reply.Status != remote.Renewed, granted.Remaining(time.Now()) <= 0:
+			l.onFailure(e, cmp.Or(a.Err, late))
+		case a.Reply.Status != backend.Renewed, granted.Remaining(time.Now()) <= 0:
 			l.send(e) // it has expired meanwhile, or may have
 		default:
 			e.unanswered, e.fault = time.Time{}, nil

@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // What is renewed to be acknowledged may not be what the message was about: the
@@ -42,7 +42,7 @@ func TestAGrantThatIsConfirmedAfterAnotherHolderDoesNotBringItsOldToken(t *testi
 		old := holder.Token() + 1
 		b.setFence("k", old)
 		elapse(time.Until(late))
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: block(old, old)})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: block(old, old)})
 
 		elapse(ttl / 2)
 		between := get(t, third, "k")

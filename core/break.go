@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // BreakOption narrows what [RedisLocker.Break] and [RedisLocker.BreakNow] do.
@@ -91,15 +91,15 @@ func (l *RedisLocker) breakLease(ctx context.Context, key string, atOnce bool, o
 	case o.only != nil && *o.only != lease.ID:
 		return nil, &OperatorError{Key: key, Err: ErrLeaseChanged, Lease: lease}
 	}
-	a, err := l.consult(ctx, key, remote.Break(l.room.Names(key), remote.ID(lease.ID), atOnce))
+	a, err := l.operate(ctx, key, backend.Break(l.backend.Names(key), backend.ID(lease.ID), atOnce))
 	switch {
 	case err != nil:
 		return nil, err
-	case a.Reply.Status == remote.Broken:
+	case a.Reply.Status == backend.Broken:
 		lease = leaseInfo(key, a.Reply)
 	case a.Repeated:
 		// The first attempt may have broken it. In any case it is gone now.
-	case a.Reply.Status == remote.Missing:
+	case a.Reply.Status == backend.Missing:
 		return nil, &OperatorError{Key: key, Err: ErrNotHeld}
 	default:
 		return nil, &OperatorError{Key: key, Err: ErrLeaseChanged, Lease: leaseInfo(key, a.Reply)}
@@ -108,20 +108,20 @@ func (l *RedisLocker) breakLease(ctx context.Context, key string, atOnce bool, o
 	return lease, nil
 }
 
-// saidBroken takes a message that an operator has broken a lease of ours. It is
+// onBreakMessage takes a message that an operator has broken a lease of ours. It is
 // only a hint: what counts is the answer to the question that it calls for.
-func (l *RedisLocker) saidBroken(n remote.Note) {
+func (l *RedisLocker) onBreakMessage(n backend.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ours := l.lookup(n.ID)
 	switch {
 	case !ours:
 	case e == nil:
-		l.disown(n.Key, n.ID) // rule 1
-	case e.life == held:
+		l.releaseOrphan(n.Key, n.ID) // rule 1
+	case e.state == held:
 		e.warned = true
 		l.sendRenewal(e, 0)
-	case e.life == retired: // its release is under way
+	case e.state == retired: // its release is under way
 	case e.inFlight == 0:
 		l.send(e)
 	}
@@ -133,6 +133,6 @@ func (l *RedisLocker) saidBroken(n remote.Note) {
 // stops the holder that is returned.
 func (l *RedisLocker) breakOff(e *entry) *lock {
 	e.broken = true
-	l.work.Clear(&e.alarm)
+	l.background.Clear(&e.alarm)
 	return e.lock
 }

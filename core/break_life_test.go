@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // The grant came after the break, or was broken before it came: renewed at once or
@@ -69,11 +69,11 @@ func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.
 				if !r.done() || r.err != nil {
 					t.Fatalf("%+v", r)
 				}
-				if first.life != retired || r.lock.entry == first || p.count("C") != 1 {
-					t.Errorf("the broken entry is %v; %d cancels", first.life, p.count("C"))
+				if first.state != retired || r.lock.entry == first || p.count("C") != 1 {
+					t.Errorf("the broken entry is %v; %d cancels", first.state, p.count("C"))
 				}
 				wantCause(t, r.lock, nil)
-				if got := remote.Entry(b.lease("k")); got.ID() != r.lock.entry.wire.ID() || got.Broken() {
+				if got := backend.Entry(b.lease("k")); got.ID() != r.lock.entry.wire.ID() || got.Broken() {
 					t.Errorf("lease %q", got)
 				}
 				free(t, r.lock)
@@ -91,7 +91,7 @@ func TestABrokenLeaseOfARetiredEntryIsGivenBack(t *testing.T) {
 		k := get(t, l, "k")
 		free(t, k)
 		b.plant("k", "0b"+k.entry.wire[2:]) // a late acquire, and a break
-		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
 		synctest.Wait()
 		if got := b.lease("k"); got != "" {
 			t.Errorf("the lease is still there: %q", got)
@@ -105,11 +105,11 @@ func TestAnAnswerToAPollThatAHeldLeaseIsBrokenHasItRenewed(t *testing.T) {
 		l, p := b.locker()
 		operator, _ := b.locker()
 		k := get(t, l, "k")
-		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
 		synctest.Wait()
 		wantCause(t, k, nil)
 		breakIt(t, operator, "k")
-		acquireAnswered(l, k.entry, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Broken}})
+		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
 		synctest.Wait()
 		wantCause(t, k, ErrBroken)
 		if p.count("N") != 2 || p.count("C")+p.count("R") != 0 {
@@ -178,7 +178,7 @@ func TestABrokenLeaseIsNotRenewed(t *testing.T) {
 		wantCause(t, k, ErrBroken)
 		n := p.count("N")
 		r := begin(t.Context(), l, "k")
-		l.saidBroken(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
+		l.onBreakMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		elapse(5 * time.Second)
 		if p.count("N") != n {
 			t.Errorf("%d renewals more", p.count("N")-n)

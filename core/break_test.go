@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // breakIt breaks the lease on key, which must be there.
@@ -85,7 +85,7 @@ func TestAMessageThatALeaseIsBrokenProvesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker()
 		k := get(t, l, "k")
-		l.saidBroken(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
+		l.onBreakMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		synctest.Wait()
 		wantCause(t, k, nil)
 		if p.count("N") != 1 {
@@ -96,7 +96,7 @@ func TestAMessageThatALeaseIsBrokenProvesNothing(t *testing.T) {
 		// Rule 1: a lease in the name of an entry that nobody has.
 		e := forgotten(l)
 		b.plant("k", e)
-		l.saidBroken(remote.Note{ID: e.ID(), Key: "k"})
+		l.onBreakMessage(backend.Note{ID: e.ID(), Key: "k"})
 		synctest.Wait()
 		if b.lease("k") != "" {
 			t.Errorf("the lease of nobody is still there: %q", b.lease("k"))

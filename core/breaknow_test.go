@@ -117,7 +117,7 @@ func TestABreakThatIsRepeatedBreaksOneLease(t *testing.T) {
 					err := call()
 					if attempts++; attempts == 1 {
 						if !atOnce {
-							k.giveBack()
+							k.returnUnused()
 						}
 						time.Sleep(time.Millisecond)
 						return io.EOF

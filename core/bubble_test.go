@@ -13,7 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // bubble is a miniredis inside a testing/synctest bubble, and what happens on
@@ -42,7 +42,7 @@ func (b *bubble) locker(opts ...Option) (*RedisLocker, *path) {
 }
 
 // heeding returns a Locker whose client ends a call at its context's deadline,
-// so that it makes lone trips.
+// so that it makes inline calls.
 func (b *bubble) heeding(opts ...Option) (*RedisLocker, *path) {
 	b.t.Helper()
 	return b.lockerOn(redis.Options{ContextTimeoutEnabled: true}, opts...)
@@ -96,7 +96,7 @@ type path struct {
 // "scan".
 type operation struct {
 	kind  string
-	entry remote.Entry
+	entry backend.Entry
 	at    time.Time
 	lone  bool // its caller waits for it no longer than the call's deadline
 }
@@ -173,7 +173,7 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 		ctx = context.WithoutCancel(ctx)
 	}
 	if len(args) > 7 {
-		op.kind, op.entry = args[7].(string), remote.Entry(args[8].(string))
+		op.kind, op.entry = args[7].(string), backend.Entry(args[8].(string))
 		if op.kind == "D" || op.kind == "P" { // a release in few words, or in more
 			op.kind = "R"
 		}
@@ -266,23 +266,23 @@ func elapse(d time.Duration) {
 }
 
 // foreign is the entry of a process that is not there.
-func foreign() remote.Entry {
-	return remote.MakeEntry(remote.MakeID(remote.NewProcess(), 1), time.Minute, 1, "")
+func foreign() backend.Entry {
+	return backend.MakeEntry(backend.MakeID(backend.NewProcess(), 1), time.Minute, 1, "")
 }
 
 // forgotten is an entry that l has had, and knows no more.
-func forgotten(l *RedisLocker) remote.Entry {
+func forgotten(l *RedisLocker) backend.Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.counter++
-	return remote.MakeEntry(remote.MakeID(l.process, l.sealer.Seal(l.counter)), time.Minute, 1, "")
+	return backend.MakeEntry(backend.MakeID(l.process, l.sealer.Seal(l.counter)), time.Minute, 1, "")
 }
 
 // closedListener returns a listener that has ended.
-func closedListener(l *RedisLocker) *remote.Listener {
-	h := l.room.Listen(l.process, remote.Handler{
-		Granted: func(remote.Grant) {}, Contended: func(remote.Note) {}, Broken: func(remote.Note) {},
-		Up: func(remote.Ear) {}, Down: func(remote.Ear, error) {},
+func closedListener(l *RedisLocker) *backend.Listener {
+	h := l.backend.Listen(l.process, backend.Handler{
+		Granted: func(backend.Grant) {}, Contended: func(backend.Note) {}, Broken: func(backend.Note) {},
+		Up: func(backend.SubscriptionID) {}, Down: func(backend.SubscriptionID, error) {},
 	})
 	h.Close()
 	return h

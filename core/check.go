@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // checkTimeout bounds a Check whose context does not.
@@ -22,39 +22,39 @@ const (
 	// FaultUnreachable: the server did not answer, or not in time, or it says that
 	// it cannot serve just now, such as LOADING, BUSY, CLUSTERDOWN or that it has as
 	// many clients as it takes. Nothing is known of it.
-	FaultUnreachable = FaultKind(remote.FaultUnreachable)
+	FaultUnreachable = FaultKind(backend.FaultUnreachable)
 	// FaultAddress: the client's address cannot be one, what answers there is no
 	// Redis, or the Sentinels watch no master of the client's MasterName.
-	FaultAddress = FaultKind(remote.FaultAddress)
+	FaultAddress = FaultKind(backend.FaultAddress)
 	// FaultTLS: one side talks TLS and the other does not, or they do not agree on
 	// it: a certificate is not known, is for another name, has expired or is missing.
-	FaultTLS = FaultKind(remote.FaultTLS)
+	FaultTLS = FaultKind(backend.FaultTLS)
 	// FaultCredentials: the server, or a Sentinel, does not know the user or the
 	// password (WRONGPASS), or wants one (NOAUTH).
-	FaultCredentials = FaultKind(remote.FaultCredentials)
+	FaultCredentials = FaultKind(backend.FaultCredentials)
 	// FaultVersion: it is older than Redis 7.0. Valkey, KeyDB and others are
 	// what they report as redis_version.
-	FaultVersion = FaultKind(remote.FaultVersion)
+	FaultVersion = FaultKind(backend.FaultVersion)
 	// FaultEviction: its maxmemory is set, and its maxmemory-policy is not
 	// noeviction: it may forget a lease that is held. (As long as maxmemory is
 	// 0, no policy evicts anything, and none is a fault.)
-	FaultEviction = FaultKind(remote.FaultEviction)
+	FaultEviction = FaultKind(backend.FaultEviction)
 	// FaultReplica: it is a replica, and takes no writes.
-	FaultReplica = FaultKind(remote.FaultReplica)
+	FaultReplica = FaultKind(backend.FaultReplica)
 	// FaultReplicas: it has fewer replicas than [ReplicaAck] wants.
-	FaultReplicas = FaultKind(remote.FaultReplicas)
+	FaultReplicas = FaultKind(backend.FaultReplicas)
 	// FaultCluster: it is a server of a cluster and the client is not made for
 	// one, or the other way round.
-	FaultCluster = FaultKind(remote.FaultCluster)
+	FaultCluster = FaultKind(backend.FaultCluster)
 	// FaultRights: its ACL does not let the user do what locks need.
-	FaultRights = FaultKind(remote.FaultRights)
+	FaultRights = FaultKind(backend.FaultRights)
 	// FaultRefused: it refuses what locks need for another reason, such as OOM,
 	// MISCONF, protected mode (DENIED), a database that it does not have, or a
 	// command that was renamed.
-	FaultRefused = FaultKind(remote.FaultRefused)
+	FaultRefused = FaultKind(backend.FaultRefused)
 	// FaultUnchecked: INFO is refused, so that eviction, role and cluster mode
 	// are not known. Locks do not need it.
-	FaultUnchecked = FaultKind(remote.FaultUnchecked)
+	FaultUnchecked = FaultKind(backend.FaultUnchecked)
 )
 
 // Fault is one thing about one server that locks cannot live with. Its texts
@@ -159,13 +159,13 @@ func (l *RedisLocker) Check(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	found := l.room.Check(ctx)
+	found := l.backend.Check(ctx)
 	if len(found) == 0 {
 		return nil
 	}
 	e := &CheckError{Faults: make([]Fault, len(found))}
 	for i, f := range found {
-		if errors.Is(f.Err, remote.ErrRoomClosed) {
+		if errors.Is(f.Err, backend.ErrClosed) {
 			return ErrClosed
 		}
 		e.Faults[i] = Fault{FaultKind(f.Kind), f.Server, f.Problem, f.Effect, f.Remedy, f.Rights, f.Err}

@@ -185,7 +185,7 @@ func TestALateReleaseDoesNotLeaveTheNextWhoHasLeft(t *testing.T) {
 				r := begin(ctx, l, "k")
 				synctest.Wait()
 				released := p.goes("R", lateBy(5*time.Second), second)
-				k.giveBack()
+				k.returnUnused()
 				elapse(100 * time.Millisecond)
 				leave()
 				elapse(10 * time.Minute)
@@ -277,7 +277,7 @@ func TestAPollThatFailsDuringTheReleaseIsGivenBack(t *testing.T) {
 		if !r.done() || r.err != nil {
 			t.Fatalf("%+v", r)
 		}
-		r.lock.giveBack()
+		r.lock.returnUnused()
 		elapse(6 * time.Second)
 		if got := b.lease("k"); got != "" {
 			t.Errorf("the lease is left to nobody: %q", got)

@@ -9,7 +9,7 @@ package core
 //   - it has at most 8 connections to a server, or as many as the given one may have
 //     if that is less, beside one for subscriptions; the application's own commands,
 //     such as BLPOP, cannot use them up;
-//   - it has redis.Options.ContextTimeoutEnabled, without which a lone request takes
+//   - it has redis.Options.ContextTimeoutEnabled, without which a single request takes
 //     longer;
 //   - connections that have died silently are found out and replaced: when an
 //     operation has had no answer for 250 ms, a new connection is asked, and if that

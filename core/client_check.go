@@ -7,7 +7,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // checkClient refuses the clients that a Locker cannot be safe on, also within a
@@ -20,7 +20,7 @@ func checkClient(rdb redis.UniversalClient) error {
 	if v.Kind() == reflect.Pointer && v.IsNil() {
 		return fmt.Errorf("%w: it is a nil %T", ErrUnsupportedClient, rdb)
 	}
-	w := wrapper{cluster: remote.IsCluster(rdb)}
+	w := wrapper{cluster: backend.IsCluster(rdb)}
 	if w.look(v, 0); w.fault == "" && w.found == 0 && w.empty != "" {
 		w.refuse(1, "has a nil "+w.empty+"; give it a client")
 	}

@@ -269,7 +269,7 @@ func goroutinesOf(t *testing.T) []string {
 	label := fmt.Sprintf("%q:%q", "test", t.Name())
 	var ours []string
 	for g := range strings.SplitSeq(all.String(), "\n\n") {
-		if strings.Contains(g, label) && (strings.Contains(g, "/core.(*") || strings.Contains(g, "/core/internal/remote.(*")) {
+		if strings.Contains(g, label) && (strings.Contains(g, "/core.(*") || strings.Contains(g, "/core/internal/backend.(*")) {
 			ours = append(ours, g)
 		}
 	}

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // Reason says why a request was denied, in a word that every transport shows
@@ -98,7 +98,7 @@ func Denied(err error) *Denial {
 // [Locker.Acquire]; nil if ctx has not ended. It is for transports that have to
 // wait for a part of the key. err is what failed, for the denial's cause.
 func Ended(ctx context.Context, err error) *Denial {
-	end := clockwork.EndOf(ctx, time.Time{})
+	end := timer.EndOf(ctx, time.Time{})
 	if end == nil {
 		return nil
 	}

@@ -312,7 +312,7 @@
 // costs one more round trip.
 //
 // An operation that is alone is sent by its caller's own goroutine, where that is
-// known to be safe: another would double the latency of a lone request to a Redis
+// known to be safe: another would double the latency of a single request to a Redis
 // nearby. (With [SharedClient], and under Sentinels, only if the client has
 // redis.Options.ContextTimeoutEnabled.) What the client would retry by itself the
 // Locker repeats, as often and after the same pauses, because a release that is

@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // standing is the entry that stands for key in l.
@@ -22,7 +22,7 @@ func standing(l *RedisLocker, key string) *entry {
 }
 
 // plant makes e the owner in Redis, as a late acquire would.
-func (b *bubble) plant(key string, e remote.Entry) {
+func (b *bubble) plant(key string, e backend.Entry) {
 	b.t.Helper()
 	name := "latchkey:{" + tagOf(b, key) + "}:l:" + key
 	if err := b.srv.Set(name, string(e)); err != nil {
@@ -54,25 +54,25 @@ func tagOf(b *bubble, key string) string {
 func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 	arrivals := map[string]func(l *RedisLocker, e *entry){
 		"a grant": func(l *RedisLocker, e *entry) {
-			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
+			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
 		},
 		"a grant with a higher token": func(l *RedisLocker, e *entry) {
-			l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1 << 52, Last: 1 << 52}})
+			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1 << 52, Last: 1 << 52}})
 		},
-		"a note": func(l *RedisLocker, e *entry) { l.contended(remote.Note{ID: e.wire.ID(), Key: "k"}) },
+		"a note": func(l *RedisLocker, e *entry) { l.onContentionMessage(backend.Note{ID: e.wire.ID(), Key: "k"}) },
 		"an answer: granted": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Granted, Block: remote.Block{First: 1 << 52, Last: 1 << 52}}})
+			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Granted, Tokens: backend.TokenRange{First: 1 << 52, Last: 1 << 52}}})
 		},
 		"an answer: waiting": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Waiting, Ticket: 7, TTL: time.Second}})
+			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Waiting, Ticket: 7, TTL: time.Second}})
 		},
 		"an answer: held": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Held, TTL: time.Second}})
+			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Held, TTL: time.Second}})
 		},
 		"an answer: full": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, remote.Answer{Sent: time.Now(), Reply: remote.Reply{Status: remote.Full, TTL: time.Second}})
+			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Full, TTL: time.Second}})
 		},
-		"a lost answer": func(l *RedisLocker, e *entry) { acquireAnswered(l, e, remote.Answer{Err: io.EOF}) },
+		"a lost answer": func(l *RedisLocker, e *entry) { acquireAnswered(l, e, backend.Answer{Err: io.EOF}) },
 	}
 	for name, arrive := range arrivals {
 		t.Run(name, func(t *testing.T) {
@@ -96,31 +96,31 @@ func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 }
 
 // acquireAnswered has l take an answer to an acquire of e.
-func acquireAnswered(l *RedisLocker, e *entry, a remote.Answer) {
+func acquireAnswered(l *RedisLocker, e *entry, a backend.Answer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.answered(e, a)
+	l.onReply(e, a)
 }
 
 // Rule 1: a lease in the name of an entry that is retired or unknown is given
 // back as soon as anything tells of it.
 func TestALeaseThatNobodyHereHasIsGivenBackAtOnce(t *testing.T) {
-	entries := map[string]func(t *testing.T, l *RedisLocker) remote.Entry{
-		"retired": func(t *testing.T, l *RedisLocker) remote.Entry {
+	entries := map[string]func(t *testing.T, l *RedisLocker) backend.Entry{
+		"retired": func(t *testing.T, l *RedisLocker) backend.Entry {
 			k := get(t, l, "k")
 			e := k.entry.wire
 			free(t, k)
 			return e
 		},
-		"unknown": func(_ *testing.T, l *RedisLocker) remote.Entry {
+		"unknown": func(_ *testing.T, l *RedisLocker) backend.Entry {
 			return forgotten(l)
 		},
 	}
-	tellings := map[string]func(l *RedisLocker, e remote.Entry){
-		"grant": func(l *RedisLocker, e remote.Entry) {
-			l.granted(remote.Grant{ID: e.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
+	tellings := map[string]func(l *RedisLocker, e backend.Entry){
+		"grant": func(l *RedisLocker, e backend.Entry) {
+			l.onGrantMessage(backend.Grant{ID: e.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
 		},
-		"note": func(l *RedisLocker, e remote.Entry) { l.contended(remote.Note{ID: e.ID(), Key: "k"}) },
+		"note": func(l *RedisLocker, e backend.Entry) { l.onContentionMessage(backend.Note{ID: e.ID(), Key: "k"}) },
 	}
 	for which, entry := range entries {
 		for how, tell := range tellings {
@@ -238,10 +238,10 @@ func TestTheFirstGrantFixesTheToken(t *testing.T) {
 func warm(t *testing.T, l *RedisLocker) {
 	t.Helper()
 	l.mu.Lock()
-	l.listen(l.earOf(l.room.Names("k")))
+	l.subscribe(l.subscriptionOf(l.backend.Names("k")))
 	l.mu.Unlock()
 	synctest.Wait()
-	if !l.ears[0].hears {
+	if !l.subscriptions[0].active {
 		t.Fatal("not subscribed")
 	}
 }
@@ -291,8 +291,8 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 		if !k.entry.lost || b.lease("k") == "" {
 			t.Fatalf("lost %v, lease %q", k.entry.lost, b.lease("k"))
 		}
-		l.contended(remote.Note{ID: k.entry.wire.ID(), Key: "k"})
-		l.granted(remote.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
+		l.onContentionMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
+		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
 		synctest.Wait()
 		if p.count("R")+p.count("C") != 0 || b.lease("k") == "" {
 			t.Errorf("released under its holder: %d releases, lease %q", p.count("R"), b.lease("k"))
@@ -346,7 +346,7 @@ func TestANewWaitIsNotEndedByTheCancelOfTheLast(t *testing.T) {
 		if p.count("C") == 0 {
 			t.Fatal("the cancel was never sent")
 		}
-		if second.lock.Context().Err() != nil || remote.Entry(b.lease("k")).ID() != second.lock.entry.wire.ID() {
+		if second.lock.Context().Err() != nil || backend.Entry(b.lease("k")).ID() != second.lock.entry.wire.ID() {
 			t.Errorf("ended by the cancel: %v, lease %q", context.Cause(second.lock.Context()), b.lease("k"))
 		}
 		free(t, second.lock)
@@ -381,7 +381,7 @@ func TestAPollThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
 		if !r.done() || r.err != nil {
 			t.Fatalf("%+v", r)
 		}
-		r.lock.giveBack()
+		r.lock.returnUnused()
 		elapse(time.Second)
 		if b.lease("k") == "" {
 			t.Fatal("the poll was not done after the release")

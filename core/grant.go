@@ -3,23 +3,23 @@ package core
 import (
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
-// granted takes a grant that was published by another's release.
-func (l *RedisLocker) granted(g remote.Grant) {
+// onGrantMessage takes a grant that was published by another's release.
+func (l *RedisLocker) onGrantMessage(g backend.Grant) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, ours := l.lookup(g.ID)
 	switch {
 	case !ours:
 	case e == nil:
-		l.disown(g.Key, g.ID) // rule 1
+		l.releaseOrphan(g.Key, g.ID) // rule 1
 	case !l.plausible(g.Block): // a poll will ask
-	case e.queue.key != g.Key || e.life == held:
-	case e.life == retired:
-		e.ghost = true // its release is under way
+	case e.queue.key != g.Key || e.state == held:
+	case e.state == retired:
+		e.lateGrant = true // its release is under way
 	default:
 		// Not from the arrival of the message: the process may have been
 		// stopped with it in its socket. Nor from the last answered request:
@@ -27,11 +27,11 @@ func (l *RedisLocker) granted(g remote.Grant) {
 		// the entry queued again under another ticket. Only an answer with
 		// this very ticket proves that the grant came later.
 		since := e.firstSend
-		if w := e.waited; w != nil && g.Ticket == w.ticket {
+		if w := e.queueInfo; w != nil && g.Ticket == w.ticket {
 			since = w.ticketSent
 		}
 		if l.acks {
-			l.confirm(e, g, since)
+			l.confirmGrant(e, g, since)
 			return
 		}
 		e.others = g.Queued > 0
@@ -39,14 +39,14 @@ func (l *RedisLocker) granted(g remote.Grant) {
 	}
 }
 
-// contended takes a note that another waits for a lease of ours.
-func (l *RedisLocker) contended(n remote.Note) {
+// onContentionMessage takes a note that another waits for a lease of ours.
+func (l *RedisLocker) onContentionMessage(n backend.Note) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch e, ours := l.lookup(n.ID); {
 	case !ours:
 	case e == nil:
-		l.disown(n.Key, n.ID) // rule 1
+		l.releaseOrphan(n.Key, n.ID) // rule 1
 	default:
 		e.others = true
 	}
@@ -60,26 +60,26 @@ const tokenLeeway = 24 * 3600 * 1e6
 // that Redis has answered with. A store that takes one that is not would refuse
 // everybody else for as long as it is ahead. A wrong clock here costs no more than
 // a poll.
-func (l *RedisLocker) plausible(b remote.Block) bool {
+func (l *RedisLocker) plausible(b backend.TokenRange) bool {
 	return b.Last <= max(l.lastSeen, uint64(max(0, time.Now().UnixMicro())))+tokenLeeway
 }
 
 // grant makes e held, valid for its time to live since the given moment, and
 // gives the lock to the head of the line. The caller holds mu; e is asking or
 // waiting.
-func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff Handoff, from *Holder) {
+func (l *RedisLocker) grant(e *entry, b backend.TokenRange, since time.Time, handoff Handoff, from *Holder) {
 	now := time.Now()
-	valid := clockwork.Since(since, e.ttl)
+	valid := timer.Since(since, e.ttl)
 	if valid.Remaining(now) <= 0 {
 		// It is ours, but was under way for so long that this is not proven any
 		// more. Nothing runs under it; asked again, the server says how it is. But
 		// not for ever: Redis may always be slower than so short a lease lasts.
-		w := e.known()
+		w := e.ensureQueueInfo()
 		switch {
-		case w.lapsed.IsZero():
-			w.lapsed = now
-		case now.Sub(w.lapsed) >= backendTimeout:
-			l.giveUp(e, errLapsed)
+		case w.lateSince.IsZero():
+			w.lateSince = now
+		case now.Sub(w.lateSince) >= backendTimeout:
+			l.failAll(e, errLapsed)
 			return
 		}
 		if e.inFlight == 0 {
@@ -87,15 +87,15 @@ func (l *RedisLocker) grant(e *entry, b remote.Block, since time.Time, handoff H
 		}
 		return
 	}
-	e.life = held
+	e.state = held
 	if handoff != HandoffRemote {
 		l.lastSeen = max(l.lastSeen, b.Last)
 	}
-	l.begin(e, b, valid, now)
+	l.startLease(e, b, valid, now)
 	head := e.queue.head()
 	if handoff == HandoffRemote && !head.info.Contended {
 		// The message has overtaken the answer that we have to wait.
 		head.info.Contended, head.info.Position = true, 1
 	}
-	l.give(e, head, handoff, from, now)
+	l.assign(e, head, handoff, from, now)
 }

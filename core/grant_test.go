@@ -6,7 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // waiter brings l to wait for "k", which another Locker holds, and returns its
@@ -21,7 +21,7 @@ func (b *bubble) waiter(l *RedisLocker, ttl time.Duration) (*lock, *result, *ent
 	e := standing(l, "k")
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if e == nil || e.life != waiting {
+	if e == nil || e.state != queued {
 		b.t.Fatalf("not waiting: %+v", e)
 	}
 	return k, r, e
@@ -31,13 +31,13 @@ func (b *bubble) waiter(l *RedisLocker, ttl time.Duration) (*lock, *result, *ent
 func lastAnswer(l *RedisLocker, e *entry) (time.Time, uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return e.waited.ticketSent, e.waited.ticket
+	return e.queueInfo.ticketSent, e.queueInfo.ticket
 }
 
 // anHourAhead is a token that no other of the test is as high as.
-func anHourAhead() remote.Block {
+func anHourAhead() backend.TokenRange {
 	token := uint64(time.Now().Add(time.Hour).UnixMicro())
-	return remote.Block{First: token, Last: token}
+	return backend.TokenRange{First: token, Last: token}
 }
 
 // A grant proves that the lease began after the last request that was answered
@@ -51,7 +51,7 @@ func TestAGrantIsValidSinceTheAnswerWithItsTicket(t *testing.T) {
 		if age := time.Since(asked); age != 500*time.Millisecond {
 			t.Fatalf("last asked %v ago, want 500ms", age)
 		}
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -71,7 +71,7 @@ func TestAGrantWithAnotherTicketIsValidSinceTheFirstSend(t *testing.T) {
 		first := e.firstSend
 		elapse(3500 * time.Millisecond)
 		_, ticket := lastAnswer(l, e)
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -127,10 +127,10 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 			return call()
 		})
 		l.mu.Lock()
-		e.waited.ticketSent = time.Now().Add(-9 * time.Second)
+		e.queueInfo.ticketSent = time.Now().Add(-9 * time.Second)
 		l.mu.Unlock()
 		_, ticket := lastAnswer(l, e)
-		l.granted(remote.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
 		synctest.Wait()
 		if r.done() {
 			t.Fatalf("ran under a grant that had lapsed: %+v", r)
@@ -198,7 +198,7 @@ func TestAGrantOfARequeuedEntryIsValidSinceTheRelease(t *testing.T) {
 			return err
 		})
 		released := time.Now()
-		k.giveBack()
+		k.returnUnused()
 		synctest.Wait()
 		if !elsewhere.done() || elsewhere.err != nil {
 			t.Fatalf("elsewhere: %+v", elsewhere)
@@ -234,7 +234,7 @@ func TestALostGrantIsFoundByThePoll(t *testing.T) {
 		}
 		elapse(3 * time.Second)
 		if !r.done() || r.err != nil {
-			t.Fatalf("not granted by the poll: %+v, entry %+v", r, e.life)
+			t.Fatalf("not granted by the poll: %+v, entry %+v", r, e.state)
 		}
 		free(t, r.lock)
 	})

@@ -142,7 +142,7 @@ func (g *Guard) runHolding(ctx context.Context, lock Lock, fn func(context.Conte
 	}
 	lost := stopCause(lock.Context())
 	if lost == nil && lock.Remaining() <= 0 && !errors.Is(lock.Release(ended), ErrReleased) {
-		// Not given back by fn itself: lapsed, and the clockwork is about to
+		// Not given back by fn itself: lapsed, and the timers is about to
 		// say so, or cannot because the request's context ended first.
 		lost = ErrLost
 	}

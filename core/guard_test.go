@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // lockerFunc is a Locker made of a function.
@@ -191,13 +191,13 @@ func TestALockThatIsLostBeforeTheFunctionReturnsIsADenial(t *testing.T) {
 	}
 }
 
-// The clockwork may be late, and the request's own end hides a loss.
+// The timers may be late, and the request's own end hides a loss.
 func TestALeaseThatHasLapsedCountsAsLostEvenIfNobodySaidSo(t *testing.T) {
 	lapse := func(ctx context.Context, l *RedisLocker) {
 		k, _ := FromContext(ctx)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		k.(*lock).entry.valid = clockwork.Since(time.Now().Add(-time.Hour), 30*time.Second)
+		k.(*lock).entry.valid = timer.Since(time.Now().Add(-time.Hour), 30*time.Second)
 	}
 	cases := map[string]func(ctx context.Context, cancel func(), l *RedisLocker){
 		"unnoticed": func(ctx context.Context, _ func(), l *RedisLocker) { lapse(ctx, l) },

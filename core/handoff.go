@@ -39,33 +39,33 @@ func checkTenure(d time.Duration) error {
 	return nil
 }
 
-// successor is the request that the lease of k can be passed on to without a
+// nextLocal is the request that the lease of k can be passed on to without a
 // word to Redis, nil if it must be given back. The caller holds mu; k is being
 // released.
-func (l *RedisLocker) successor(k *lock, now time.Time) *request {
+func (l *RedisLocker) nextLocal(k *lock, now time.Time) *request {
 	e := k.entry
 	next := e.queue.head()
 	switch {
-	case next == nil, l.ends(e, now), l.closed,
+	case next == nil, l.tenureOver(e, now), l.closed,
 		e.queue.entry != e, e.lost, e.ending(),
 		e.tokens.left() == 0,
 		// Its own terms; and whoever gets the lock is to have it for a while.
 		next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3,
-		now.Sub(e.valid.From()) > handoffProof && l.room.Down(e.queue.names) == nil:
+		now.Sub(e.valid.From()) > handoffProof && l.backend.Down(e.queue.names) == nil:
 		return nil
 	}
 	return next
 }
 
-// ends tells whether the tenure is over: the next release goes to Redis. The
+// tenureOver tells whether the tenure is over: the next release goes to Redis. The
 // caller holds mu.
-func (l *RedisLocker) ends(e *entry, now time.Time) bool {
+func (l *RedisLocker) tenureOver(e *entry, now time.Time) bool {
 	return l.tenure == 0 || e.others && now.Sub(e.begun) >= l.tenure
 }
 
-// give makes r, the first in line, the holder of a lease. from is who held the
+// assign makes r, the first in line, the holder of a lease. from is who held the
 // lock before. The caller holds mu.
-func (l *RedisLocker) give(e *entry, r *request, handoff Handoff, from *Holder, now time.Time) {
+func (l *RedisLocker) assign(e *entry, r *request, handoff Handoff, from *Holder, now time.Time) {
 	k := &lock{
 		locker: l, entry: e, key: r.key, name: r.settings.Name, token: e.tokens.take(), info: r.info,
 		meta: l.shared(&r.settings.Meta, e.meta), since: now, asked: r.settings.Wait,
@@ -75,6 +75,6 @@ func (l *RedisLocker) give(e *entry, r *request, handoff Handoff, from *Holder, 
 	e.lock = k
 	e.served++
 	l.limitHold(e, r.settings.MaxHold, now)
-	l.take(r)
-	r.tell(outcome{lock: k})
+	l.removeFromLine(r)
+	r.settle(outcome{lock: k})
 }

@@ -138,7 +138,7 @@ func TestAnAlarmThatWasSetForTheLastHolderStopsNobody(t *testing.T) {
 			alarm := k.entry.maxHold
 			free(t, k)
 			synctest.Wait()
-			l.overstay(alarm)
+			l.onMaxHold(alarm)
 			if next.lock.Context().Err() != nil {
 				t.Errorf("MaxHold(%v): %v", own, context.Cause(next.lock.Context()))
 			}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // visit is one hold: whose, and when it began.
@@ -92,12 +92,12 @@ func TestALongLineIsHandedOnInOrderWithoutAWordToRedis(t *testing.T) {
 			v.line(l, fmt.Sprintf("%03d ", i), 1, 20*time.Microsecond)
 			time.Sleep(50 * time.Microsecond)
 		}
-		lease, asked := remote.Entry(b.lease("k")).ID(), p.count("N")
+		lease, asked := backend.Entry(b.lease("k")).ID(), p.count("N")
 		if free(t, k); p.count("R") != 0 {
 			t.Error("the first release went to Redis")
 		}
 		elapse(5 * time.Millisecond)
-		if remote.Entry(b.lease("k")).ID() != lease || b.queued() != 0 {
+		if backend.Entry(b.lease("k")).ID() != lease || b.queued() != 0 {
 			t.Errorf("lease %q, %d queued; want the first one's still, and nobody", b.lease("k"), b.queued())
 		}
 		for i, x := range v.rising() {
@@ -277,9 +277,9 @@ func TestALostContentionNoteIsMadeUpFor(t *testing.T) {
 			deafen(l)
 			l.mu.Lock()
 			l.listener = nil
-			r := l.ears[0]
-			r.open, r.hears = false, false
-			l.listen(r)
+			r := l.subscriptions[0]
+			r.open, r.active = false, false
+			l.subscribe(r)
 			l.mu.Unlock()
 		}, 2 * time.Second},
 	} {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // outages are ways for Redis to be away.
@@ -44,7 +44,7 @@ func wantDown(t *testing.T, l Locker, p *path, key string, opts ...AcquireOption
 	if !errors.Is(err, ErrBackend) || !errors.As(err, &ae) {
 		t.Fatalf("Acquire: %v, want ErrBackend", err)
 	}
-	if down, ok := errors.AsType[*remote.DownError](ae.Cause); !ok || down.Since.IsZero() {
+	if down, ok := errors.AsType[*backend.DownError](ae.Cause); !ok || down.Since.IsZero() {
 		t.Errorf("cause %v, want a *remote.DownError", ae.Cause)
 	}
 	if ae.Info.RetryAfter <= 0 || ae.Info.RetryAfter > 2*time.Second {
@@ -142,7 +142,7 @@ func TestAnErrorOfTheServerIsNoOutage(t *testing.T) {
 		b.srv.SetError("LOADING Redis is loading the dataset in memory")
 		for range 10 {
 			_, err := l.Acquire(t.Context(), "k", TTL(MinTTL))
-			if _, down := errors.AsType[*remote.DownError](err); down || !errors.Is(err, ErrBackend) {
+			if _, down := errors.AsType[*backend.DownError](err); down || !errors.Is(err, ErrBackend) {
 				t.Fatalf("Acquire: %v, want ErrBackend with the server's own error", err)
 			}
 		}
@@ -162,7 +162,7 @@ func TestASilenceOfASecondIsAnOutage(t *testing.T) {
 		p.via(outages["is silent"])
 		r := begin(t.Context(), l, "k")
 		elapse(999 * time.Millisecond)
-		if err := l.room.Down(l.room.Names("k")); err != nil {
+		if err := l.backend.Down(l.backend.Names("k")); err != nil {
 			t.Errorf("after 999ms: %v", err)
 		}
 		elapse(2 * time.Millisecond)
@@ -320,7 +320,7 @@ func TestAProbeThatHangsDoesNotDelayTheRecovery(t *testing.T) {
 		}
 		elapse(7 * time.Second)
 		_, err := l.Acquire(t.Context(), "k")
-		if _, ok := errors.AsType[*remote.DownError](err); !ok {
+		if _, ok := errors.AsType[*backend.DownError](err); !ok {
 			t.Fatal(err)
 		}
 		down = false

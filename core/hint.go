@@ -34,19 +34,19 @@ func (l *RedisLocker) retryHint(r *request, q *queue, refusal, cause error) time
 	if r.queue == q {
 		o.ahead-- // r itself
 	}
-	if e := q.entry; e != nil && e.life == held {
+	if e := q.entry; e != nil && e.state == held {
 		name, o.age = e.lock.name, now.Sub(e.lock.since)
 		if e.ending() {
 			o.bound = e.valid.Remaining(now)
 		}
-	} else if e != nil && e.waited != nil {
-		o.age = l.past.ageOfOwner(q.key, now)
-		o.ahead += max(0, e.waited.position-1)
-		if ttl := e.waited.ownerTTL; ttl >= 0 { // negative if it has no expiry
+	} else if e != nil && e.queueInfo != nil {
+		o.age = l.history.ageOfOwner(q.key, now)
+		o.ahead += max(0, e.queueInfo.position-1)
+		if ttl := e.queueInfo.ownerTTL; ttl >= 0 { // negative if it has no expiry
 			o.bound = max(ttl, maxGuess)
 		}
 	}
-	o.usual = l.past.holdsOf(q.key, name)
+	o.usual = l.history.holdsOf(q.key, name)
 	d := o.lasts()
 	// Later only: most holders are to be done when they come back.
 	return d + rand.N(d/2)

@@ -224,8 +224,8 @@ func TestAHintIsNotLongerThanALeaseThatIsNotRenewed(t *testing.T) {
 }
 
 func TestTheHintInAnOutageIsTheOutages(t *testing.T) {
-	l := &RedisLocker{past: newPast()}
-	q := &queue{key: "k", entry: &entry{life: asking}}
+	l := &RedisLocker{history: newHistory()}
+	q := &queue{key: "k", entry: &entry{state: asking}}
 	r := &request{}
 	for range 100 {
 		between(t, "down", l.retryHint(r, q, ErrBackend, io.EOF), downRetryHint*3/4, downRetryHint*5/4)

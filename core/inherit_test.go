@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 func TestAWaiterThatLeavesWhileOthersWaitKeepsTheirPlace(t *testing.T) {
@@ -34,7 +34,7 @@ func TestAWaiterThatLeavesWhileOthersWaitKeepsTheirPlace(t *testing.T) {
 		}
 		// The lease soon names the one who has it.
 		elapse(10 * time.Millisecond)
-		if h := holderOf(remote.Entry(b.lease("k"))); h == nil || h.RequestID != "second" {
+		if h := holderOf(backend.Entry(b.lease("k"))); h == nil || h.RequestID != "second" {
 			t.Errorf("the lease names %+v", h)
 		}
 		free(t, second.lock)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // MaxInspected is how many of the processes in line an [Inspection] lists.
@@ -71,7 +71,7 @@ type Inspection struct {
 // [*OperatorError] that matches [ErrBackend], [ErrClosed], [ErrKey] or ctx's own
 // error.
 func (l *RedisLocker) Inspect(ctx context.Context, key string) (*Inspection, error) {
-	a, err := l.consult(ctx, key, remote.Inspect(l.room.Names(key), MaxInspected))
+	a, err := l.operate(ctx, key, backend.Inspect(l.backend.Names(key), MaxInspected))
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (l *RedisLocker) Inspect(ctx context.Context, key string) (*Inspection, err
 
 // leaseInfo describes the lease that an operator's operation has found, nil if
 // there is none. (One that is empty is there, but not ours.)
-func leaseInfo(key string, r remote.Reply) *LeaseInfo {
+func leaseInfo(key string, r backend.Reply) *LeaseInfo {
 	const missing = -2 * time.Millisecond // PTTL's answer
 	if r.Owner == "" && r.TTL == missing {
 		return nil

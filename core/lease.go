@@ -3,8 +3,8 @@ package core
 import (
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // maxRenewals is how many renewals of one lease may be under way: one that is
@@ -12,10 +12,10 @@ import (
 const maxRenewals = 3
 
 // lease is the part of an entry that counts once it is held: by one holder after
-// another, see handoff.go. It is one for all of them, and so is its clockwork.
+// another, see handoff.go. It is one for all of them, and so is its timers.
 type lease struct {
 	lock   *lock // the present holder's, or the last one's
-	valid  clockwork.Validity
+	valid  timer.Validity
 	begun  time.Time // when it was granted
 	tokens tokens
 	served int  // holders so far
@@ -31,15 +31,15 @@ type lease struct {
 	warned   bool
 	renewing int8
 
-	deadline clockwork.Alarm // on RedisLocker.deadlines
-	maxHold  *maxHold        // nil until a holder has one
+	deadline timer.Alarm // on RedisLocker.deadlines
+	maxHold  *maxHold    // nil until a holder has one
 }
 
-// lapse is the end of an entry's validity, as a task.
-type lapse entry
+// expiryAlarm is the end of an entry's validity, as an alarm.
+type expiryAlarm entry
 
 // Due ends the lease, if it was not prolonged.
-func (e *lapse) Due() { e.queue.locker.checkDeadline((*entry)(e)) }
+func (e *expiryAlarm) Due() { e.queue.locker.onExpiry((*entry)(e)) }
 
 // ending tells whether the lease is left to expire.
 func (e *lease) ending() bool { return e.overdue || e.broken }
@@ -47,12 +47,12 @@ func (e *lease) ending() bool { return e.overdue || e.broken }
 // maxHold is the end of the present holder's time.
 type maxHold struct {
 	entry *entry
-	at    time.Time       // zero if the holder has none
-	alarm clockwork.Alarm // on RedisLocker.deadlines
+	at    time.Time   // zero if the holder has none
+	alarm timer.Alarm // on RedisLocker.deadlines
 }
 
 // Due ends the holder's time.
-func (m *maxHold) Due() { m.entry.queue.locker.overstay(m) }
+func (m *maxHold) Due() { m.entry.queue.locker.onMaxHold(m) }
 
 // extend takes a proof that the lease was ours when asked at sent. What has
 // lapsed stays lapsed: between then and now another may have held the lock.
@@ -62,8 +62,8 @@ func (e *lease) extend(sent time.Time) {
 	}
 }
 
-// begin starts the clockwork of a lease. The caller holds mu.
-func (l *RedisLocker) begin(e *entry, b remote.Block, v clockwork.Validity, now time.Time) {
+// startLease starts the timers of a lease. The caller holds mu.
+func (l *RedisLocker) startLease(e *entry, b backend.TokenRange, v timer.Validity, now time.Time) {
 	e.valid, e.begun = v, now
 	e.tokens.start(b)
 	l.holders++
@@ -71,13 +71,13 @@ func (l *RedisLocker) begin(e *entry, b remote.Block, v clockwork.Validity, now 
 	if *e.meta != e.queue.head().settings.Meta {
 		renewAt = now // the lease still names one who gave up
 	}
-	l.work.Set(&e.alarm, renewAt, e)
-	l.deadlines.Set(&e.deadline, v.End(), (*lapse)(e))
+	l.background.Set(&e.alarm, renewAt, e)
+	l.deadlines.Set(&e.deadline, v.End(), (*expiryAlarm)(e))
 }
 
-// end stops the clockwork of a lease. The caller holds mu.
-func (l *RedisLocker) end(e *entry) {
-	l.work.Clear(&e.alarm)
+// stopLease stops the timers of a lease. The caller holds mu.
+func (l *RedisLocker) stopLease(e *entry) {
+	l.background.Clear(&e.alarm)
 	l.deadlines.Clear(&e.deadline)
 	l.limitHold(e, 0, time.Time{})
 }
@@ -86,34 +86,34 @@ func (l *RedisLocker) end(e *entry) {
 // or not this is answered. It reserves more fencing tokens for it if tokens is
 // not 0. The caller holds mu.
 func (l *RedisLocker) sendRenewal(e *entry, tokens int) {
-	if e.life != held || e.lost || e.ending() {
+	if e.state != held || e.lost || e.ending() {
 		return
 	}
-	l.work.Set(&e.alarm, time.Now().Add(e.ttl/3), e)
+	l.background.Set(&e.alarm, time.Now().Add(e.ttl/3), e)
 	if e.renewing == maxRenewals {
 		return
 	}
-	var refreshed remote.Entry
+	var refreshed backend.Entry
 	if k := e.lock; *e.meta != *k.meta {
 		e.meta = k.meta
 		refreshed = makeEntry(e.wire.ID(), e.ttl, 1, k.meta, k.since)
 	}
 	e.renewing++
 	e.tokens.asked = e.tokens.asked || tokens > 0
-	l.room.Do(remote.Renew(e.queue.names, e.wire, refreshed, tokens), func(a remote.Answer) {
-		l.renewed(e, tokens, a)
+	l.backend.Do(backend.Renew(e.queue.names, e.wire, refreshed, tokens), func(a backend.Answer) {
+		l.onRenewReply(e, tokens, a)
 	})
 }
 
-// renewed takes the answer to a renewal. An error says nothing about the lease:
+// onRenewReply takes the answer to a renewal. An error says nothing about the lease:
 // it is tried again until the deadline.
-func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
+func (l *RedisLocker) onRenewReply(e *entry, tokens int, a backend.Answer) {
 	l.mu.Lock()
 	e.renewing--
 	if tokens > 0 {
 		e.tokens.asked = false
 	}
-	if e.life != held || e.lost {
+	if e.state != held || e.lost {
 		l.mu.Unlock()
 		return
 	}
@@ -127,21 +127,21 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	switch {
 	case failed != nil:
 		if !e.ending() {
-			l.work.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
+			l.background.Set(&e.alarm, time.Now().Add(min(e.ttl/10, time.Second)), e)
 		}
-	case a.Reply.Status == remote.Renewed:
+	case a.Reply.Status == backend.Renewed:
 		e.extend(a.Sent)
 		e.others = e.others || a.Reply.Queued > 0
 		if tokens > 0 {
-			e.tokens.add(a.Reply.Block)
+			e.tokens.add(a.Reply.Tokens)
 		}
-	case a.Reply.Status == remote.Broken:
+	case a.Reply.Status == backend.Broken:
 		stop, cause = l.breakOff(e), ErrBroken
 	default:
 		if cause = ErrLost; e.warned {
 			cause = errBrokenNow
 		}
-		stop = l.lose(e)
+		stop = l.onLost(e)
 	}
 	l.mu.Unlock()
 	if stop != nil {
@@ -151,31 +151,31 @@ func (l *RedisLocker) renewed(e *entry, tokens int, a remote.Answer) {
 	holder.renewed(failed)
 }
 
-// checkDeadline ends the lease if its validity has lapsed. It has a schedule of
+// onExpiry ends the lease if its validity has lapsed. It has a schedule of
 // its own, so that nothing that talks to Redis can make it late.
-func (l *RedisLocker) checkDeadline(e *entry) {
+func (l *RedisLocker) onExpiry(e *entry) {
 	l.mu.Lock()
-	if e.life != held || e.lost {
+	if e.state != held || e.lost {
 		l.mu.Unlock()
 		return
 	}
 	now := time.Now()
 	if left := e.valid.Remaining(now); left > 0 {
-		l.deadlines.Set(&e.deadline, now.Add(left), (*lapse)(e))
+		l.deadlines.Set(&e.deadline, now.Add(left), (*expiryAlarm)(e))
 		l.mu.Unlock()
 		return
 	}
-	k := l.lose(e)
+	k := l.onLost(e)
 	l.mu.Unlock()
 	k.stop(ErrLost)
 }
 
-// lose marks the lease as lost. The entry stays held until its holder is done
+// onLost marks the lease as lost. The entry stays held until its holder is done
 // (rule 3); the line goes back to Redis with a new one. The caller holds mu,
 // and then stops the holder that is returned.
-func (l *RedisLocker) lose(e *entry) *lock {
+func (l *RedisLocker) onLost(e *entry) *lock {
 	e.lost = true
-	l.end(e)
+	l.stopLease(e)
 	if q := e.queue; q.entry == e {
 		q.entry = nil
 		l.advance(q)
@@ -201,17 +201,17 @@ func (l *RedisLocker) limitHold(e *entry, d time.Duration, now time.Time) {
 	}
 }
 
-// overstay ends a holder's time. The lease is left to expire: until then the
+// onMaxHold ends a holder's time. The lease is left to expire: until then the
 // holder may come to an end without anybody else in.
-func (l *RedisLocker) overstay(m *maxHold) {
+func (l *RedisLocker) onMaxHold(m *maxHold) {
 	l.mu.Lock()
 	e := m.entry
-	if e.life != held || e.lost || m.at.IsZero() || time.Now().Before(m.at) {
+	if e.state != held || e.lost || m.at.IsZero() || time.Now().Before(m.at) {
 		l.mu.Unlock() // it may have been set for the last holder
 		return
 	}
 	e.overdue = true
-	l.work.Clear(&e.alarm)
+	l.background.Clear(&e.alarm)
 	k := e.lock
 	l.mu.Unlock()
 	k.stop(ErrMaxHold)

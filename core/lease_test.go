@@ -9,8 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 func TestALeaseIsRenewedForAsLongAsItIsHeld(t *testing.T) {
@@ -157,7 +157,7 @@ func TestTheLineBehindALostLeaseGoesBackToRedis(t *testing.T) {
 			t.Errorf("Release: %v, want ErrLost", err)
 		}
 		synctest.Wait()
-		if remote.Entry(b.lease("k")).ID() != next.lock.entry.wire.ID() {
+		if backend.Entry(b.lease("k")).ID() != next.lock.entry.wire.ID() {
 			t.Error("the late release took the lease from the next holder")
 		}
 		free(t, next.lock)
@@ -197,7 +197,7 @@ func TestAValidityLapsesAlsoWhenOnlyTheWallClockSaysSo(t *testing.T) {
 		l.mu.Lock()
 		// As if it had been sent a minute ago by the wall, and just now by the
 		// monotonic clock: in a test, time without a monotonic reading.
-		k.entry.valid = clockwork.Since(time.Now().Round(0).Add(-time.Minute), 30*time.Second)
+		k.entry.valid = timer.Since(time.Now().Round(0).Add(-time.Minute), 30*time.Second)
 		l.mu.Unlock()
 		if k.Remaining() != 0 {
 			t.Errorf("%v remaining", k.Remaining())
@@ -211,16 +211,16 @@ func TestAValidityLapsesAlsoWhenOnlyTheWallClockSaysSo(t *testing.T) {
 	})
 }
 
-// Between the lapse and the moment that the clockwork says so, a process that
+// Between the lapse and the moment that the timers says so, a process that
 // was stopped may read an answer.
 func TestALeaseThatHasLapsedIsNotExtended(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		now := time.Now()
-		e := lease{valid: clockwork.Since(now.Add(-10*time.Second), 10*time.Second)}
+		e := lease{valid: timer.Since(now.Add(-10*time.Second), 10*time.Second)}
 		if e.extend(now); e.valid.Remaining(now) != 0 {
 			t.Errorf("%v remaining", e.valid.Remaining(now))
 		}
-		e = lease{valid: clockwork.Since(now.Add(-9*time.Second), 10*time.Second)}
+		e = lease{valid: timer.Since(now.Add(-9*time.Second), 10*time.Second)}
 		if e.extend(now); e.valid.Remaining(now) < 9*time.Second {
 			t.Errorf("%v remaining, want nearly all", e.valid.Remaining(now))
 		}

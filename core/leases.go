@@ -6,7 +6,7 @@ import (
 	"iter"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // Leases goes over all leases under this Locker's [Prefix], of all processes, in no
@@ -20,7 +20,7 @@ import (
 // with that Key, and the iteration goes on.
 func (l *RedisLocker) Leases(ctx context.Context) iter.Seq2[*LeaseInfo, error] {
 	return func(yield func(*LeaseInfo, error) bool) {
-		scan := l.room.Scan()
+		scan := l.backend.Scan()
 		for more := true; more; {
 			var keys []string
 			var err error
@@ -36,8 +36,8 @@ func (l *RedisLocker) Leases(ctx context.Context) iter.Seq2[*LeaseInfo, error] {
 }
 
 // page returns the next keys of a scan. The error is an *OperatorError.
-func (l *RedisLocker) page(ctx context.Context, scan *remote.Scan) (keys []string, more bool, err error) {
-	if down := l.room.Outage(); down != nil {
+func (l *RedisLocker) page(ctx context.Context, scan *backend.Scan) (keys []string, more bool, err error) {
+	if down := l.backend.Outage(); down != nil {
 		return nil, false, &OperatorError{Err: ErrBackend, Cause: down}
 	}
 	limited, cancel := context.WithTimeoutCause(ctx, backendTimeout, errNoAnswer)
@@ -58,14 +58,14 @@ func (l *RedisLocker) page(ctx context.Context, scan *remote.Scan) (keys []strin
 // described is the answer to the inspection of one of several keys.
 type described struct {
 	key string
-	remote.Answer
+	backend.Answer
 }
 
 // describeAll inspects keys and yields their leases, and returns whether to go on.
 func (l *RedisLocker) describeAll(ctx context.Context, keys []string, yield func(*LeaseInfo, error) bool) bool {
 	answers := make(chan described, len(keys))
 	for _, key := range keys {
-		l.room.Do(remote.Inspect(l.room.Names(key), 1), func(a remote.Answer) { answers <- described{key, a} })
+		l.backend.Do(backend.Inspect(l.backend.Names(key), 1), func(a backend.Answer) { answers <- described{key, a} })
 	}
 	timer := time.NewTimer(backendTimeout)
 	defer timer.Stop()
@@ -82,7 +82,7 @@ func (l *RedisLocker) describeAll(ctx context.Context, keys []string, yield func
 		}
 		if d.Err != nil {
 			err, cause := operatorFault(d.Err)
-			_, refused := errors.AsType[*remote.ScriptError](d.Err)
+			_, refused := errors.AsType[*backend.ScriptError](d.Err)
 			if !yield(nil, &OperatorError{Key: d.key, Err: err, Cause: cause}) || !refused {
 				return false
 			}

@@ -20,8 +20,8 @@ type lock struct {
 	parent context.Context // of its context; set before the lock is handed out
 
 	// Guarded by RedisLocker.mu.
-	released bool
-	who      *Holder // see holder
+	released    bool
+	description *Holder // see holder
 
 	mu      sync.Mutex
 	context lockContext // made when it is first asked for
@@ -54,10 +54,10 @@ func (k *lock) Context() context.Context {
 
 // holder describes k to those who wait for it. The caller holds RedisLocker.mu.
 func (k *lock) holder() *Holder {
-	if k.who == nil {
-		k.who = &Holder{Meta: *k.meta, Since: k.since}
+	if k.description == nil {
+		k.description = &Holder{Meta: *k.meta, Since: k.since}
 	}
-	return k.who
+	return k.description
 }
 
 func (k *lock) Remaining() time.Duration {
@@ -83,7 +83,7 @@ func (k *lock) stop(cause error) {
 		cancel(cause)
 	}
 	if first && watcher != nil && stopError(cause) != nil {
-		k.locker.room.Callback(func() { watcher.stopped(cause) })
+		k.locker.backend.Callback(func() { watcher.stopped(cause) })
 	}
 }
 
@@ -107,7 +107,7 @@ func (k *lock) renewed(err error) {
 	watcher := k.watcher
 	k.mu.Unlock()
 	if watcher != nil {
-		k.locker.room.Callback(func() { watcher.renewed(err) })
+		k.locker.backend.Callback(func() { watcher.renewed(err) })
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 func TestTheContextOfALockIsOneForAllWhoAsk(t *testing.T) {
@@ -110,7 +110,7 @@ func (e *ends) renewed(error) {}
 func TestTheEndOfAHoldIsToldOnceWhicheverComesFirst(t *testing.T) {
 	for range 500 {
 		synctest.Test(t, func(t *testing.T) {
-			k, w := &lock{parent: context.Background(), locker: &RedisLocker{room: &remote.Room{}}}, &ends{}
+			k, w := &lock{parent: context.Background(), locker: &RedisLocker{backend: &backend.Backend{}}}, &ends{}
 			go k.watch(w)
 			go k.stop(ErrLost)
 			go k.Context()

@@ -6,18 +6,18 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // A Redis user who may only publish knows a process's name, by its channel, and that
 // entries are counted. Its messages change nothing, and cost Redis no operation.
 func TestMessagesThatAreForgedAreDropped(t *testing.T) {
-	messages := map[string]func(l *RedisLocker, id remote.ID){
-		"grant": func(l *RedisLocker, id remote.ID) {
-			l.granted(remote.Grant{ID: id, Key: "k", Block: remote.Block{First: 1, Last: 1}})
+	messages := map[string]func(l *RedisLocker, id backend.ID){
+		"grant": func(l *RedisLocker, id backend.ID) {
+			l.onGrantMessage(backend.Grant{ID: id, Key: "k", Block: backend.TokenRange{First: 1, Last: 1}})
 		},
-		"note":   func(l *RedisLocker, id remote.ID) { l.contended(remote.Note{ID: id, Key: "k"}) },
-		"broken": func(l *RedisLocker, id remote.ID) { l.saidBroken(remote.Note{ID: id, Key: "k"}) },
+		"note":   func(l *RedisLocker, id backend.ID) { l.onContentionMessage(backend.Note{ID: id, Key: "k"}) },
+		"broken": func(l *RedisLocker, id backend.ID) { l.onBreakMessage(backend.Note{ID: id, Key: "k"}) },
 	}
 	for name, send := range messages {
 		t.Run(name, func(t *testing.T) {
@@ -30,7 +30,7 @@ func TestMessagesThatAreForgedAreDropped(t *testing.T) {
 				synctest.Wait()
 				before := fmt.Sprint(p.count("A"), p.count("R"), p.count("N"), p.count("C"))
 				for n := range uint64(200) {
-					send(l, remote.MakeID(l.process, n))
+					send(l, backend.MakeID(l.process, n))
 				}
 				synctest.Wait()
 				if waiter.done() {
@@ -63,7 +63,7 @@ func TestAGrantWhoseTokensAreFarFromTheTimeIsAskedForInstead(t *testing.T) {
 		id := l.queues["k"].entry.wire.ID()
 		l.mu.Unlock()
 		far := uint64(9e15)
-		l.granted(remote.Grant{ID: id, Key: "k", Block: remote.Block{First: far, Last: far}})
+		l.onGrantMessage(backend.Grant{ID: id, Key: "k", Block: backend.TokenRange{First: far, Last: far}})
 		synctest.Wait()
 		if waiter.done() {
 			t.Fatalf("let in with token %d", far)

@@ -158,7 +158,7 @@ func TestBadUseLeavesNoTrace(t *testing.T) {
 				if n := len(p.seen); n != 0 || len(b.srv.Keys()) != 0 {
 					t.Errorf("%d operations, keys %q", n, b.srv.Keys())
 				}
-				if len(l.queues)+len(l.entries)+l.waiting != 0 {
+				if len(l.queues)+len(l.entries)+l.waiters != 0 {
 					t.Error("something of it is left in the Locker")
 				}
 			})

@@ -14,7 +14,7 @@ func BenchmarkNoObserver(b *testing.B) {
 	const turn = 1000
 	var held Lock = &brittle{}
 	within := lockerFunc(func(context.Context, string, ...AcquireOption) (Lock, error) { return held, nil })
-	var direct, l Locker = within, &RedisLocker{front: Observe(within, nil)}
+	var direct, l Locker = within, &RedisLocker{observed: Observe(within, nil)}
 	turns := func(l Locker) time.Duration {
 		start := time.Now()
 		for range turn {

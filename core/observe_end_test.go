@@ -11,12 +11,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // remoteEntry is the lease of key as it stands in Redis.
-func remoteEntry(b *bubble, key string) remote.Entry { return remote.Entry(b.lease(key)) }
+func remoteEntry(b *bubble, key string) backend.Entry { return backend.Entry(b.lease(key)) }
 
 // severed lets no operation through any more.
 func severed(operation, func() error) error { return io.EOF }
@@ -174,7 +174,7 @@ func TestALossAfterTheRequestsEndIsToldWithTheRelease(t *testing.T) {
 		}
 		own, _ := k.Context().Value(heldContextKey{}).(*lock)
 		own.locker.mu.Lock()
-		own.entry.valid = clockwork.Since(time.Now().Add(-time.Hour), 30*time.Second)
+		own.entry.valid = timer.Since(time.Now().Add(-time.Hour), 30*time.Second)
 		own.locker.mu.Unlock()
 		_ = k.Release(ctx) // which does not wait
 		r.only(t, 0, ErrLost)

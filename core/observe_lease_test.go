@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // waits tells whether Waiting was called, and whether Acquired said so.
@@ -190,7 +190,7 @@ func TestAnOutageAndItsEndAreToldOnceEach(t *testing.T) {
 					if len(h) != 1 || h[0].Namespace != "shop" || h[0].Node != "127.0.0.1:6379" {
 						t.Fatalf("told %+v, want one outage", h)
 					}
-					if _, ok := errors.AsType[*remote.DownError](h[0].Down); !ok {
+					if _, ok := errors.AsType[*backend.DownError](h[0].Down); !ok {
 						t.Errorf("down because of %v, want a *remote.DownError", h[0].Down)
 					}
 				}
@@ -242,7 +242,7 @@ func TestAnObserverMayUseTheLockerItself(t *testing.T) {
 			used.Add(1)
 			l.Snapshot()
 			_, _ = l.Inspect(t.Context(), "k")
-			if k, err := (plainLocker{l}).Acquire(t.Context(), "observer's", Wait(0)); err == nil {
+			if k, err := (unobserved{l}).Acquire(t.Context(), "observer's", Wait(0)); err == nil {
 				_ = k.Release(t.Context())
 			}
 		}

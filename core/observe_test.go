@@ -248,7 +248,7 @@ func TestTheTraceParentReachesTheLeaseAndThoseWhoWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		here := begin(t.Context(), unobserved(l), "k")
+		here := begin(t.Context(), bare(l), "k")
 		there := begin(t.Context(), elsewhere, "k")
 		synctest.Wait()
 		if err := k.Release(t.Context()); err != nil {
@@ -272,12 +272,12 @@ func TestTheTraceParentReachesTheLeaseAndThoseWhoWait(t *testing.T) {
 	})
 }
 
-// unobserved returns the RedisLocker in l, without its observer.
-func unobserved(l Locker) Locker {
+// bare returns the RedisLocker in l, without its observer.
+func bare(l Locker) Locker {
 	if o, ok := l.(*observedLocker); ok {
 		l = o.inner
 	}
-	return plainLocker{l.(*RedisLocker)}
+	return unobserved{l.(*RedisLocker)}
 }
 
 // The options are the caller's, and may be shared between goroutines.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // OperatorError is why an operator's call failed: [RedisLocker.Inspect],
@@ -32,11 +32,11 @@ func (e *OperatorError) Unwrap() []error { return errorsIn(e.Err, e.Cause) }
 // ErrorType is the error's name in telemetry.
 func (e *OperatorError) ErrorType() string { return ErrorType(e.Err) }
 
-// consult has op carried out for an operator. If its answer does not come in
+// operate has op carried out for an operator. If its answer does not come in
 // time, op may be done yet. The error is an *OperatorError.
-func (l *RedisLocker) consult(ctx context.Context, key string, op remote.Op) (remote.Answer, error) {
-	failed := func(err, cause error) (remote.Answer, error) {
-		return remote.Answer{}, &OperatorError{Key: key, Err: err, Cause: cause}
+func (l *RedisLocker) operate(ctx context.Context, key string, op backend.Op) (backend.Answer, error) {
+	failed := func(err, cause error) (backend.Answer, error) {
+		return backend.Answer{}, &OperatorError{Key: key, Err: err, Cause: cause}
 	}
 	if err := checkKey(key); err != nil {
 		return failed(ErrKey, err)
@@ -44,11 +44,11 @@ func (l *RedisLocker) consult(ctx context.Context, key string, op remote.Op) (re
 	if err := ctx.Err(); err != nil {
 		return failed(err, context.Cause(ctx))
 	}
-	if down := l.room.Down(l.room.Names(key)); down != nil {
+	if down := l.backend.Down(l.backend.Names(key)); down != nil {
 		return failed(ErrBackend, down)
 	}
-	answers := make(chan remote.Answer, 1)
-	l.room.Do(op, func(a remote.Answer) { answers <- a })
+	answers := make(chan backend.Answer, 1)
+	l.backend.Do(op, func(a backend.Answer) { answers <- a })
 	timer := time.NewTimer(backendTimeout)
 	defer timer.Stop()
 	select {
@@ -64,9 +64,9 @@ func (l *RedisLocker) consult(ctx context.Context, key string, op remote.Op) (re
 	}
 }
 
-// operatorFault is the sentinel for an error of the remote side, and its cause.
+// operatorFault is the sentinel for an error of the backend, and its cause.
 func operatorFault(err error) (sentinel, cause error) {
-	if errors.Is(err, remote.ErrRoomClosed) {
+	if errors.Is(err, backend.ErrClosed) {
 		return ErrClosed, nil
 	}
 	return ErrBackend, err

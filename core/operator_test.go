@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // operatorCalls are all that can fail with an *OperatorError.
@@ -277,7 +277,7 @@ func TestALongLineIsCountedAndItsHeadListed(t *testing.T) {
 		k := get(t, l, "k")
 		queue := "latchkey:{" + tagOf(b, "k") + "}:q:k"
 		for i := range MaxInspected + 20 {
-			e := remote.MakeEntry(remote.MakeID(remote.NewProcess(), uint64(i)), time.Minute, 1, "")
+			e := backend.MakeEntry(backend.MakeID(backend.NewProcess(), uint64(i)), time.Minute, 1, "")
 			if _, err := b.srv.ZAdd(queue, float64(i+1), string(e)); err != nil {
 				t.Fatal(err)
 			}

@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 const (
@@ -31,14 +31,14 @@ const (
 
 // setPoll has e looked at again at the given time. The caller holds mu.
 func (l *RedisLocker) setPoll(e *entry, at time.Time) {
-	l.work.Set(&e.alarm, at, e)
+	l.background.Set(&e.alarm, at, e)
 }
 
 // pollLater plans the next poll from the answer to the last: when the lease
 // that is in the way would expire, but no later than a third of our own TTL,
 // because a grant's validity may count from the last answer. The caller holds
 // mu.
-func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
+func (l *RedisLocker) pollLater(e *entry, r backend.Reply) {
 	in := e.ttl / 3
 	if r.TTL >= 0 { // a key without expiry is not ours, and may stay
 		// The server rounds down; one more millisecond, and it has expired.
@@ -49,8 +49,8 @@ func (l *RedisLocker) pollLater(e *entry, r remote.Reply) {
 
 // pollOutOfLine plans the next poll of an entry that has no place in line. The caller
 // holds mu.
-func (l *RedisLocker) pollOutOfLine(e *entry, r remote.Reply) {
-	w := e.known()
+func (l *RedisLocker) pollOutOfLine(e *entry, r backend.Reply) {
+	w := e.ensureQueueInfo()
 	w.pollPause = min(max(minUnheardPause, 2*w.pollPause), maxUnheardPause)
 	in := jitter(max(w.pollPause, time.Duration(len(l.queues))*perUnheardKey))
 	if r.TTL >= 0 && len(l.queues) == 1 {
@@ -62,7 +62,7 @@ func (l *RedisLocker) pollOutOfLine(e *entry, r remote.Reply) {
 // pollAfterError plans the next poll after one that failed. The caller holds
 // mu.
 func (l *RedisLocker) pollAfterError(e *entry) {
-	w := e.known()
+	w := e.ensureQueueInfo()
 	w.pollPause = min(max(minPollPause, 2*w.pollPause), maxPollPause)
 	at := time.Now().Add(w.pollPause)
 	if end := e.unanswered.Add(l.silence); !e.unanswered.IsZero() && end.Before(at) {
@@ -71,19 +71,19 @@ func (l *RedisLocker) pollAfterError(e *entry) {
 	l.setPoll(e, at)
 }
 
-// look polls for an entry that has not heard for long enough, or gives up if
+// poll asks for an entry that has not heard for long enough, or gives up if
 // Redis has not answered for too long. The caller holds mu; e is asking or
 // waiting.
-func (l *RedisLocker) look(e *entry) {
+func (l *RedisLocker) poll(e *entry) {
 	now := time.Now()
 	switch {
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= l.silence:
 		// What has waited in the process has had less time to be answered.
-		if left, ok := l.left(e); ok && now.Sub(left) < l.silence && l.room.Down(e.queue.names) == nil {
+		if left, ok := l.sentAt(e); ok && now.Sub(left) < l.silence && l.backend.Down(e.queue.names) == nil {
 			l.setPoll(e, left.Add(l.silence))
 			return
 		}
-		l.giveUp(e, cmp.Or(e.fault, l.noAnswer(e.queue)))
+		l.failAll(e, cmp.Or(e.fault, l.noAnswer(e.queue)))
 	case e.inFlight == 0:
 		l.send(e)
 	default:
@@ -95,11 +95,11 @@ func (l *RedisLocker) look(e *entry) {
 	}
 }
 
-// left returns when the first question for e has left the process, false if it has
+// sentAt returns when the first question for e has left the process, false if it has
 // not or is answered. The caller holds mu.
-func (l *RedisLocker) left(e *entry) (time.Time, bool) {
-	if e.first == nil {
+func (l *RedisLocker) sentAt(e *entry) (time.Time, bool) {
+	if e.firstCall == nil {
 		return time.Time{}, false
 	}
-	return l.room.Left(e.first)
+	return l.backend.SentAt(e.firstCall)
 }

@@ -1,18 +1,18 @@
 package core
 
 import (
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // queue is the local side of one key: this process's requests for it, in the
 // order of their arrival. Only one of them, the head, is in Redis, through the
 // queue's entry; thousands of local waiters cost Redis no more than one.
 type queue struct {
-	locker *RedisLocker
-	key    string
-	names  remote.Names // of key, in Redis
-	ear    *ear         // that hears about it
-	line   line
+	locker       *RedisLocker
+	key          string
+	names        backend.Names // of key, in Redis
+	subscription *subscription // that hears about it
+	line         line
 	// entry stands in Redis for the head of the line, or is the lease of the
 	// present holder. It is nil while nobody asks, and is never retired: what
 	// is given up is taken out at once.
@@ -53,10 +53,10 @@ func (n *line) remove(r *request) {
 	n.length--
 }
 
-// join admits r to the line of its key, or says why not.
-func (l *RedisLocker) join(r *request) (err, cause error) {
-	l.entrance.Lock()
-	defer l.entrance.Unlock()
+// admitLocked admits r to the line of its key, or says why not.
+func (l *RedisLocker) admitLocked(r *request) (err, cause error) {
+	l.arrivals.Lock()
+	defer l.arrivals.Unlock()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -64,8 +64,8 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	}
 	q := l.queues[r.key]
 	if q == nil {
-		names := l.room.Names(r.key)
-		q = &queue{locker: l, key: r.key, names: names, ear: l.earOf(names)}
+		names := l.backend.Names(r.key)
+		q = &queue{locker: l, key: r.key, names: names, subscription: l.subscriptionOf(names)}
 	}
 	ahead := q.line.length
 	behind := ahead > 0 || q.entry != nil
@@ -74,33 +74,33 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 		switch {
 		case r.settings.Wait == 0:
 			err := ErrHeld
-			if e := q.entry; e != nil && e.life != held {
+			if e := q.entry; e != nil && e.state != held {
 				if sentinel, why := e.silence(); sentinel != nil {
 					err, cause = sentinel, why // nobody is known to hold it
 				}
 			}
 			r.info.RetryAfter = l.retryHint(r, q, err, cause)
 			return err, cause
-		case ahead >= r.settings.MaxWaiters, l.waiting >= maxProcessWaiters:
+		case ahead >= r.settings.MaxWaiters, l.waiters >= maxProcessWaiters:
 			r.info.RetryAfter = l.retryHint(r, q, ErrQueueFull, nil)
 			return ErrQueueFull, nil
 		}
 		// Whoever is behind another here will be queued by its release, and
 		// must then be able to hear of the grant.
-		l.listen(q.ear)
+		l.subscribe(q.subscription)
 		r.behind = true
-	} else if down := l.room.Down(q.names); down != nil {
+	} else if down := l.backend.Down(q.names); down != nil {
 		r.info.RetryAfter = l.retryHint(r, q, ErrBackend, down)
 		return ErrBackend, down
-	} else if l.waiting >= maxProcessWaiters {
+	} else if l.waiters >= maxProcessWaiters {
 		r.info.RetryAfter = l.retryHint(r, q, ErrQueueFull, errManyWait)
 		return ErrQueueFull, errManyWait
 	}
 	l.queues[r.key] = q
 	r.queue = q
 	q.line.push(r)
-	l.waiting++
-	q.ear.waiting++
+	l.waiters++
+	q.subscription.waiters++
 	// Redis's answer, or that there is none, mostly comes before the longest
 	// wait can be over; then no alarm is needed.
 	if behind || r.settings.Wait > 0 && r.settings.Wait < l.silence {
@@ -108,22 +108,22 @@ func (l *RedisLocker) join(r *request) (err, cause error) {
 	}
 	switch {
 	case q.entry != nil:
-		l.provide(q.entry, r.start)
-	case r.patient:
-		// It would wait for nothing else: the trip may be its own.
+		l.reserveTokens(q.entry, r.start)
+	case r.mayRunInline:
+		// It would wait for nothing else: the call may be its own.
 		e := l.newEntry(q)
-		r.lone, e.first = l.room.Begin(l.question(e), func(a remote.Answer) { l.heard(e, a) })
+		r.inline, e.firstCall = l.backend.Inline(l.question(e), func(a backend.Answer) { l.onAcquireReply(e, a) })
 	default:
-		l.ask(q)
+		l.askForHead(q)
 	}
 	return nil, nil
 }
 
-// limitWait has r leave when its longest wait is over. The caller holds mu.
+// limitWait has r leave the line when its longest wait is over. The caller holds mu.
 func (l *RedisLocker) limitWait(r *request) {
-	if !r.limited && r.settings.Wait > 0 {
-		r.limited = true
-		l.deadlines.Set(&r.patience, r.start.Add(r.settings.Wait), r)
+	if !r.waitLimited && r.settings.Wait > 0 {
+		r.waitLimited = true
+		l.deadlines.Set(&r.waitTimer, r.start.Add(r.settings.Wait), r)
 	}
 }
 
@@ -133,30 +133,30 @@ func (l *RedisLocker) describe(r *request, q *queue, ahead int) {
 	r.info.Position = ahead + 1
 	switch e := q.entry; {
 	case e == nil:
-	case e.life == held:
+	case e.state == held:
 		r.info.Blocker = e.lock.holder()
 	default:
-		if w := e.waited; w != nil {
+		if w := e.queueInfo; w != nil {
 			r.info.Blocker = w.owner
 			r.info.Position += max(0, w.position-1)
 		}
 	}
 }
 
-// take removes r from the line, the queue from the map if nothing is left of
+// removeFromLine removes r from the line, the queue from the map if nothing is left of
 // it. The caller holds mu.
-func (l *RedisLocker) take(r *request) {
+func (l *RedisLocker) removeFromLine(r *request) {
 	q := r.queue
 	q.line.remove(r)
 	r.queue = nil
-	l.waiting--
-	q.ear.waiting--
-	l.tidy(q)
+	l.waiters--
+	q.subscription.waiters--
+	l.forgetIfIdle(q)
 }
 
-// tidy forgets a queue that has neither requests nor an entry. The caller holds
+// forgetIfIdle forgets a queue that has neither requests nor an entry. The caller holds
 // mu.
-func (l *RedisLocker) tidy(q *queue) {
+func (l *RedisLocker) forgetIfIdle(q *queue) {
 	if q.line.length == 0 && q.entry == nil && l.queues[q.key] == q {
 		delete(l.queues, q.key)
 	}
@@ -164,9 +164,9 @@ func (l *RedisLocker) tidy(q *queue) {
 
 func (q *queue) head() *request { return q.line.first }
 
-// leave has a request go away, in time or because its context has ended, unless
+// onCancel has a request go away, in time or because its context has ended, unless
 // its outcome is there already. The caller holds mu.
-func (l *RedisLocker) leave(r *request) {
+func (l *RedisLocker) onCancel(r *request) {
 	if r.queue == nil {
 		return
 	}
@@ -187,9 +187,9 @@ func (l *RedisLocker) leave(r *request) {
 		}
 	}
 	r.info.RetryAfter = l.retryHint(r, q, out.err, out.cause)
-	l.take(r)
-	r.tell(out)
-	if e := q.entry; wasHead && e != nil && e.life != held {
+	l.removeFromLine(r)
+	r.settle(out)
+	if e := q.entry; wasHead && e != nil && e.state != held {
 		// The entry may go on for the next in line: nothing has been sent
 		// that would end it. But its terms are fixed.
 		if next := q.head(); next == nil || !e.serves(next) {
@@ -197,14 +197,14 @@ func (l *RedisLocker) leave(r *request) {
 			l.advance(q)
 		}
 	}
-	l.tidy(q)
+	l.forgetIfIdle(q)
 }
 
 // refuse sends a request in line away. The caller holds mu.
 func (l *RedisLocker) refuse(r *request, err, cause error) {
 	r.info.RetryAfter = l.retryHint(r, r.queue, err, cause)
-	l.take(r)
-	r.tell(outcome{err: err, cause: cause})
+	l.removeFromLine(r)
+	r.settle(outcome{err: err, cause: cause})
 }
 
 // refuseAll sends everybody in line away. The caller holds mu.
@@ -218,14 +218,14 @@ func (l *RedisLocker) refuseAll(q *queue, err, cause error) {
 // stands in Redis yet. The caller holds mu.
 func (l *RedisLocker) advance(q *queue) {
 	if q.entry == nil && q.line.length > 0 {
-		l.ask(q)
+		l.askForHead(q)
 	}
-	l.tidy(q)
+	l.forgetIfIdle(q)
 }
 
-// ask puts a new entry in place for the head of the line and sends it off. The
+// askForHead puts a new entry in place for the head of the line and sends it off. The
 // caller holds mu.
-func (l *RedisLocker) ask(q *queue) { l.send(l.newEntry(q)) }
+func (l *RedisLocker) askForHead(q *queue) { l.send(l.newEntry(q)) }
 
 // holderOf describes the owner of a lease, as far as its metadata tells.
-func holderOf(owner remote.Entry) *Holder { return decodeHolder(owner.Meta()) }
+func holderOf(owner backend.Entry) *Holder { return decodeHolder(owner.Meta()) }

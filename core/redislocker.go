@@ -11,8 +11,8 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 const (
@@ -39,43 +39,43 @@ const (
 // It has three sides, each in its own files: the local side (request.go,
 // queue.go, the line of this process's requests for a key, handoff.go, which
 // passes a lease on among them, and entry.go, the life of what stands in Redis
-// for them), the remote side (internal/remote), and the clockwork
-// (internal/clockwork, with lease.go and poll.go). Callers wait on channels
-// only; the remote side answers through entry.go.
+// for them), Redis (internal/backend), and the timers
+// (internal/timer, with lease.go and poll.go). Callers wait on channels
+// only; Redis answers through entry.go.
 type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
 	tenure   time.Duration
 	acks     bool          // replicas are to acknowledge
 	silence  time.Duration // backendTimeout, and for how long replicas are waited for
-	front    Locker        // what Acquire goes through: the locker, or an observer of it
+	observed Locker        // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
-	process remote.Process
-	room    *remote.Room
-	// work has what talks to Redis (polls, renewals, repeated cleanups);
+	process backend.Process
+	backend *backend.Backend
+	// background has what talks to Redis (polls, renewals, repeated cleanups);
 	// deadlines has what must not be late because of it.
-	work, deadlines *clockwork.Schedule
+	background, deadlines *timer.Schedule
 
-	// entrance is taken before mu by callers who come and go, so that answers from
+	// arrivals is taken before mu by callers who come and go, so that answers from
 	// Redis, which many may wait for, contend for mu with one of these at the most.
 	// (100 callers whose contexts end at once, two cores: a patient one of a free key
 	// waited for up to 170 ms, 24 ms with this.)
-	entrance sync.Mutex
-	mu       sync.Mutex
-	closed   bool
-	queues   map[string]*queue
-	entries  map[uint64]*entry // by their number: those not retired, or being released
-	counter  uint64            // the last entry's number
-	sealer   *remote.Sealer    // of entries' numbers
-	lastSeen uint64            // the highest fencing token that Redis has answered with
-	waiting  int               // requests in line, over all keys
-	listener *remote.Listener  // nil until somebody first waits
-	ears     map[remote.Ear]*ear
-	holders  int
-	drained  chan struct{} // closed when the last holder is gone, if someone waits
-	past     past
-	stopped  chan struct{} // closed when everything has ended
+	arrivals      sync.Mutex
+	mu            sync.Mutex
+	closed        bool
+	queues        map[string]*queue
+	entries       map[uint64]*entry // by their number: those not retired, or being released
+	counter       uint64            // the last entry's number
+	sealer        *backend.Sealer   // of entries' numbers
+	lastSeen      uint64            // the highest fencing token that Redis has answered with
+	waiters       int               // requests in line, over all keys
+	listener      *backend.Listener // nil until somebody first waits
+	subscriptions map[backend.SubscriptionID]*subscription
+	holders       int
+	drained       chan struct{} // closed when the last holder is gone, if someone waits
+	history       history
+	stopped       chan struct{} // closed when everything has ended
 
 	requests sync.Pool // of *request
 	answers  sync.Pool // of *answer
@@ -87,8 +87,8 @@ type lockerOptions struct {
 	settings Settings
 	prefix   string
 	tenure   time.Duration
-	ack      *remote.Ack // nil for none
-	shared   bool        // the caller's client is used
+	ack      *backend.Ack // nil for none
+	shared   bool         // the caller's client is used
 	observer Observer
 }
 
@@ -128,30 +128,30 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 	if err := errors.Join(checkClient(rdb), checkObserver(o.observer), checkPrefix(o.prefix), checkTenure(o.tenure), checkAck(o.ack, rdb), o.settings.validate()); err != nil {
 		return nil, err
 	}
-	var ack remote.Ack
+	var ack backend.Ack
 	if o.ack != nil {
 		ack = *o.ack
 	}
 	l := &RedisLocker{
-		prefix:    o.prefix,
-		settings:  o.settings,
-		tenure:    o.tenure,
-		process:   remote.NewProcess(),
-		sealer:    remote.NewSealer(),
-		room:      remote.Open(rdb, remote.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
-		acks:      o.ack != nil,
-		silence:   backendTimeout + 2*ack.Within, // twice if the script is not known
-		work:      clockwork.NewSchedule(),
-		deadlines: clockwork.NewSchedule(),
-		queues:    make(map[string]*queue),
-		entries:   make(map[uint64]*entry),
-		ears:      make(map[remote.Ear]*ear),
-		past:      newPast(),
-		stopped:   make(chan struct{}),
+		prefix:        o.prefix,
+		settings:      o.settings,
+		tenure:        o.tenure,
+		process:       backend.NewProcess(),
+		sealer:        backend.NewSealer(),
+		backend:       backend.Open(rdb, backend.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
+		acks:          o.ack != nil,
+		silence:       backendTimeout + 2*ack.Within, // twice if the script is not known
+		background:    timer.NewSchedule(),
+		deadlines:     timer.NewSchedule(),
+		queues:        make(map[string]*queue),
+		entries:       make(map[uint64]*entry),
+		subscriptions: make(map[backend.SubscriptionID]*subscription),
+		history:       newHistory(),
+		stopped:       make(chan struct{}),
 	}
-	l.front = plainLocker{l}
+	l.observed = unobserved{l}
 	if o.observer != nil {
-		l.front = Observe(l.front, o.observer)
+		l.observed = Observe(l.observed, o.observer)
 	}
 	l.guard = &Guard{locker: l}
 	return l, nil
@@ -180,20 +180,20 @@ func checkPrefix(p string) error {
 func (l *RedisLocker) Namespace() string { return l.prefix }
 
 func (l *RedisLocker) watchHealth(f func(Health)) {
-	l.room.WatchHealth(func(node string, down error) { f(Health{l.prefix, node, down}) })
+	l.backend.WatchHealth(func(node string, down error) { f(Health{l.prefix, node, down}) })
 }
 
 // Acquire returns the lock on key: see [Locker]. If the key is free it costs
 // one round trip to Redis; so does its release.
 func (l *RedisLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	return l.front.Acquire(ctx, key, opts...)
+	return l.observed.Acquire(ctx, key, opts...)
 }
 
 func (l *RedisLocker) defaults() Settings { return l.settings }
 
 // TryAcquire is Acquire with Wait(0): a key that is held is [ErrHeld].
 func (l *RedisLocker) TryAcquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
-	return l.front.Acquire(ctx, key, append(opts[:len(opts):len(opts)], Wait(0))...)
+	return l.observed.Acquire(ctx, key, append(opts[:len(opts):len(opts)], Wait(0))...)
 }
 
 // Do runs fn while holding the lock on key, as a [Guard] with this Locker's
@@ -202,9 +202,9 @@ func (l *RedisLocker) Do(ctx context.Context, key string, fn func(context.Contex
 	return l.guard.Run(ctx, key, fn, opts...)
 }
 
-// plainLocker is the Locker without its observer.
-type plainLocker struct{ *RedisLocker }
+// unobserved is the Locker without its observer.
+type unobserved struct{ *RedisLocker }
 
-func (l plainLocker) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
+func (l unobserved) Acquire(ctx context.Context, key string, opts ...AcquireOption) (Lock, error) {
 	return l.acquire(ctx, key, opts)
 }

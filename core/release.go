@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // answer is where the outcome of a release arrives, and how long it is waited
@@ -39,13 +39,13 @@ func (k *lock) releaseWithin(ctx context.Context, d time.Duration) error {
 		return l.releaseUnheard(ctx, k)
 	}
 	a := l.newAnswer(d)
-	sent, lone, err := l.release(k, a.err, patient(ctx))
+	sent, inline, err := l.release(k, a.err, hasInlineBudget(ctx))
 	if err != nil || !sent {
 		l.keepAnswer(a)
 		return err
 	}
-	if lone != nil {
-		lone.Travel()
+	if inline != nil {
+		inline.Run()
 	}
 	for {
 		select {
@@ -92,17 +92,17 @@ func unconfirmed(err error) error {
 	return fmt.Errorf("core: the release is not confirmed yet and goes on in the background: %w", err)
 }
 
-// giveBack releases a lock that its request did not live to see.
-func (k *lock) giveBack() { _, _, _ = k.locker.release(k, nil, false) }
+// returnUnused releases a lock that its request did not live to see.
+func (k *lock) returnUnused() { _, _, _ = k.locker.release(k, nil, false) }
 
 // release passes the lock on inside this process, or sends the lease back, and
 // with it the next in this process's line to stand in the queue. If it was sent,
 // the answer comes over the channel, unless that is nil. The caller has to make
-// the lone trip, if there is one: there is none if the caller is not patient.
+// the inline call, if there is one: there is none if the caller is not patient.
 //
 // The holder's context ends first: whoever is next must not be in while the last
 // one's says that it holds the lock.
-func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone, err error) {
+func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent bool, inline *backend.InlineCall, err error) {
 	l.mu.Lock()
 	if k.released {
 		l.mu.Unlock()
@@ -111,72 +111,72 @@ func (l *RedisLocker) release(k *lock, answer chan<- error, patient bool) (sent 
 	k.released = true
 	if k.stopUnused(ErrReleased) {
 		defer l.mu.Unlock()
-		sent, lone = l.passOn(k, answer, patient)
-		return sent, lone, nil
+		sent, inline = l.passOn(k, answer, patient)
+		return sent, inline, nil
 	}
 	l.mu.Unlock()
 	ended := false
 	defer func() { // also if the parent of the context, which is the caller's, panics
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		sent, lone = l.passOn(k, answer, patient && ended)
+		sent, inline = l.passOn(k, answer, patient && ended)
 	}()
 	k.stop(ErrReleased)
 	ended = true
-	return sent, lone, nil
+	return sent, inline, nil
 }
 
 // passOn gives the lease of k to the next in line here, or sends it back. The caller
 // holds mu; k's context has ended.
-func (l *RedisLocker) passOn(k *lock, answer chan<- error, patient bool) (sent bool, lone *remote.Lone) {
+func (l *RedisLocker) passOn(k *lock, answer chan<- error, patient bool) (sent bool, inline *backend.InlineCall) {
 	now := time.Now()
-	l.past.released(k.key, k.name, now.Sub(k.since))
-	if next := l.successor(k, now); next != nil {
-		l.give(k.entry, next, HandoffLocal, k.holder(), now)
-		l.provide(k.entry, now)
+	l.history.released(k.key, k.name, now.Sub(k.since))
+	if next := l.nextLocal(k, now); next != nil {
+		l.assign(k.entry, next, HandoffLocal, k.holder(), now)
+		l.reserveTokens(k.entry, now)
 		return false, nil
 	}
 	return true, l.sendBack(k, answer, patient, now)
 }
 
 // sendBack gives the lease back to Redis. The caller holds mu.
-func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now time.Time) (lone *remote.Lone) {
+func (l *RedisLocker) sendBack(k *lock, answer chan<- error, patient bool, now time.Time) (inline *backend.InlineCall) {
 	e, q := k.entry, k.entry.queue
-	r := &returning{locker: l, lock: k, lost: e.lost, proven: e.valid.Remaining(now) > 0, answer: answer}
-	l.end(e)
+	r := &releaseCall{locker: l, lock: k, lost: e.lost, proven: e.valid.Remaining(now) > 0, answer: answer}
+	l.stopLease(e)
 	// Known until the release is answered: a note that comes meanwhile calls
 	// for no other release, which would make this one find nothing.
 	l.detach(e)
 	q.served = e.served
 
-	var requeue remote.Entry
+	var requeue backend.Entry
 	if q.entry == nil && q.line.length > 0 {
 		r.next, r.from = l.newEntry(q), k.holder()
 		l.expectAnswer(r.next)
-		if q.ear.hears {
+		if q.subscription.active {
 			requeue = r.next.wire
 		}
 	}
-	l.tidy(q)
+	l.forgetIfIdle(q)
 	used, reserved := e.tokens.unused()
-	op := remote.Release(q.names, e.wire.ID(), used, reserved, requeue)
+	op := backend.Release(q.names, e.wire.ID(), used, reserved, requeue)
 	if e.others && *e.meta != *k.meta {
 		op = op.From(string(appendMeta(nil, *k.meta, k.since))) // else the next would hear of a holder before
 	}
 	if patient && r.next == nil {
-		lone, _ = l.room.Begin(op, r.answered)
+		inline, _ = l.backend.Inline(op, r.answered)
 	} else {
-		l.room.Do(op, r.answered)
+		l.backend.Do(op, r.answered)
 	}
 	if l.holders--; l.holders == 0 && l.drained != nil {
-		close(l.drained) // only now that the release is in the room
+		close(l.drained) // only now that the release is in the backend
 		l.drained = nil
 	}
-	return lone
+	return inline
 }
 
-// returning is a lease on its way back to Redis.
-type returning struct {
+// releaseCall is a lease on its way back to Redis.
+type releaseCall struct {
 	locker *RedisLocker
 	lock   *lock
 	lost   bool         // before it was released
@@ -186,23 +186,23 @@ type returning struct {
 	from   *Holder      // its predecessor
 }
 
-func (r *returning) answered(a remote.Answer) {
+func (r *releaseCall) answered(a backend.Answer) {
 	err := r.outcome(a)
 	if r.answer != nil {
 		r.answer <- err
 	}
 	if r.next != nil {
-		r.locker.requeued(r.next, a, r.from)
+		r.locker.onRequeueReply(r.next, a, r.from)
 	}
 }
 
 // outcome is Release's error.
-func (r *returning) outcome(a remote.Answer) error {
+func (r *releaseCall) outcome(a backend.Answer) error {
 	l, e := r.locker, r.lock.entry
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.entries, e.number)
-	if a.Err != nil || e.ghost || e.unread || e.inFlight > 0 {
+	if a.Err != nil || e.lateGrant || e.mayExecute || e.inFlight > 0 {
 		l.cancel(e) // until nothing can be left, or the lease has expired
 	}
 	switch {
@@ -210,33 +210,33 @@ func (r *returning) outcome(a remote.Answer) error {
 		return ErrLost
 	case a.Err != nil:
 		return fmt.Errorf("%w: the release goes on in the background: %w", ErrBackend, a.Err)
-	case a.Reply.Status != remote.Released && !(a.Repeated && r.proven):
+	case a.Reply.Status != backend.Released && !(a.Repeated && r.proven):
 		return ErrLost // else its first attempt must have released it
 	}
 	return nil
 }
 
-// requeued takes the answer to a release for the entry that was to be queued
+// onRequeueReply takes the answer to a release for the entry that was to be queued
 // with it.
-func (l *RedisLocker) requeued(e *entry, a remote.Answer, from *Holder) {
+func (l *RedisLocker) onRequeueReply(e *entry, a backend.Answer, from *Holder) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e.inFlight--
 	// The release, or its first attempt, may be done yet, and queue it.
-	e.unread = e.unread || a.Err != nil || a.Repeated
+	e.mayExecute = e.mayExecute || a.Err != nil || a.Repeated
 	r := a.Reply.Requeued
 	switch {
-	case e.life == retired && r != nil:
-		l.answeredLate(e, remote.Answer{Reply: *r, Sent: a.Sent, Repeated: a.Repeated})
-	case e.life == retired:
-		l.answeredLate(e, a)
+	case e.state == retired && r != nil:
+		l.onLateReply(e, backend.Answer{Reply: *r, Sent: a.Sent, Repeated: a.Repeated})
+	case e.state == retired:
+		l.onLateReply(e, a)
 	case a.Err == nil && r != nil:
 		handoff := HandoffNone
-		if r.Status == remote.Granted {
+		if r.Status == backend.Granted {
 			handoff = HandoffLocal
 		}
-		l.replied(e, a, *r, handoff, from)
-	case e.life == held:
+		l.onServerReply(e, a, *r, handoff, from)
+	case e.state == held:
 	default:
 		// Not queued, or not known to be: another's lease, a lost reply, or no
 		// subscription yet. Asking is right in each case.

@@ -109,7 +109,7 @@ func TestAReleaseThatIsNeverAnsweredIsGivenUpWhenTheLeaseHasExpired(t *testing.T
 		l, p := b.locker(TTL(2 * time.Second))
 		k := get(t, l, "k")
 		p.via(func(operation, func() error) error { return io.EOF })
-		k.giveBack()
+		k.returnUnused()
 		elapse(10 * time.Second)
 		n := p.count("C")
 		elapse(time.Minute)

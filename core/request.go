@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // request is one call of Acquire. It is used again by later ones: see recycle.
@@ -15,7 +15,7 @@ type request struct {
 	key      string
 	settings Settings
 	start    time.Time
-	lone     *remote.Lone // to be made by the request itself
+	inline   *backend.InlineCall // to be made by the request itself
 	// ready has a signal when the outcome is there, and one before that if stood.
 	ready  chan struct{}
 	locker *RedisLocker
@@ -23,15 +23,15 @@ type request struct {
 	// Below: guarded by RedisLocker.mu until ready has been sent.
 	queue      *queue // nil when not in line
 	prev, next *request
-	patience   clockwork.Alarm // on RedisLocker.deadlines
+	waitTimer  timer.Alarm // on RedisLocker.deadlines
 	info       Info
 	outcome    outcome
 
 	// Together, as a process may have ten thousand that wait for one key.
-	patient bool // can make a lone trip
-	behind  bool // got in line behind another request of this process
-	limited bool // patience was set
-	stood   bool // see stand
+	mayRunInline bool // can make an inline call
+	behind       bool // got in line behind another request of this process
+	waitLimited  bool // patience was set
+	notified     bool // see notifyWaiting
 }
 
 // outcome is a lock, or why there is none.
@@ -53,25 +53,25 @@ func (l *RedisLocker) newRequest(key string, start time.Time) *request {
 func (r *request) Due() {
 	r.locker.mu.Lock()
 	defer r.locker.mu.Unlock()
-	r.locker.leave(r)
+	r.locker.onCancel(r)
 }
 
-// recycle keeps r for another call, once its outcome has been read, unless
+// reuse keeps r for another call, once its outcome has been read, unless
 // something may still know it: its alarm, which could then end another's wait.
-func (l *RedisLocker) recycle(r *request) {
-	if !r.patience.Rests() {
+func (l *RedisLocker) reuse(r *request) {
+	if !r.waitTimer.Rests() {
 		return
 	}
-	r.key, r.settings.Meta, r.info, r.outcome, r.limited = "", Meta{}, Info{}, outcome{}, false
-	r.settings.inLine, r.stood, r.behind = nil, false, false
+	r.key, r.settings.Meta, r.info, r.outcome, r.waitLimited = "", Meta{}, Info{}, outcome{}, false
+	r.settings.inLine, r.notified, r.behind = nil, false, false
 	l.requests.Put(r)
 }
 
-// stand wakes r, the head of its line, to tell its observer that it has to wait for
+// notifyWaiting wakes r, the head of its line, to tell its observer that it has to wait for
 // another process. The caller holds RedisLocker.mu.
-func (r *request) stand() {
-	if r.settings.inLine != nil && !r.behind && !r.stood {
-		r.stood = true
+func (r *request) notifyWaiting() {
+	if r.settings.inLine != nil && !r.behind && !r.notified {
+		r.notified = true
 		r.ready <- struct{}{}
 	}
 }
@@ -88,35 +88,35 @@ func (l *RedisLocker) tellWaiting(r *request) {
 	told = true
 }
 
-// travel makes the round trip that r is to make itself.
-func (l *RedisLocker) travel(r *request) {
+// runInline makes the round trip that r is to make itself.
+func (l *RedisLocker) runInline(r *request) {
 	back := false
 	defer func() {
 		if !back { // a hook of the client has ended the goroutine
 			l.abandon(r)
-			if r.stood {
+			if r.notified {
 				<-r.ready
 			}
 		}
 	}()
-	r.lone.Travel()
-	r.lone = nil
+	r.inline.Run()
+	r.inline = nil
 	back = true
 }
 
 // abandon gives up what nobody waits for any more: it must not be granted.
 func (l *RedisLocker) abandon(r *request) {
 	l.mu.Lock()
-	l.leave(r)
+	l.onCancel(r)
 	l.mu.Unlock()
 	if <-r.ready; r.outcome.lock != nil {
-		r.outcome.lock.giveBack()
+		r.outcome.lock.returnUnused()
 	}
 }
 
-// tell gives r its outcome. The caller holds RedisLocker.mu, and has taken r
+// settle gives r its outcome. The caller holds RedisLocker.mu, and has taken r
 // from its line.
-func (r *request) tell(out outcome) {
+func (r *request) settle(out outcome) {
 	r.outcome = out
 	r.ready <- struct{}{}
 }
@@ -144,17 +144,17 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 	r := l.newRequest(key, time.Now())
 	if err, cause := l.admit(ctx, r, opts); err != nil {
 		err = r.failure(err, cause)
-		l.recycle(r)
+		l.reuse(r)
 		return nil, err
 	}
-	if r.lone != nil {
-		l.travel(r)
+	if r.inline != nil {
+		l.runInline(r)
 	}
 	if r.behind && r.settings.inLine != nil {
 		l.tellWaiting(r)
 	}
 	lock, err := l.await(ctx, r)
-	l.recycle(r) // not deferred: should ctx panic, r may be in line yet
+	l.reuse(r) // not deferred: should ctx panic, r may be in line yet
 	return lock, err
 }
 
@@ -164,29 +164,29 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 	for settled := false; !settled; {
 		select {
 		case <-r.ready:
-			if settled = !r.stood || told; !settled {
+			if settled = !r.notified || told; !settled {
 				told = true
 				l.tellWaiting(r)
 			}
 		case <-ctx.Done():
-			l.entrance.Lock()
+			l.arrivals.Lock()
 			l.mu.Lock()
-			l.leave(r)
+			l.onCancel(r)
 			l.mu.Unlock()
-			l.entrance.Unlock()
-			if <-r.ready; r.stood && !told {
+			l.arrivals.Unlock()
+			if <-r.ready; r.notified && !told {
 				<-r.ready
 			}
 			settled = true
 		}
 	}
-	if r.limited {
-		l.deadlines.Clear(&r.patience)
+	if r.waitLimited {
+		l.deadlines.Clear(&r.waitTimer)
 	}
 	out := r.outcome
-	if err := clockwork.EndOf(ctx, r.start); err != nil {
+	if err := timer.EndOf(ctx, r.start); err != nil {
 		if out.lock != nil {
-			out.lock.giveBack()
+			out.lock.returnUnused()
 		}
 		return nil, r.failure(err, context.Cause(ctx))
 	}
@@ -209,15 +209,15 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	}
 	// The wire counts in milliseconds; what is proven must not be more.
 	r.settings.TTL = r.settings.TTL.Truncate(time.Millisecond)
-	if err := clockwork.EndOf(ctx, r.start); err != nil {
+	if err := timer.EndOf(ctx, r.start); err != nil {
 		return err, context.Cause(ctx)
 	}
 	if holds(ctx, l, r.key) {
 		return ErrSelfDeadlock, nil
 	}
 	wait := r.settings.Wait
-	r.patient = (wait == 0 || wait >= remote.LonePatience) && patient(ctx)
-	return l.join(r)
+	r.mayRunInline = (wait == 0 || wait >= backend.InlineBudget) && hasInlineBudget(ctx)
+	return l.admitLocked(r)
 }
 
 // checkKey tells what is wrong with key, if anything.
@@ -228,10 +228,10 @@ func checkKey(key string) error {
 	return nil
 }
 
-// patient tells whether ctx leaves time for a lone trip.
-func patient(ctx context.Context) bool {
+// hasInlineBudget tells whether ctx leaves time for an inline call.
+func hasInlineBudget(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
-	return !ok || time.Until(deadline) > remote.LonePatience
+	return !ok || time.Until(deadline) > backend.InlineBudget
 }
 
 var (

@@ -12,7 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
@@ -38,8 +38,8 @@ func TestTheDocumentedRightsAreThoseThatAreChecked(t *testing.T) {
 		documented []any
 		checked    []string
 	}{
-		"server":  {server, remote.Rights("latchkey", false)},
-		"cluster": {cluster, remote.Rights("latchkey", true)},
+		"server":  {server, backend.Rights("latchkey", false)},
+		"cluster": {cluster, backend.Rights("latchkey", true)},
 	} {
 		want := words("ACL SETUSER locks on >password resetkeys resetchannels -@all " + strings.Join(c.checked, " "))
 		if got := c.documented; !sameWords(got, want) {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // closeGrace is how long the end waits for answers to what was sent.
@@ -34,10 +34,10 @@ func (l *RedisLocker) Shutdown(ctx context.Context) error {
 	l.closed = true
 	for _, q := range l.queues {
 		l.refuseAll(q, ErrClosed, nil)
-		if e := q.entry; e != nil && e.life != held {
+		if e := q.entry; e != nil && e.state != held {
 			l.retire(e)
 		}
-		l.tidy(q)
+		l.forgetIfIdle(q)
 	}
 	drained := make(chan struct{})
 	if l.holders == 0 {
@@ -77,19 +77,19 @@ func (l *RedisLocker) hasten(ctx context.Context) error {
 }
 
 // dismantle ends all that runs, however Redis is.
-func (l *RedisLocker) dismantle(ctx context.Context, listener *remote.Listener) {
+func (l *RedisLocker) dismantle(ctx context.Context, listener *backend.Listener) {
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
 	defer cancel()
 	// An acquire may be answered after the cancel that was sent behind it, and
 	// then needs another.
-	_ = l.room.Settle(grace)
-	_ = l.room.Close(grace) // what is unanswered now expires by itself
+	_ = l.backend.Drain(grace)
+	_ = l.backend.Close(grace) // what is unanswered now expires by itself
 	if listener != nil {
 		listener.Close()
 	}
-	l.work.Close()
+	l.background.Close()
 	l.deadlines.Close()
-	l.room.Disconnect()
+	l.backend.Disconnect()
 }
 
 // cutOff takes the locks from all who hold one because ctx has ended, and ends
@@ -101,8 +101,8 @@ func (l *RedisLocker) cutOff(ctx context.Context) error {
 	l.drained = nil
 	if drained != nil {
 		for _, e := range l.entries {
-			if e.life == held && !e.lost {
-				cut = append(cut, l.lose(e))
+			if e.state == held && !e.lost {
+				cut = append(cut, l.onLost(e))
 			}
 		}
 	}
@@ -113,9 +113,9 @@ func (l *RedisLocker) cutOff(ctx context.Context) error {
 	cause := errors.Join(ErrLost, ErrClosed)
 	for _, k := range cut {
 		k.stop(cause)
-		l.room.Do(remote.Release(k.entry.queue.names, k.entry.wire.ID(), 0, 0, ""), func(remote.Answer) {})
+		l.backend.Do(backend.Release(k.entry.queue.names, k.entry.wire.ID(), 0, 0, ""), func(backend.Answer) {})
 	}
-	close(drained) // only now that the releases are in the room
+	close(drained) // only now that the releases are in the backend
 	if len(cut) == 0 {
 		return nil
 	}

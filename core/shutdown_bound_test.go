@@ -67,7 +67,7 @@ func TestAShutdownIsBoundedWhileTheSubscriptionHangs(t *testing.T) {
 				t.Fatal(err)
 			}
 			l.mu.Lock()
-			l.listen(l.earOf(l.room.Names("k")))
+			l.subscribe(l.subscriptionOf(l.backend.Names("k")))
 			l.mu.Unlock()
 			<-dialled
 			start := time.Now()

@@ -153,7 +153,7 @@ func TestAShutdownCutsOffHoldersWhenItsContextEnds(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		r := &recorder{}
 		l, _ := b.locker(WithObserver(r))
-		plain := plainLocker{l}
+		plain := unobserved{l}
 		hung, other := get(t, plain, "hung"), get(t, plain, "other")
 		seen, err := l.Acquire(t.Context(), "seen")
 		if err != nil {

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // silence tells why nothing is known of e just now: the last question failed, or
@@ -12,7 +12,7 @@ import (
 func (e *entry) silence() (sentinel, cause error) {
 	l := e.queue.locker
 	switch {
-	case remote.NotSent(e.fault):
+	case backend.NotSent(e.fault):
 		return ErrQueueFull, e.fault
 	case e.fault != nil:
 		return ErrBackend, e.fault
@@ -27,17 +27,17 @@ func (e *entry) silence() (sentinel, cause error) {
 // crowded reports whether what was asked for e at that time has no answer because it
 // had to wait in this process, while Redis answers others. The caller holds mu.
 func (l *RedisLocker) crowded(e *entry, asked time.Time) bool {
-	if e.first == nil || l.room.Down(e.queue.names) != nil {
+	if e.firstCall == nil || l.backend.Down(e.queue.names) != nil {
 		return false
 	}
-	left, ok := l.left(e)
+	left, ok := l.sentAt(e)
 	return !ok || left.Sub(asked) > slowAnswer && time.Since(left) <= slowAnswer
 }
 
 // noAnswer is the cause where a question has no answer: why Redis cannot be asked, if
 // that is known. The caller holds mu.
 func (l *RedisLocker) noAnswer(q *queue) error {
-	if down, ok := errors.AsType[*remote.DownError](l.room.Down(q.names)); ok && down.Cause != nil {
+	if down, ok := errors.AsType[*backend.DownError](l.backend.Down(q.names)); ok && down.Cause != nil {
 		return down.Cause
 	}
 	return errNoAnswer

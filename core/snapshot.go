@@ -70,16 +70,16 @@ type Waiting struct {
 // look at what the Locker knows, under its lock, which takes less than a microsecond
 // for each key.
 func (l *RedisLocker) Snapshot() Snapshot {
-	down := l.room.Outage()
+	down := l.backend.Outage()
 	now := time.Now()
 	l.mu.Lock()
 	s := Snapshot{
 		Namespace: l.prefix, Process: string(l.process), At: now,
 		Holding: make([]Holding, 0, l.holders), Waiting: make([]Waiting, 0, len(l.queues)),
-		Requests: l.waiting, Subscribed: l.hearsAll(), Closed: l.closed,
+		Requests: l.waiters, Subscribed: l.allSubscribed(), Closed: l.closed,
 	}
 	for _, e := range l.entries {
-		if e.life == held {
+		if e.state == held {
 			s.Holding = append(s.Holding, e.holding(now))
 		}
 	}
@@ -99,12 +99,12 @@ func (l *RedisLocker) Snapshot() Snapshot {
 	return s
 }
 
-// hearsAll tells whether there is a subscription, and all that there are to be are
+// allSubscribed tells whether there is a subscription, and all that there are to be are
 // confirmed. The caller holds mu.
-func (l *RedisLocker) hearsAll() bool {
+func (l *RedisLocker) allSubscribed() bool {
 	open := false
-	for _, r := range l.ears {
-		if r.open && !r.hears {
+	for _, r := range l.subscriptions {
+		if r.open && !r.active {
 			return false
 		}
 		open = open || r.open
@@ -139,14 +139,14 @@ func (q *queue) waiting() Waiting {
 	w := Waiting{Key: q.key, Requests: q.line.length, Since: q.head().start}
 	switch e := q.entry; {
 	case e == nil: // one will be sent when the last has come back
-	case e.life == held:
+	case e.state == held:
 		w.Blocker = e.lock.holder()
 	default:
-		if e.waited != nil {
-			w.Blocker = e.waited.owner
+		if e.queueInfo != nil {
+			w.Blocker = e.queueInfo.owner
 		}
-		if e.life == waiting {
-			w.Position = e.waited.position
+		if e.state == queued {
+			w.Position = e.queueInfo.position
 		}
 		if _, err := e.silence(); err != nil {
 			w.Fault = err.Error()

@@ -19,7 +19,7 @@ import (
 // contend while operations are delayed, lost before or after they are done, and
 // done a second time much later; while subscriptions are cut or stopped with
 // grants in their sockets; while callers leave, and Lockers are shut down. The
-// processes have tenures of all lengths, and some make lone trips. An operator
+// processes have tenures of all lengths, and some make inline calls. An operator
 // breaks leases all the time. Nobody may
 // hold beside another's proven validity, tokens rise, nobody waits for a key that
 // is free, and at the end nothing is left.
@@ -110,9 +110,9 @@ func (s *stress) run() {
 	elapse(2 * time.Minute)
 	for i, l := range append(mortals, lockers...) {
 		l.mu.Lock()
-		if len(l.queues) != 0 || len(l.entries) != 0 || l.waiting != 0 || l.holders != 0 {
+		if len(l.queues) != 0 || len(l.entries) != 0 || l.waiters != 0 || l.holders != 0 {
 			t.Errorf("locker %d keeps %d queues, %d entries, %d waiting, %d holders",
-				i, len(l.queues), len(l.entries), l.waiting, l.holders)
+				i, len(l.queues), len(l.entries), l.waiters, l.holders)
 		}
 		l.mu.Unlock()
 	}
@@ -274,7 +274,7 @@ func (s *stress) locker() *RedisLocker {
 	})
 	path := faultyPath{stress: s, again: again, way: 2 * time.Millisecond}
 	if heeds {
-		path.way = 500 * time.Microsecond // a slow Redis would have no lone trips
+		path.way = 500 * time.Microsecond // a slow Redis would have no inline calls
 	}
 	rdb.AddHook(path)
 	l, err := New(rdb, SharedClient(), // the path is a hook

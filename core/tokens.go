@@ -3,7 +3,7 @@ package core
 import (
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 const (
@@ -22,18 +22,18 @@ const (
 // tokens are the fencing tokens that are reserved for a lease: a rising one for
 // each of its holders.
 type tokens struct {
-	used  uint64       // the last given out
-	block remote.Block // where that is from
-	next  remote.Block // reserved since, for when block is used up
-	asked bool         // more are on their way
+	used  uint64             // the last given out
+	block backend.TokenRange // where that is from
+	next  backend.TokenRange // reserved since, for when block is used up
+	asked bool               // more are on their way
 }
 
 // start takes the block that came with the lease.
-func (t *tokens) start(b remote.Block) { t.block, t.used = b, b.First-1 }
+func (t *tokens) start(b backend.TokenRange) { t.block, t.used = b, b.First-1 }
 
 // add takes a block that was reserved after all that are there. There must be
 // none in reserve.
-func (t *tokens) add(b remote.Block) {
+func (t *tokens) add(b backend.TokenRange) {
 	if t.used == t.block.Last {
 		t.start(b)
 		return
@@ -44,7 +44,7 @@ func (t *tokens) add(b remote.Block) {
 // left is how many are left.
 func (t *tokens) left() int {
 	n := t.block.Last - t.used
-	if t.next != (remote.Block{}) {
+	if t.next != (backend.TokenRange{}) {
 		n += t.next.Last - t.next.First + 1
 	}
 	return int(n)
@@ -54,7 +54,7 @@ func (t *tokens) left() int {
 func (t *tokens) take() uint64 {
 	if t.used == t.block.Last {
 		t.start(t.next)
-		t.next = remote.Block{}
+		t.next = backend.TokenRange{}
 	}
 	t.used++
 	return t.used
@@ -64,7 +64,7 @@ func (t *tokens) take() uint64 {
 // the last reservation, and may go back to used. Not beyond that reservation's
 // beginning: before it, others may have reserved tokens.
 func (t *tokens) unused() (used, reserved uint64) {
-	if t.next != (remote.Block{}) {
+	if t.next != (backend.TokenRange{}) {
 		return t.next.First - 1, t.next.Last
 	}
 	return t.used, t.block.Last
@@ -80,16 +80,16 @@ func (l *RedisLocker) tokensFor(q *queue) int {
 	return min(max(q.line.length, q.served+q.served/4), maxTokens)
 }
 
-// provide sees to it that a lease with others in line behind its holder runs out
+// reserveTokens sees to it that a lease with others in line behind its holder runs out
 // neither of tokens nor of a young proof. The caller holds mu.
-func (l *RedisLocker) provide(e *entry, now time.Time) {
-	if e.life != held || l.ends(e, now) {
+func (l *RedisLocker) reserveTokens(e *entry, now time.Time) {
+	if e.state != held || l.tenureOver(e, now) {
 		return
 	}
 	if e.renewing == 0 && now.Sub(e.valid.From()) > proofRenewal {
 		l.sendRenewal(e, 0)
 	}
-	if e.tokens.asked || e.tokens.next != (remote.Block{}) {
+	if e.tokens.asked || e.tokens.next != (backend.TokenRange{}) {
 		return
 	}
 	left, elapsed := e.tokens.left(), now.Sub(e.begun)

@@ -8,10 +8,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
-func block(first, last uint64) remote.Block { return remote.Block{First: first, Last: last} }
+func block(first, last uint64) backend.TokenRange {
+	return backend.TokenRange{First: first, Last: last}
+}
 
 // farAhead is a fencing counter years ahead of the clock: what it does then is
 // to be seen to the last token.
@@ -188,7 +190,7 @@ func TestATokenOfAnotherKeyIsNeverGivenBack(t *testing.T) {
 	}
 }
 
-func TestALineThatOutrunsItsTokensLosesATripNotTheOrder(t *testing.T) {
+func TestALineThatOutrunsItsTokensLosesAFlightNotTheOrder(t *testing.T) {
 	for name, fault := range map[string]func(call func() error) error{
 		"renewals fail":        func(func() error) error { return io.EOF },
 		"renewals are lost":    func(call func() error) error { _ = call(); return io.EOF },

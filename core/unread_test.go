@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // Rule 1: an acquire without an answer may be done after the release of the
@@ -39,7 +39,7 @@ func TestAnAcquireWithoutAnswerThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T
 		if !r.done() || r.err != nil {
 			t.Fatalf("%+v", r)
 		}
-		r.lock.giveBack()
+		r.lock.returnUnused()
 		synctest.Wait()
 		if !polled || b.lease("k") != "" {
 			t.Fatalf("polled %v, lease %q", polled, b.lease("k"))
@@ -71,12 +71,12 @@ func TestAReleaseWithoutAnswerThatIsDoneAfterTheNextHolderIsUndone(t *testing.T)
 			}()
 			return io.ErrUnexpectedEOF
 		})
-		k.giveBack()
+		k.returnUnused()
 		elapse(100 * time.Millisecond)
 		if !r.done() || r.err != nil {
 			t.Fatalf("%+v", r)
 		}
-		r.lock.giveBack()
+		r.lock.returnUnused()
 		elapse(100 * time.Millisecond)
 		if got := b.lease("k"); got != "" {
 			t.Fatalf("held by %q", got)
@@ -139,10 +139,10 @@ func TestAGrantThatComesWhileTheReleaseIsUnderWayIsGivenBack(t *testing.T) {
 			}
 			return err
 		})
-		k.giveBack()
+		k.returnUnused()
 		synctest.Wait()
 		b.plant("k", k.entry.wire)
-		l.granted(remote.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: remote.Block{First: 1, Last: 1}})
+		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
 		elapse(1100 * time.Millisecond)
 		if got := b.lease("k"); got != "" {
 			t.Errorf("the lease is still there: %q", got)

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core"
-	"github.com/latchkey-go/latchkey/core/internal/clockwork"
+	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // waiter is one Acquire in line.
@@ -58,7 +58,7 @@ func (f *Fake) enter(w *waiter) (settled bool) {
 	defer f.mu.Unlock()
 	switch {
 	case w.ctx.Err() != nil:
-		w.err, w.cause = clockwork.EndOf(w.ctx, w.asked), context.Cause(w.ctx)
+		w.err, w.cause = timer.EndOf(w.ctx, w.asked), context.Cause(w.ctx)
 		return true
 	case f.heldBy(w.ctx, w.key):
 		w.err = core.ErrSelfDeadlock
@@ -104,21 +104,21 @@ func (f *Fake) tellWaiting(w *waiter) {
 
 // wait returns when w has its lock or its error.
 func (f *Fake) wait(w *waiter) {
-	timer := time.NewTimer(w.settings.Wait)
-	defer timer.Stop()
+	over := time.NewTimer(w.settings.Wait)
+	defer over.Stop()
 	select {
 	case <-w.ready:
-	case <-timer.C:
+	case <-over.C:
 		// If it was granted in the same instant, the grant stands.
 		f.leave(w, core.ErrWaitTimeout, nil)
 	case <-w.ctx.Done():
-		f.leave(w, clockwork.EndOf(w.ctx, w.asked), context.Cause(w.ctx))
+		f.leave(w, timer.EndOf(w.ctx, w.asked), context.Cause(w.ctx))
 	}
 	if w.lock != nil && w.ctx.Err() != nil {
 		// Granted in the same instant. The caller is gone, so the lock goes to
 		// the next in line.
 		_ = w.lock.Release(context.Background())
-		w.lock, w.err, w.cause = nil, clockwork.EndOf(w.ctx, w.asked), context.Cause(w.ctx)
+		w.lock, w.err, w.cause = nil, timer.EndOf(w.ctx, w.asked), context.Cause(w.ctx)
 	}
 }
 

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
@@ -20,13 +20,13 @@ type ledger struct {
 	unback   map[string]int    // releases that failed, by class
 	redis    lagMeter          // of Redis, as the parent sees it
 	found    []history.Violation
-	lags     map[uint32]*lagMeter      // of the processes
-	beats    map[uint32]time.Duration  // until when they have told how late they were
-	names    map[uint32]remote.Process // of their Lockers
+	lags     map[uint32]*lagMeter       // of the processes
+	beats    map[uint32]time.Duration   // until when they have told how late they were
+	names    map[uint32]backend.Process // of their Lockers
 }
 
 func newLedger() *ledger {
-	return &ledger{of: map[attemptID]int{}, highest: map[string]uint64{}, failed: map[string]int{}, unback: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]remote.Process{}}
+	return &ledger{of: map[attemptID]int{}, highest: map[string]uint64{}, failed: map[string]int{}, unback: map[string]int{}, lags: map[uint32]*lagMeter{}, beats: map[uint32]time.Duration{}, names: map[uint32]backend.Process{}}
 }
 
 func (l *ledger) note(oracle, format string, args ...any) {

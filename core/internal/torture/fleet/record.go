@@ -10,7 +10,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
 // What a process tells its parent, as it happens: what is told has happened even
@@ -74,8 +74,8 @@ func hailed(name string) (record, error) {
 }
 
 // name is the inverse of hailed.
-func (r record) name() remote.Process {
-	return remote.Process(fmt.Sprintf("%016x%016x", r.token, uint64(r.proven)))
+func (r record) name() backend.Process {
+	return backend.Process(fmt.Sprintf("%016x%016x", r.token, uint64(r.proven)))
 }
 
 // recorder is the process's end. It is safe for concurrent use.

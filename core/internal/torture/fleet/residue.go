@@ -9,7 +9,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 	"github.com/latchkey-go/latchkey/core/internal/torture/history"
 )
 
@@ -78,7 +78,7 @@ func (f *Fleet) Forgets(goesBack bool) { f.forgets, f.wentBack = true, goesBack 
 // ofTheDead tells whether only processes that were killed stand in a queue, and it
 // expires: nobody else can take them out.
 func (f *Fleet) ofTheDead(rdb *redis.Client, queue string) bool {
-	var dead []remote.Process
+	var dead []backend.Process
 	for _, d := range f.deaths {
 		if name, ok := f.ledger.names[uint32(d.process)]; ok {
 			dead = append(dead, name)
@@ -91,7 +91,7 @@ func (f *Fleet) ofTheDead(rdb *redis.Client, queue string) bool {
 	if left, err := rdb.PTTL(context.Background(), queue).Result(); err != nil || left <= 0 {
 		return false
 	}
-	return f.wentBack || !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(dead, remote.Entry(m).Process()) })
+	return f.wentBack || !slices.ContainsFunc(members, func(m string) bool { return !slices.Contains(dead, backend.Entry(m).Process()) })
 }
 
 // connections is how many a server has from processes of a fleet.

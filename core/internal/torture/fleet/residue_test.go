@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/remote"
+	"github.com/latchkey-go/latchkey/core/internal/backend"
 	"github.com/latchkey-go/latchkey/core/locktest"
 )
 
@@ -16,14 +16,14 @@ func TestWhatIsLeftInRedisIsOnlyThatOfTheDead(t *testing.T) {
 	f.calm = f.lag.start(nil)
 	defer f.calm()
 	for number := range uint32(3) {
-		hail, err := hailed(string(remote.NewProcess()))
+		hail, err := hailed(string(backend.NewProcess()))
 		if err != nil {
 			t.Fatal(err)
 		}
 		f.ledger.take(number, hail)
 	}
 	entry := func(number uint32) string {
-		return string(remote.MakeEntry(remote.MakeID(f.ledger.names[number], 1), time.Second, 1, ""))
+		return string(backend.MakeEntry(backend.MakeID(f.ledger.names[number], 1), time.Second, 1, ""))
 	}
 	line := func(name string, numbers ...uint32) {
 		for _, n := range numbers {

@@ -23,12 +23,12 @@ type edit struct{ file, old, new string }
 
 const (
 	core    = "core/"
-	scripts = "core/internal/remote/script/"
+	scripts = "core/internal/backend/script/"
 )
 
 // youngProof is the condition of a handoff without Redis that the lease was proven
 // a short while ago.
-const youngProof = "\t\tnow.Sub(e.valid.From()) > handoffProof && l.room.Down(e.queue.names) == nil:"
+const youngProof = "\t\tnow.Sub(e.valid.From()) > handoffProof && l.backend.Down(e.queue.names) == nil:"
 
 func simulated(oracles string) trial { return trial{scenario: "TestS1SimulatedTime", oracles: oracles} }
 
@@ -153,14 +153,14 @@ func mutants() []mutant {
 		{
 			name: "what a caller who left was granted is not given back",
 			edits: []edit{{
-				core + "cleanup.go", "func (c *cleanup) run() { c.locker.room.Do(c.op, c.answered) }", "func (c *cleanup) run() { _ = c.answered }",
+				core + "cleanup.go", "func (c *cleanup) run() { c.locker.backend.Do(c.op, c.answered) }", "func (c *cleanup) run() { _ = c.answered }",
 			}},
 			trials: []trial{simulated("O6")},
 		},
 		{
 			name: "what a lost request brings when its caller has left is not looked for again",
 			edits: []edit{{
-				core + "cleanup.go", "thorough: e.unread,", "thorough: false,",
+				core + "cleanup.go", "thorough: e.mayExecute,", "thorough: false,",
 			}},
 			trials: []trial{simulated("O6")},
 		},

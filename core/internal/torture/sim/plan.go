@@ -11,7 +11,7 @@ type plan struct {
 
 	ttl     time.Duration
 	tenures []time.Duration // of each Locker
-	heeds   []bool          // whether its client heeds deadlines, and so makes lone trips
+	heeds   []bool          // whether its client heeds deadlines, and so makes inline calls
 
 	delay   time.Duration // of a message, at most, as a rule
 	wire    int           // of 100 operations, how many go wrong on their way

@@ -1,5 +1,0 @@
-// Package remote is the lock's other side: what stands in Redis, the
-// operations on it, and the messages that come back. It knows nothing of local
-// queues or callers, and never makes one wait: operations are answered through
-// a function, from another goroutine.
-package remote
