@@ -24,9 +24,9 @@ func TestAGrantThatIsConfirmedAfterAnotherHolderDoesNotBringItsOldToken(t *testi
 		polls, confirms := make(chan struct{}), make(chan struct{})
 		p.via(func(op operation, call func() error) error {
 			switch op.kind {
-			case "A":
+			case "acquire":
 				<-polls
-			case "N":
+			case "renew":
 				if !op.at.Equal(late) {
 					time.Sleep(ttl / 10) // the confirmation of the second grant
 				}

@@ -18,7 +18,7 @@ func TestALeaseThatIsBrokenBeforeItsGrantIsHeardStopsItsHolder(t *testing.T) {
 		free(t, get(t, l, "another")) // the server knows the script now
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(1500 * time.Millisecond) // answered when it has been broken
 			}
 			return err
@@ -69,8 +69,8 @@ func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.
 				if !r.done() || r.err != nil {
 					t.Fatalf("%+v", r)
 				}
-				if first.state != retired || r.lock.entry == first || p.count("C") != 1 {
-					t.Errorf("the broken entry is %v; %d cancels", first.state, p.count("C"))
+				if first.state != retired || r.lock.entry == first || p.count("cancel") != 1 {
+					t.Errorf("the broken entry is %v; %d cancels", first.state, p.count("cancel"))
 				}
 				wantCause(t, r.lock, nil)
 				if got := backend.Entry(b.lease("k")); got.ID() != r.lock.entry.wire.ID() || got.Broken() {
@@ -112,8 +112,8 @@ func TestAnAnswerToAPollThatAHeldLeaseIsBrokenHasItRenewed(t *testing.T) {
 		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
 		synctest.Wait()
 		wantCause(t, k, ErrBroken)
-		if p.count("N") != 2 || p.count("C")+p.count("R") != 0 {
-			t.Errorf("%d renewals, %d cancels, %d releases", p.count("N"), p.count("C"), p.count("R"))
+		if p.count("renew") != 2 || p.count("cancel")+p.count("release") != 0 {
+			t.Errorf("%d renewals, %d cancels, %d releases", p.count("renew"), p.count("cancel"), p.count("release"))
 		}
 		free(t, k)
 	})
@@ -128,7 +128,7 @@ func TestALateAnswerDoesNotReviveABrokenLease(t *testing.T) {
 		first := true
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "N" && first {
+			if op.kind == "renew" && first {
 				first = false
 				time.Sleep(4 * time.Second)
 			}
@@ -139,10 +139,10 @@ func TestALateAnswerDoesNotReviveABrokenLease(t *testing.T) {
 		elapse(3 * time.Second)
 		wantCause(t, k, ErrBroken)
 		elapse(time.Second) // the late answer
-		n := p.count("N")
+		n := p.count("renew")
 		elapse(3800 * time.Millisecond)
-		if p.count("N") != n || k.Remaining() <= 0 {
-			t.Errorf("%d renewals more; %v remaining of what was proven", p.count("N")-n, k.Remaining())
+		if p.count("renew") != n || k.Remaining() <= 0 {
+			t.Errorf("%d renewals more; %v remaining of what was proven", p.count("renew")-n, k.Remaining())
 		}
 		elapse(time.Second)
 		if k.Remaining() != 0 || b.lease("k") != "" {
@@ -165,7 +165,7 @@ func TestABrokenLeaseIsNotRenewed(t *testing.T) {
 		k := get(t, l, "k")
 		first := true
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "N" && first {
+			if op.kind == "renew" && first {
 				first = false
 				time.Sleep(2 * time.Second)
 				return io.EOF
@@ -176,12 +176,12 @@ func TestABrokenLeaseIsNotRenewed(t *testing.T) {
 		breakIt(t, operator, "k")
 		synctest.Wait()
 		wantCause(t, k, ErrBroken)
-		n := p.count("N")
+		n := p.count("renew")
 		r := begin(t.Context(), l, "k")
 		l.onBreakMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		elapse(5 * time.Second)
-		if p.count("N") != n {
-			t.Errorf("%d renewals more", p.count("N")-n)
+		if p.count("renew") != n {
+			t.Errorf("%d renewals more", p.count("renew")-n)
 		}
 		free(t, k)
 		synctest.Wait()
@@ -209,9 +209,9 @@ func TestMaxHoldAndBreak(t *testing.T) {
 				breakIt(t, operator, "k")
 				elapse(4 * time.Second)
 				wantCause(t, k, c.want)
-				n := p.count("N")
+				n := p.count("renew")
 				elapse(2 * time.Second)
-				if p.count("N") != n {
+				if p.count("renew") != n {
 					t.Error("renewed")
 				}
 				free(t, k)

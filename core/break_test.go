@@ -56,10 +56,10 @@ func TestABrokenHolderIsStoppedAtItsNextRenewal(t *testing.T) {
 		if left := k.Remaining(); left < 5*time.Second || left > 6*time.Second {
 			t.Errorf("%v remaining, want that of the grant", left)
 		}
-		n := p.count("N")
+		n := p.count("renew")
 		free(t, k) // the lease is given back: nobody was in before
-		if p.count("N") != n || b.lease("k") != "" {
-			t.Errorf("%d renewals more, lease %q", p.count("N")-n, b.lease("k"))
+		if p.count("renew") != n || b.lease("k") != "" {
+			t.Errorf("%d renewals more, lease %q", p.count("renew")-n, b.lease("k"))
 		}
 		if err := k.Release(t.Context()); err != ErrReleased {
 			t.Errorf("a second Release: %v", err)
@@ -88,8 +88,8 @@ func TestAMessageThatALeaseIsBrokenProvesNothing(t *testing.T) {
 		l.onBreakMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		synctest.Wait()
 		wantCause(t, k, nil)
-		if p.count("N") != 1 {
-			t.Errorf("%d renewals, want one", p.count("N"))
+		if p.count("renew") != 1 {
+			t.Errorf("%d renewals, want one", p.count("renew"))
 		}
 		free(t, k)
 
@@ -198,10 +198,10 @@ func TestABrokenLeaseIsNotPassedOnInItsProcess(t *testing.T) {
 		deafen(l) // the message is lost
 		breakIt(t, operator, "k")
 		elapse(time.Millisecond)
-		n := p.count("N")
+		n := p.count("renew")
 		free(t, k)
 		synctest.Wait()
-		if p.count("N") != n {
+		if p.count("renew") != n {
 			t.Fatal("renewed at the handoff: there is nothing to be seen")
 		}
 		if !second.done() || second.lock.Info().Handoff != HandoffLocal {

@@ -111,7 +111,7 @@ func TestABreakThatIsRepeatedBreaksOneLease(t *testing.T) {
 				synctest.Wait()
 				attempts := 0
 				p.via(func(op operation, call func() error) error {
-					if op.kind != "B" {
+					if op.kind != "break_lease" {
 						return call()
 					}
 					err := call()

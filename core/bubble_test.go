@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"net"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -174,8 +175,8 @@ func (p *path) operation(ctx context.Context, args []any, next redis.ProcessHook
 	}
 	if len(args) > 7 {
 		op.kind, op.entry = args[7].(string), backend.Entry(args[8].(string))
-		if op.kind == "D" || op.kind == "P" { // a release in few words, or in more
-			op.kind = "R"
+		if strings.HasPrefix(op.kind, "release_") {
+			op.kind = "release"
 		}
 	}
 	p.mu.Lock()
@@ -209,7 +210,7 @@ func apart(args []any) [][]any {
 	keys, rest := args[3:3+3*n], args[4+3*n:]
 	var alone [][]any
 	for i := range n {
-		size := 1 + map[string]int{"A": 2, "R": 4, "P": 5, "D": 1, "N": 3, "C": 1, "I": 1, "B": 2, "L": 1}[rest[0].(string)]
+		size := 1 + map[string]int{"acquire": 2, "release": 4, "release_from": 5, "release_plain": 1, "renew": 3, "cancel": 1, "inspect": 1, "break_lease": 2, "listening": 1}[rest[0].(string)]
 		one := append([]any{args[0], args[1], 3}, keys[3*i:3*i+3]...)
 		one = append(one, args[3+3*n]) // the prefix
 		alone = append(alone, append(one, rest[:size]...))

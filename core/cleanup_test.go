@@ -107,7 +107,7 @@ func TestALateAcquireIsGivenBackThoughAnotherWasFound(t *testing.T) {
 				}
 				l, p := b.lockerOn(c.client, TTL(c.ttl))
 				once(t, l)
-				asked := p.goes("A", c.ways...)
+				asked := p.goes("acquire", c.ways...)
 				ctx, leave := context.WithCancel(t.Context())
 				defer leave()
 				r := begin(ctx, l, "k")
@@ -134,7 +134,7 @@ func TestLateAcquiresOfWhoWasRefusedAreAllGivenBack(t *testing.T) {
 		l, p := b.repeating(2, TTL(time.Hour))
 		once(t, l)
 		k := get(t, other, "k")
-		asked := p.goes("A", lateBy(time.Second), lateBy(5*time.Second))
+		asked := p.goes("acquire", lateBy(time.Second), lateBy(5*time.Second))
 		if _, err := l.TryAcquire(t.Context(), "k"); !errors.Is(err, ErrHeld) || asked() != 3 {
 			t.Fatalf("%v after %d questions", err, asked())
 		}
@@ -153,7 +153,7 @@ func TestALateAcquireOfWhoLeftBeforeHeWasRefusedIsGivenBack(t *testing.T) {
 		l, p := b.repeating(1, TTL(time.Hour))
 		once(t, l)
 		k := get(t, other, "k")
-		asked := p.goes("A", lateBy(5*time.Second), slow(200*time.Millisecond))
+		asked := p.goes("acquire", lateBy(5*time.Second), slow(200*time.Millisecond))
 		ctx, leave := context.WithCancel(t.Context())
 		r := begin(ctx, l, "k", Wait(0))
 		elapse(100 * time.Millisecond)
@@ -184,7 +184,7 @@ func TestALateReleaseDoesNotLeaveTheNextWhoHasLeft(t *testing.T) {
 				ctx, leave := context.WithCancel(t.Context())
 				r := begin(ctx, l, "k")
 				synctest.Wait()
-				released := p.goes("R", lateBy(5*time.Second), second)
+				released := p.goes("release", lateBy(5*time.Second), second)
 				k.returnUnused()
 				elapse(100 * time.Millisecond)
 				leave()
@@ -206,7 +206,7 @@ func TestWhatIsDoneInSilenceAfterItsCallerLeftIsGivenBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker(TTL(10 * time.Second))
 		once(t, l)
-		p.goes("A", func(call func() error) error {
+		p.goes("acquire", func(call func() error) error {
 			time.Sleep(300 * time.Millisecond)
 			_ = call()
 			time.Sleep(8 * time.Second)
@@ -221,7 +221,7 @@ func TestWhatIsDoneInSilenceAfterItsCallerLeftIsGivenBack(t *testing.T) {
 			t.Errorf("%v; the lease is left to nobody: %q", r.err, b.lease("k"))
 		}
 		elapse(time.Minute)
-		if n := p.count("C"); n > 30 {
+		if n := p.count("cancel"); n > 30 {
 			t.Errorf("%d commands to clean up", n)
 		}
 	})
@@ -233,7 +233,7 @@ func TestAPollThatIsDoneInSilenceAfterTheReleaseIsGivenBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker(TTL(30 * time.Second)) // a poll after 5 s
 		k, r := b.behind(l)
-		polled := p.goes("A", func(call func() error) error {
+		polled := p.goes("acquire", func(call func() error) error {
 			time.Sleep(500 * time.Millisecond)
 			_ = call()
 			time.Sleep(20 * time.Second)
@@ -261,10 +261,10 @@ func TestAPollThatFailsDuringTheReleaseIsGivenBack(t *testing.T) {
 		k, r := b.behind(l)
 		p.via(func(op operation, call func() error) error {
 			switch op.kind {
-			case "A":
+			case "acquire":
 				time.Sleep(500 * time.Millisecond)
 				return lateBy(3 * time.Second)(call)
-			case "R":
+			case "release":
 				err := call()
 				time.Sleep(time.Second)
 				return err
@@ -302,7 +302,7 @@ func TestAPollThatIsDoneAfterTheHolderWasCutOffIsGivenBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker(TTL(30 * time.Second)) // a poll after 5 s
 		k, r := b.behind(l)
-		polled := p.goes("A", slow(500*time.Millisecond))
+		polled := p.goes("acquire", slow(500*time.Millisecond))
 		elapse(5050 * time.Millisecond)
 		free(t, k)
 		synctest.Wait()
@@ -325,9 +325,9 @@ func TestAHolderThatWasQueuedAgainLeavesTheLine(t *testing.T) {
 		k, r := b.behind(l)
 		p.via(func(op operation, call func() error) error {
 			switch op.kind {
-			case "A":
+			case "acquire":
 				time.Sleep(6 * time.Second)
-			case "N":
+			case "renew":
 				return io.EOF // so that it expires
 			}
 			return call()
@@ -361,9 +361,9 @@ func TestTheLastOfACleanupIsSentWhenNothingCanBeLeft(t *testing.T) {
 		once(t, l)
 		p.via(func(op operation, call func() error) error {
 			switch op.kind {
-			case "A":
+			case "acquire":
 				return lateBy(970 * time.Millisecond)(call)
-			case "C":
+			case "cancel":
 				err := call()
 				time.Sleep(200 * time.Millisecond)
 				return err

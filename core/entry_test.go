@@ -83,8 +83,8 @@ func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 				arrive(l, k.entry)
 				synctest.Wait()
 				elapse(time.Second)
-				if p.count("R")+p.count("C") > 0 || b.lease("k") != before || k.Context().Err() != nil {
-					t.Errorf("releases %d, cancels %d, lease %q, context %v", p.count("R"), p.count("C"), b.lease("k"), k.Context().Err())
+				if p.count("release")+p.count("cancel") > 0 || b.lease("k") != before || k.Context().Err() != nil {
+					t.Errorf("releases %d, cancels %d, lease %q, context %v", p.count("release"), p.count("cancel"), b.lease("k"), k.Context().Err())
 				}
 				if k.Token() != token {
 					t.Errorf("token %d, was %d", k.Token(), token)
@@ -145,7 +145,7 @@ func TestAnAcquireThatIsDoneAfterItsCancelIsGivenBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker()
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(300 * time.Millisecond) // overtaken by the cancel
 			}
 			return call()
@@ -157,8 +157,8 @@ func TestAnAcquireThatIsDoneAfterItsCancelIsGivenBack(t *testing.T) {
 			t.Fatalf("Acquire: %v", err)
 		}
 		synctest.Wait()
-		if p.count("C") != 1 {
-			t.Fatalf("%d cancels at once, want 1", p.count("C"))
+		if p.count("cancel") != 1 {
+			t.Fatalf("%d cancels at once, want 1", p.count("cancel"))
 		}
 		elapse(250 * time.Millisecond)
 		synctest.Wait()
@@ -176,7 +176,7 @@ func TestAnAcquireWithoutAnswerIsAnErrorNowAndGivenBackInTheBackground(t *testin
 				l, p := b.locker()
 				free(t, get(t, l, "another")) // the server knows the script now
 				p.via(func(op operation, call func() error) error {
-					if op.kind != "A" {
+					if op.kind != "acquire" {
 						return call()
 					}
 					go func() {
@@ -213,7 +213,7 @@ func TestTheFirstGrantFixesTheToken(t *testing.T) {
 		warm(t, l) // so that it listens
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(time.Second) // the grant overtakes the answer
 			}
 			return err
@@ -252,7 +252,7 @@ func TestALapsedValidityIsNotRevivedByALateAnswer(t *testing.T) {
 		l, p := b.locker(TTL(3 * time.Second))
 		k := get(t, l, "k")
 		p.via(func(op operation, call func() error) error {
-			if op.kind != "N" {
+			if op.kind != "renew" {
 				return call()
 			}
 			err := call() // done at once, so that the lease in Redis lives on
@@ -281,7 +281,7 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 		l, p := b.locker(TTL(3 * time.Second))
 		k := get(t, l, "k")
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "N" {
+			if op.kind == "renew" {
 				call()
 				return io.EOF // done, but never answered
 			}
@@ -294,8 +294,8 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 		l.onContentionMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
 		synctest.Wait()
-		if p.count("R")+p.count("C") != 0 || b.lease("k") == "" {
-			t.Errorf("released under its holder: %d releases, lease %q", p.count("R"), b.lease("k"))
+		if p.count("release")+p.count("cancel") != 0 || b.lease("k") == "" {
+			t.Errorf("released under its holder: %d releases, lease %q", p.count("release"), b.lease("k"))
 		}
 		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
 			t.Errorf("Release: %v, want ErrLost", err)
@@ -319,7 +319,7 @@ func TestANewWaitIsNotEndedByTheCancelOfTheLast(t *testing.T) {
 		synctest.Wait()
 		e := standing(l, "k")
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "C" {
+			if op.kind == "cancel" {
 				time.Sleep(2 * time.Second) // arrives when the next one holds
 			}
 			return call()
@@ -343,7 +343,7 @@ func TestANewWaitIsNotEndedByTheCancelOfTheLast(t *testing.T) {
 		}
 		elapse(3 * time.Second)
 		synctest.Wait()
-		if p.count("C") == 0 {
+		if p.count("cancel") == 0 {
 			t.Fatal("the cancel was never sent")
 		}
 		if second.lock.Context().Err() != nil || backend.Entry(b.lease("k")).ID() != second.lock.entry.wire.ID() {
@@ -365,10 +365,10 @@ func TestAPollThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
 		synctest.Wait()
 		p.via(func(op operation, call func() error) error {
 			switch op.kind {
-			case "A":
+			case "acquire":
 				time.Sleep(time.Second) // done when the lock has been released
 				return call()
-			case "R":
+			case "release":
 				err := call()
 				time.Sleep(2 * time.Second) // and answered before this is
 				return err

@@ -91,7 +91,7 @@ func TestAGrantThatOvertakesTheAnswerIsOneAfterAWait(t *testing.T) {
 		holder := get(t, other, "k", WithMeta(Meta{RequestID: "before"}))
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(100 * time.Millisecond)
 			}
 			return err
@@ -118,10 +118,10 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 		l, p := b.locker()
 		p.via(nil)
 		_, r, e := b.waiter(l, 9*time.Second)
-		asks := p.count("A")
+		asks := p.count("acquire")
 		// No poll is answered any more, so that only the first answer counts.
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(time.Second)
 			}
 			return call()
@@ -135,8 +135,8 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 		if r.done() {
 			t.Fatalf("ran under a grant that had lapsed: %+v", r)
 		}
-		if p.count("A") != asks+1 {
-			t.Errorf("asked %d times, want once", p.count("A")-asks)
+		if p.count("acquire") != asks+1 {
+			t.Errorf("asked %d times, want once", p.count("acquire")-asks)
 		}
 		elapse(2 * time.Second)
 	})
@@ -165,14 +165,14 @@ func TestAnAnswerThatLapsedOnItsWayDoesNotRun(t *testing.T) {
 		var slowed atomic.Bool
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "A" && slowed.CompareAndSwap(false, true) {
+			if op.kind == "acquire" && slowed.CompareAndSwap(false, true) {
 				time.Sleep(200 * time.Millisecond)
 			}
 			return err
 		})
 		k := get(t, l, "k")
-		if p.count("A") != 2 || k.Remaining() <= 0 {
-			t.Errorf("asked %d times, %v remaining; want a second answer", p.count("A"), k.Remaining())
+		if p.count("acquire") != 2 || k.Remaining() <= 0 {
+			t.Errorf("asked %d times, %v remaining; want a second answer", p.count("acquire"), k.Remaining())
 		}
 		free(t, k)
 	})
@@ -192,7 +192,7 @@ func TestAGrantOfARequeuedEntryIsValidSinceTheRelease(t *testing.T) {
 		synctest.Wait()
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "R" {
+			if op.kind == "release" {
 				time.Sleep(time.Second) // the grant overtakes the answer
 			}
 			return err

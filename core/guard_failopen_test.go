@@ -62,7 +62,7 @@ func TestFailOpenUnderAnotherLockReportsNoLock(t *testing.T) {
 		inner := guardOn(t, l, OnBackendError(FailOpen))
 		err := l.Do(t.Context(), "outer", func(ctx context.Context) error {
 			p.via(func(op operation, call func() error) error {
-				if op.kind == "A" {
+				if op.kind == "acquire" {
 					return io.EOF
 				}
 				return call()

@@ -74,8 +74,8 @@ func TestARequestWhoseContextEndedStillReleasesAtOnce(t *testing.T) {
 					t.Errorf("%v after %v", err, time.Since(start))
 				}
 				synctest.Wait()
-				if p.count("R") != 1 {
-					t.Errorf("%d releases sent at once", p.count("R"))
+				if p.count("release") != 1 {
+					t.Errorf("%d releases sent at once", p.count("release"))
 				}
 				elapse(100 * time.Millisecond)
 				if b.lease("k") != "" {
@@ -121,7 +121,7 @@ func TestAGuardAwaitsItsReleaseOnlyWithoutAWaitOrOnRequestAndNotForLong(t *testi
 					}
 					g := guardOn(t, locker, c.guard...)
 					p.via(func(op operation, call func() error) error {
-						if op.kind == "R" {
+						if op.kind == "release" {
 							time.Sleep(c.release)
 						}
 						return call()
@@ -219,8 +219,8 @@ func TestTheSameKeyWithinItselfIsDeniedAtOnce(t *testing.T) {
 						})
 					})
 					denied(t, err, ReasonSelfDeadlock)
-					if d := time.Since(start); d != 0 || p.count("A") != 2 {
-						t.Errorf("took %v and %d acquires", d, p.count("A"))
+					if d := time.Since(start); d != 0 || p.count("acquire") != 2 {
+						t.Errorf("took %v and %d acquires", d, p.count("acquire"))
 					}
 				})
 			})

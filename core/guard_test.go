@@ -68,8 +68,8 @@ func TestAGuardRunsItsFunctionUnderTheLock(t *testing.T) {
 			t.Errorf("Run: %v, ran %d times", err, ran)
 		}
 		synctest.Wait()
-		if b.lease("k") != "" || p.count("R") != 1 {
-			t.Errorf("after it: lease %q, %d releases", b.lease("k"), p.count("R"))
+		if b.lease("k") != "" || p.count("release") != 1 {
+			t.Errorf("after it: lease %q, %d releases", b.lease("k"), p.count("release"))
 		}
 	})
 }
@@ -250,8 +250,8 @@ func TestAFunctionMayReleaseItsLockEarly(t *testing.T) {
 				if err != io.EOF {
 					t.Errorf("Run: %v, want the function's own", err)
 				}
-				if p.count("R") != 1 {
-					t.Errorf("%d releases", p.count("R"))
+				if p.count("release") != 1 {
+					t.Errorf("%d releases", p.count("release"))
 				}
 			})
 		})

@@ -25,7 +25,7 @@ func TestALeaseThatIsNearlyOverIsNotHandedOn(t *testing.T) {
 				next := begin(t.Context(), l, "k")
 				synctest.Wait() // its token is there
 				p.via(func(op operation, call func() error) error {
-					if op.kind == "N" {
+					if op.kind == "renew" {
 						return io.EOF
 					}
 					return call()
@@ -39,7 +39,7 @@ func TestALeaseThatIsNearlyOverIsNotHandedOn(t *testing.T) {
 				if !next.done() || next.err != nil {
 					t.Fatalf("next: %+v", next)
 				}
-				if got := p.count("R") == 0; got != local {
+				if got := p.count("release") == 0; got != local {
 					t.Errorf("handed on locally: %v", got)
 				}
 				if next.lock.Remaining() < time.Second/3 || next.lock.Token() <= k.Token() {
@@ -64,15 +64,15 @@ func TestARequestWithAnotherTTLGetsALeaseOfItsOwn(t *testing.T) {
 		synctest.Wait()
 		free(t, k)
 		synctest.Wait()
-		if !same.done() || same.err != nil || p.count("R") != 0 {
-			t.Fatalf("same: %+v, %d releases", same, p.count("R"))
+		if !same.done() || same.err != nil || p.count("release") != 0 {
+			t.Fatalf("same: %+v, %d releases", same, p.count("release"))
 		}
 		last := same
 		for i, next := range []*result{longer, shorter} {
 			free(t, last.lock)
 			synctest.Wait()
-			if !next.done() || next.err != nil || p.count("R") != i+1 {
-				t.Fatalf("next: %+v, %d releases", next, p.count("R"))
+			if !next.done() || next.err != nil || p.count("release") != i+1 {
+				t.Fatalf("next: %+v, %d releases", next, p.count("release"))
 			}
 			want := []time.Duration{time.Minute, time.Second}[i]
 			if got := next.lock.Info().LeaseTTL; got != want || next.lock.Remaining() > want || next.lock.Remaining() < want*9/10 {
@@ -121,7 +121,7 @@ func TestMaxHoldIsEachHoldersOwn(t *testing.T) {
 			free(t, k)
 			synctest.Wait()
 		}
-		if n := p.count("R"); n != 1 {
+		if n := p.count("release"); n != 1 {
 			t.Errorf("%d releases, want that of the last", n)
 		}
 	})
@@ -157,8 +157,8 @@ func TestAHolderWhoOverstayedGivesTheLeaseBack(t *testing.T) {
 		elapse(1500 * time.Millisecond)
 		free(t, k)
 		synctest.Wait()
-		if !next.done() || next.err != nil || p.count("R") != 1 {
-			t.Fatalf("next: %+v, %d releases", next, p.count("R"))
+		if !next.done() || next.err != nil || p.count("release") != 1 {
+			t.Fatalf("next: %+v, %d releases", next, p.count("release"))
 		}
 		elapse(time.Minute)
 		if next.lock.Context().Err() != nil {
@@ -221,8 +221,8 @@ func TestALockThatWasHandedOnCannotBeReleasedAgain(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if !next.done() || next.lock.Context().Err() != nil || next.lock.Remaining() <= 0 || p.count("R") != 0 {
-			t.Errorf("next %+v, %d releases", next, p.count("R"))
+		if !next.done() || next.lock.Context().Err() != nil || next.lock.Remaining() <= 0 || p.count("release") != 0 {
+			t.Errorf("next %+v, %d releases", next, p.count("release"))
 		}
 		if k.Remaining() != 0 || !errors.Is(context.Cause(k.Context()), ErrReleased) {
 			t.Errorf("%v remaining for who passed it on, %v", k.Remaining(), context.Cause(k.Context()))
@@ -288,7 +288,7 @@ func TestThoseWhoLeaveTheLineDuringATenureAreNotMissed(t *testing.T) {
 					cancels[i]()
 				}
 				synctest.Wait()
-				last, asked := k, p.count("A")
+				last, asked := k, p.count("acquire")
 				for i, r := range line {
 					if slices.Contains(leave, i) {
 						if !r.done() || !errors.Is(r.err, context.Canceled) {
@@ -303,8 +303,8 @@ func TestThoseWhoLeaveTheLineDuringATenureAreNotMissed(t *testing.T) {
 					}
 					last = r.lock
 				}
-				if p.count("R") != 0 || p.count("A") != asked {
-					t.Errorf("%d releases, %d acquires", p.count("R"), p.count("A"))
+				if p.count("release") != 0 || p.count("acquire") != asked {
+					t.Errorf("%d releases, %d acquires", p.count("release"), p.count("acquire"))
 				}
 				free(t, last)
 				if b.lease("k") != "" {
@@ -347,8 +347,8 @@ func TestAShutdownEndsATenure(t *testing.T) {
 		if err := <-down; err != nil {
 			t.Errorf("Shutdown: %v", err)
 		}
-		if p.count("R") != 1 || b.lease("k") != "" {
-			t.Errorf("%d releases, lease %q", p.count("R"), b.lease("k"))
+		if p.count("release") != 1 || b.lease("k") != "" {
+			t.Errorf("%d releases, lease %q", p.count("release"), b.lease("k"))
 		}
 	})
 }

@@ -92,8 +92,8 @@ func TestALongLineIsHandedOnInOrderWithoutAWordToRedis(t *testing.T) {
 			v.line(l, fmt.Sprintf("%03d ", i), 1, 20*time.Microsecond)
 			time.Sleep(50 * time.Microsecond)
 		}
-		lease, asked := backend.Entry(b.lease("k")).ID(), p.count("N")
-		if free(t, k); p.count("R") != 0 {
+		lease, asked := backend.Entry(b.lease("k")).ID(), p.count("renew")
+		if free(t, k); p.count("release") != 0 {
 			t.Error("the first release went to Redis")
 		}
 		elapse(5 * time.Millisecond)
@@ -106,11 +106,11 @@ func TestALongLineIsHandedOnInOrderWithoutAWordToRedis(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		if a, r := p.count("A"), p.count("R"); a != 1 || r != 1 {
+		if a, r := p.count("acquire"), p.count("release"); a != 1 || r != 1 {
 			t.Errorf("%d acquires, %d releases for %d holders; want one each", a, r, n)
 		}
 		// Renewals bring the tokens, a block at a time.
-		if more := p.count("N") - asked; more > 3 {
+		if more := p.count("renew") - asked; more > 3 {
 			t.Errorf("%d renewals during %d handoffs", more, n)
 		}
 		if b.lease("k") != "" {
@@ -128,7 +128,7 @@ func TestATenureHasNoEndWhileNobodyElseWaits(t *testing.T) {
 		if d := time.Since(v.all[0].at); d != 200*time.Second {
 			t.Errorf("took %v", d)
 		}
-		if a, r := p.count("A"), p.count("R"); a != 1 || r != 1 {
+		if a, r := p.count("acquire"), p.count("release"); a != 1 || r != 1 {
 			t.Errorf("%d acquires, %d releases in 66 times the TTL; want one each", a, r)
 		}
 	})
@@ -250,7 +250,7 @@ func TestTenuresOfProcessesAlternateAndTokensRise(t *testing.T) {
 		if len(v.all) != 300 || changes < 40 || changes > 70 {
 			t.Errorf("%d holders, %d handovers; want 300 and one every 5 or so", len(v.all), changes)
 		}
-		if a, r := p.count("A")+q.count("A"), p.count("R")+q.count("R"); a > 10 || r > changes+5 {
+		if a, r := p.count("acquire")+q.count("acquire"), p.count("release")+q.count("release"); a > 10 || r > changes+5 {
 			t.Errorf("%d acquires, %d releases for %d handovers", a, r, changes)
 		}
 	})

@@ -38,7 +38,7 @@ func inOutage(t *testing.T, l *RedisLocker, p *path, outage func(operation, func
 // Redis.
 func wantDown(t *testing.T, l Locker, p *path, key string, opts ...AcquireOption) {
 	t.Helper()
-	asked, start := p.count("A"), time.Now()
+	asked, start := p.count("acquire"), time.Now()
 	_, err := l.Acquire(t.Context(), key, opts...)
 	var ae *AcquireError
 	if !errors.Is(err, ErrBackend) || !errors.As(err, &ae) {
@@ -50,8 +50,8 @@ func wantDown(t *testing.T, l Locker, p *path, key string, opts ...AcquireOption
 	if ae.Info.RetryAfter <= 0 || ae.Info.RetryAfter > 2*time.Second {
 		t.Errorf("retry after %v", ae.Info.RetryAfter)
 	}
-	if time.Since(start) != 0 || p.count("A") != asked {
-		t.Errorf("told after %v, with %d operations", time.Since(start), p.count("A")-asked)
+	if time.Since(start) != 0 || p.count("acquire") != asked {
+		t.Errorf("told after %v, with %d operations", time.Since(start), p.count("acquire")-asked)
 	}
 }
 
@@ -238,8 +238,8 @@ func TestAHolderHandsOnAlsoInAnOutage(t *testing.T) {
 		wantDown(t, l, p, "free")
 		p.via(nil)
 		v.rising()
-		if len(v.all) != 6 || p.count("R") != 1 {
-			t.Errorf("%d holders, %d releases", len(v.all), p.count("R"))
+		if len(v.all) != 6 || p.count("release") != 1 {
+			t.Errorf("%d holders, %d releases", len(v.all), p.count("release"))
 		}
 		elapse(time.Minute)
 	})
@@ -276,7 +276,7 @@ func TestOneDeadConnectionDoesNotMakeRedisDown(t *testing.T) {
 		l, p := b.locker()
 		k := get(t, l, "k")
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "R" {
+			if op.kind == "release" {
 				time.Sleep(12 * time.Second)
 				return io.EOF
 			}

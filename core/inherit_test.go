@@ -24,8 +24,8 @@ func TestAWaiterThatLeavesWhileOthersWaitKeepsTheirPlace(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		if !errors.Is(first.err, context.Canceled) || standing(l, "k") != e || p.count("C") != 0 {
-			t.Fatalf("first %+v, %d cancels", first, p.count("C"))
+		if !errors.Is(first.err, context.Canceled) || standing(l, "k") != e || p.count("cancel") != 0 {
+			t.Fatalf("first %+v, %d cancels", first, p.count("cancel"))
 		}
 		free(t, k)
 		synctest.Wait()

@@ -15,7 +15,7 @@ func TestAnInlineReleaseWithoutAnswerIsMadeAgain(t *testing.T) {
 				l, p := b.heeding()
 				once(t, l)
 				k := get(t, l, "k")
-				p.firstOf("R", tt.first)
+				p.firstOf("release", tt.first)
 				start := time.Now()
 				// Also if the second finds that it is done.
 				if err := k.Release(t.Context()); err != nil {
@@ -24,8 +24,8 @@ func TestAnInlineReleaseWithoutAnswerIsMadeAgain(t *testing.T) {
 				if d := time.Since(start); d > loneTimeout+time.Millisecond {
 					t.Errorf("took %v", d)
 				}
-				if b.lease("k") != "" || p.lone("R") != 2 || p.count("R") != 3 {
-					t.Errorf("lease %q, %d lone of %d releases", b.lease("k"), p.lone("R"), p.count("R"))
+				if b.lease("k") != "" || p.lone("release") != 2 || p.count("release") != 3 {
+					t.Errorf("lease %q, %d lone of %d releases", b.lease("k"), p.lone("release"), p.count("release"))
 				}
 				p.via(nil)
 				next := get(t, l, "k")
@@ -47,8 +47,8 @@ func TestAnInlineReleaseOfALeaseThatIsAnothersSaysSo(t *testing.T) {
 		once(t, l)
 		k := get(t, l, "k")
 		b.plant("k", foreign())
-		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) || p.lone("R") != 2 {
-			t.Errorf("Release: %v, %d lone; want ErrLost", err, p.lone("R"))
+		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) || p.lone("release") != 2 {
+			t.Errorf("Release: %v, %d lone; want ErrLost", err, p.lone("release"))
 		}
 	})
 }
@@ -63,7 +63,7 @@ func TestAnInlineReleaseThatIsMadeAgainAfterALapseSaysSo(t *testing.T) {
 		l.mu.Lock()
 		k.entry.valid = k.entry.valid.Renewed(time.Now().Add(-time.Minute))
 		l.mu.Unlock()
-		p.firstOf("R", func(call func() error) error { _ = call(); return io.EOF })
+		p.firstOf("release", func(call func() error) error { _ = call(); return io.EOF })
 		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
 			t.Errorf("Release: %v, want ErrLost", err)
 		}
@@ -93,7 +93,7 @@ func TestAnInlineAcquireThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding(TTL(time.Hour))
 		once(t, l)
-		p.firstOf("A", func(call func() error) error { time.Sleep(300 * time.Millisecond); return call() })
+		p.firstOf("acquire", func(call func() error) error { time.Sleep(300 * time.Millisecond); return call() })
 		once(t, l)
 		elapse(5 * time.Second)
 		if got := b.lease("k"); got != "" {

@@ -90,18 +90,18 @@ func TestAnInlineCallIsForThoseWhoAreAlone(t *testing.T) {
 				l, p := b.lockerOn(redis.Options{ContextTimeoutEnabled: !tt.deaf})
 				once(t, l)
 				ctx, opts := tt.prep(t, l, p)
-				before := p.lone("A")
+				before := p.lone("acquire")
 				k, err := l.Acquire(ctx, "k", opts...)
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got := p.lone("A") - before; (got == 1) != tt.want {
+				if got := p.lone("acquire") - before; (got == 1) != tt.want {
 					t.Errorf("%d lone acquires, want one: %v", got, tt.want)
 				}
 				elapse(time.Second)
-				before = p.lone("R")
+				before = p.lone("release")
 				free(t, k.(*lock))
-				if got := p.lone("R") - before; (got == 1) == tt.deaf {
+				if got := p.lone("release") - before; (got == 1) == tt.deaf {
 					t.Errorf("%d lone releases", got)
 				}
 				p.via(nil)
@@ -144,14 +144,14 @@ func TestAnInlineAcquireWithoutAnswerIsMadeAgain(t *testing.T) {
 			inBubble(t, func(t *testing.T, b *bubble) {
 				l, p := b.heeding()
 				once(t, l)
-				asked := p.count("A")
-				p.firstOf("A", tt.first)
+				asked := p.count("acquire")
+				p.firstOf("acquire", tt.first)
 				start := time.Now()
 				k := get(t, l, "k")
 				if d := time.Since(start); d > loneTimeout+time.Millisecond {
 					t.Errorf("took %v", d)
 				}
-				if n := p.count("A") - asked; n != 2 {
+				if n := p.count("acquire") - asked; n != 2 {
 					t.Errorf("asked %d times, want twice", n)
 				}
 				// The first may be the one that was granted.
@@ -214,7 +214,7 @@ func TestOnlyOneCallerPaysForRedisFallingSilent(t *testing.T) {
 					}
 					cancel()
 				}
-				if n := p.lone("A") - 1; n > 1 {
+				if n := p.lone("acquire") - 1; n > 1 {
 					t.Errorf("%d lone trips", n)
 				}
 				p.via(nil)
@@ -230,7 +230,7 @@ func TestAWaitIsOverInTimeAlsoIfItBeganWithAnInlineCall(t *testing.T) {
 		other, _ := b.locker()
 		warm(t, l)
 		once(t, l)
-		asked := p.lone("A")
+		asked := p.lone("acquire")
 		k := get(t, other, "k")
 		for _, wait := range []time.Duration{backend.InlineBudget, time.Second, 5 * time.Second} {
 			synctest.Wait() // the last one's place is given up
@@ -240,7 +240,7 @@ func TestAWaitIsOverInTimeAlsoIfItBeganWithAnInlineCall(t *testing.T) {
 				t.Errorf("%v after %v, want ErrWaitTimeout after %v", err, time.Since(start), wait)
 			}
 		}
-		if n := p.lone("A") - asked; n != 3 {
+		if n := p.lone("acquire") - asked; n != 3 {
 			t.Errorf("%d lone acquires, want 3", n)
 		}
 		free(t, k)
@@ -253,20 +253,20 @@ func TestAShutdownDuringAnInlineCallLeavesNothing(t *testing.T) {
 		"on its way there": func(call func() error) error { time.Sleep(2 * time.Millisecond); return call() },
 		"on its way back":  func(call func() error) error { err := call(); time.Sleep(2 * time.Millisecond); return err },
 	} {
-		for _, kind := range []string{"A", "R"} {
+		for _, kind := range []string{"acquire", "release"} {
 			t.Run(fmt.Sprint(name, ", ", kind), func(t *testing.T) {
 				inBubble(t, func(t *testing.T, b *bubble) {
 					l, p := b.heeding(TTL(time.Hour))
 					once(t, l)
 					lone := p.lone(kind)
 					var k *lock
-					if kind == "R" {
+					if kind == "release" {
 						k = get(t, l, "k")
 					}
 					p.firstOf(kind, way)
 					var r *result
 					released := make(chan error, 1)
-					if kind == "A" {
+					if kind == "acquire" {
 						r = begin(t.Context(), l, "k")
 					} else {
 						go func() { released <- k.Release(t.Context()) }()
@@ -283,10 +283,10 @@ func TestAShutdownDuringAnInlineCallLeavesNothing(t *testing.T) {
 						t.Errorf("Close took %v", d)
 					}
 					synctest.Wait()
-					if kind == "A" && (!r.done() || !errors.Is(r.err, ErrClosed)) {
+					if kind == "acquire" && (!r.done() || !errors.Is(r.err, ErrClosed)) {
 						t.Errorf("%+v, want ErrClosed", r)
 					}
-					if kind == "R" {
+					if kind == "release" {
 						if err := <-released; err != nil {
 							t.Errorf("Release: %v", err)
 						}
@@ -306,7 +306,7 @@ func TestThoseBehindAnInlineCallAreServedInOrder(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding()
 		once(t, l)
-		p.firstOf("A", func(call func() error) error { err := call(); time.Sleep(time.Second); return err })
+		p.firstOf("acquire", func(call func() error) error { err := call(); time.Sleep(time.Second); return err })
 		v := &visits{t: t}
 		for i := range 20 {
 			v.line(l, string(rune('a'+i)), 1, time.Millisecond)
@@ -325,7 +325,7 @@ func TestAShutdownDuringAnInlineCallWithoutAnswerLeavesNothing(t *testing.T) {
 		l, p := b.heeding(TTL(time.Hour))
 		once(t, l)
 		once(t, l)
-		p.firstOf("A", func(call func() error) error { _ = call(); time.Sleep(20 * time.Millisecond); return io.EOF })
+		p.firstOf("acquire", func(call func() error) error { _ = call(); time.Sleep(20 * time.Millisecond); return io.EOF })
 		r := begin(t.Context(), l, "k")
 		elapse(time.Millisecond)
 		if err := l.Close(); err != nil {

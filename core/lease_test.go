@@ -22,13 +22,13 @@ func TestALeaseIsRenewedForAsLongAsItIsHeld(t *testing.T) {
 			t.Fatalf("after a minute: %v, %v remaining", context.Cause(k.Context()), k.Remaining())
 		}
 		// At a third of the TTL, and not more often.
-		if n := p.count("N"); n < 55 || n > 61 {
+		if n := p.count("renew"); n < 55 || n > 61 {
 			t.Errorf("%d renewals in a minute, want 60", n)
 		}
 		free(t, k)
-		n := p.count("N")
+		n := p.count("renew")
 		elapse(time.Minute)
-		if p.count("N") != n {
+		if p.count("renew") != n {
 			t.Error("renewed after the release")
 		}
 	})
@@ -40,14 +40,14 @@ func TestARenewalThatFailsIsTriedAgainUntilTheDeadline(t *testing.T) {
 		l, p := b.locker(TTL(3 * time.Second))
 		k := get(t, l, "k")
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "N" {
+			if op.kind == "renew" {
 				return io.EOF
 			}
 			return call()
 		})
 		elapse(2500 * time.Millisecond)
-		if k.Context().Err() != nil || p.count("N") < 4 {
-			t.Fatalf("%v after %d renewals", context.Cause(k.Context()), p.count("N"))
+		if k.Context().Err() != nil || p.count("renew") < 4 {
+			t.Fatalf("%v after %d renewals", context.Cause(k.Context()), p.count("renew"))
 		}
 		p.via(nil)
 		elapse(time.Minute)
@@ -93,7 +93,7 @@ func TestAStuckRenewalDoesNotLoseTheLease(t *testing.T) {
 		stuck := make(chan struct{})
 		var first atomic.Bool
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "N" && first.CompareAndSwap(false, true) {
+			if op.kind == "renew" && first.CompareAndSwap(false, true) {
 				<-stuck
 			}
 			return call()
@@ -139,7 +139,7 @@ func TestTheLineBehindALostLeaseGoesBackToRedis(t *testing.T) {
 		next := begin(t.Context(), l, "k")
 		synctest.Wait()
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "N" {
+			if op.kind == "renew" {
 				return io.EOF
 			}
 			return call()

@@ -78,7 +78,7 @@ func TestLeasesEndsWhenItsCallerHasSeenEnough(t *testing.T) {
 			break
 		}
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "I" {
+			if op.kind == "inspect" {
 				return io.EOF
 			}
 			return call()

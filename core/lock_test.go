@@ -158,7 +158,7 @@ func TestALossInATenureIsToldToEachHoldersObserverOnce(t *testing.T) {
 			}
 			entry := res.lock.entry.wire.ID()
 			p.via(func(op operation, call func() error) error {
-				if op.entry.ID() == entry && op.kind == "N" {
+				if op.entry.ID() == entry && op.kind == "renew" {
 					return errors.New("no renewals")
 				}
 				return call()

@@ -28,7 +28,7 @@ func TestMessagesThatAreForgedAreDropped(t *testing.T) {
 				waiter := begin(t.Context(), l, "k")
 				holder := get(t, l, "k2")
 				synctest.Wait()
-				before := fmt.Sprint(p.count("A"), p.count("R"), p.count("N"), p.count("C"))
+				before := fmt.Sprint(p.count("acquire"), p.count("release"), p.count("renew"), p.count("cancel"))
 				for n := range uint64(200) {
 					send(l, backend.MakeID(l.process, n))
 				}
@@ -36,7 +36,7 @@ func TestMessagesThatAreForgedAreDropped(t *testing.T) {
 				if waiter.done() {
 					t.Errorf("a waiter was let in: %+v", waiter)
 				}
-				if after := fmt.Sprint(p.count("A"), p.count("R"), p.count("N"), p.count("C")); after != before {
+				if after := fmt.Sprint(p.count("acquire"), p.count("release"), p.count("renew"), p.count("cancel")); after != before {
 					t.Errorf("operations: %s before, %s after", before, after)
 				}
 				free(t, holder)

@@ -189,7 +189,7 @@ func TestOnlyTheLeaseThatWasSeenIsBroken(t *testing.T) {
 				free(t, second)
 				third := get(t, l, "k")
 				way.via(func(op operation, call func() error) error {
-					if op.kind == "B" {
+					if op.kind == "break_lease" {
 						free(t, third)
 						second = get(t, l, "k", WithMeta(Meta{RequestID: "second"}))
 					}
@@ -198,7 +198,7 @@ func TestOnlyTheLeaseThatWasSeenIsBroken(t *testing.T) {
 				_, err = call(operator, t.Context(), "k")
 				check(err)
 				way.via(func(op operation, call func() error) error {
-					if op.kind == "B" {
+					if op.kind == "break_lease" {
 						free(t, second)
 					}
 					return call()
@@ -207,8 +207,8 @@ func TestOnlyTheLeaseThatWasSeenIsBroken(t *testing.T) {
 					t.Errorf("released meanwhile: %v, want ErrNotHeld", err)
 				}
 				elapse(time.Minute)
-				if p.count("N") != 0 {
-					t.Errorf("%d renewals: somebody was told", p.count("N"))
+				if p.count("renew") != 0 {
+					t.Errorf("%d renewals: somebody was told", p.count("renew"))
 				}
 			})
 		})
@@ -252,7 +252,7 @@ func TestAnOperatorLearnsWhoHoldsAndWhoWaits(t *testing.T) {
 			!w.Since.Equal(time.Now().Add(-time.Second)) {
 			t.Errorf("in line: %+v", w)
 		}
-		if b.lease("k") != before || p.count("I") != 2 {
+		if b.lease("k") != before || p.count("inspect") != 2 {
 			t.Errorf("lease %q, was %q", b.lease("k"), before)
 		}
 		breakIt(t, operator, "k")

@@ -32,7 +32,7 @@ func TestTheLineOfAProcessIsFirstInFirstOut(t *testing.T) {
 			synctest.Wait()
 		}
 		// Redis knows of none of them.
-		if n := p.count("A"); n != 1 {
+		if n := p.count("acquire"); n != 1 {
 			t.Errorf("%d acquires, want that of the holder", n)
 		}
 		free(t, k)

@@ -88,17 +88,17 @@ func TestAnUnansweredReleaseIsRepeatedUntilItIsAnswered(t *testing.T) {
 			t.Errorf("Release: %v, want ErrBackend with its cause", err)
 		}
 		elapse(3 * time.Second)
-		if p.count("C") < 3 {
-			t.Errorf("repeated %d times in 3 s", p.count("C"))
+		if p.count("cancel") < 3 {
+			t.Errorf("repeated %d times in 3 s", p.count("cancel"))
 		}
 		p.via(nil)
 		elapse(time.Second)
 		if b.lease("k") != "" {
 			t.Error("not released")
 		}
-		n := p.count("C")
+		n := p.count("cancel")
 		elapse(time.Minute)
-		if p.count("C") != n {
+		if p.count("cancel") != n {
 			t.Error("repeated after the answer")
 		}
 	})
@@ -111,10 +111,10 @@ func TestAReleaseThatIsNeverAnsweredIsGivenUpWhenTheLeaseHasExpired(t *testing.T
 		p.via(func(operation, func() error) error { return io.EOF })
 		k.returnUnused()
 		elapse(10 * time.Second)
-		n := p.count("C")
+		n := p.count("cancel")
 		elapse(time.Minute)
-		if n == 0 || p.count("C") != n {
-			t.Errorf("%d cancels, then %d", n, p.count("C"))
+		if n == 0 || p.count("cancel") != n {
+			t.Errorf("%d cancels, then %d", n, p.count("cancel"))
 		}
 		p.via(nil)
 	})
@@ -135,14 +135,14 @@ func TestAfterALostLeaseTheNextInLineAsksAnew(t *testing.T) {
 				next := begin(t.Context(), l, "k", TTL(time.Hour), Wait(2*time.Hour))
 				synctest.Wait()
 				spoil(b)
-				asks := p.count("A")
+				asks := p.count("acquire")
 				if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
 					t.Errorf("Release: %v, want ErrLost", err)
 				}
 				synctest.Wait()
 				if name == "another has it" {
-					if p.count("A") != asks+1 || next.done() {
-						t.Fatalf("asked %d times, next %+v", p.count("A")-asks, next)
+					if p.count("acquire") != asks+1 || next.done() {
+						t.Fatalf("asked %d times, next %+v", p.count("acquire")-asks, next)
 					}
 					elapse(time.Minute + time.Second) // until the other's has expired
 				}
@@ -166,7 +166,7 @@ func TestALostReplyOfAReleaseLosesNobody(t *testing.T) {
 		synctest.Wait()
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "R" {
+			if op.kind == "release" {
 				return io.EOF
 			}
 			return err

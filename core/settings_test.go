@@ -62,7 +62,7 @@ func TestLimitsOfSettings(t *testing.T) {
 				k, err := l.Acquire(t.Context(), "k", c.set)
 				if err == nil {
 					k.Release(t.Context())
-				} else if p.count("A") != 0 || len(b.srv.Keys()) != 0 {
+				} else if p.count("acquire") != 0 || len(b.srv.Keys()) != 0 {
 					t.Errorf("a trace in Redis: %v", b.srv.Keys())
 				}
 				errs["Acquire"] = err

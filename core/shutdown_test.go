@@ -304,7 +304,7 @@ func TestAShutdownLeavesNoLeaseOfACallerWhoWasRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker()
 		p.via(func(op operation, call func() error) error {
-			if op.kind == "A" {
+			if op.kind == "acquire" {
 				time.Sleep(100 * time.Millisecond)
 			}
 			return call()

@@ -30,7 +30,7 @@ func TestSnapshotTellsWhatAProcessHoldsAndWaitsFor(t *testing.T) {
 		}
 		before := begin(t.Context(), other, "a")
 		elapse(time.Second)
-		sent := p.count("A") + p.count("N") + p.count("I")
+		sent := p.count("acquire") + p.count("renew") + p.count("inspect")
 
 		s := l.Snapshot()
 		if len(s.Holding) != 2 || len(s.Waiting) != 2 || s.Requests != 5 || !s.Subscribed || s.Down != "" || s.Closed {
@@ -51,7 +51,7 @@ func TestSnapshotTellsWhatAProcessHoldsAndWaitsFor(t *testing.T) {
 		if wc.Key != "c" || wc.Requests != 2 || wc.Position != 1 || wc.Blocker.RequestID != "rc" || wc.Blocker.Service != "billing" || wc.Fault != "" {
 			t.Errorf("c: %+v", wc)
 		}
-		if n := p.count("A") + p.count("N") + p.count("I"); n != sent {
+		if n := p.count("acquire") + p.count("renew") + p.count("inspect"); n != sent {
 			t.Error("Redis was asked")
 		}
 		// It is what the operator sees from the other side.

@@ -204,7 +204,7 @@ func TestALineThatOutrunsItsTokensLosesAFlightNotTheOrder(t *testing.T) {
 				l, p := b.locker(Wait(time.Hour))
 				warm(t, l)
 				p.via(func(op operation, call func() error) error {
-					if op.kind == "N" {
+					if op.kind == "renew" {
 						return fault(call)
 					}
 					return call()
@@ -240,7 +240,7 @@ func TestALeaseComesWithTokensForTheLine(t *testing.T) {
 		v.line(here, "h", 100, 10*time.Microsecond)
 		free(t, k)
 		v.rising()
-		first := p.count("R")
+		first := p.count("release")
 		elapse(time.Second)
 		// The second is asked for before the line has formed; the first was
 		// asked for by one who was alone.
@@ -248,7 +248,7 @@ func TestALeaseComesWithTokensForTheLine(t *testing.T) {
 		v.line(here, "h", 100, 10*time.Microsecond)
 		free(t, k)
 		v.rising()
-		if second := p.count("R") - first; first > 3 || second > 2 {
+		if second := p.count("release") - first; first > 3 || second > 2 {
 			t.Errorf("%d and %d releases for lines of 100", first, second)
 		}
 	})
@@ -264,7 +264,7 @@ func TestTokensAreNotAskedForAndThrownAway(t *testing.T) {
 			v.line(l, "x", 1, 20*time.Microsecond)
 			time.Sleep(50 * time.Microsecond)
 		}
-		if n := p.count("N"); n > 3 {
+		if n := p.count("renew"); n > 3 {
 			t.Errorf("%d renewals for tokens, %d left", n, func() int { r := blocks(l); return r.left() }())
 		}
 		free(t, k)

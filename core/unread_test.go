@@ -22,7 +22,7 @@ func TestAnAcquireWithoutAnswerThatIsDoneAfterTheReleaseIsGivenBack(t *testing.T
 		synctest.Wait()
 		polled := false
 		p.via(func(op operation, call func() error) error {
-			if op.kind != "A" || polled {
+			if op.kind != "acquire" || polled {
 				return call()
 			}
 			polled = true
@@ -61,7 +61,7 @@ func TestAReleaseWithoutAnswerThatIsDoneAfterTheNextHolderIsUndone(t *testing.T)
 		synctest.Wait()
 		first := true
 		p.via(func(op operation, call func() error) error {
-			if op.kind != "R" || !first {
+			if op.kind != "release" || !first {
 				return call()
 			}
 			first = false
@@ -100,7 +100,7 @@ func TestAPollWithoutAnswerThatIsDoneAfterTheCancelIsUndone(t *testing.T) {
 		synctest.Wait()
 		polled := false
 		p.via(func(op operation, call func() error) error {
-			if op.kind != "A" || polled {
+			if op.kind != "acquire" || polled {
 				return call()
 			}
 			polled = true
@@ -134,7 +134,7 @@ func TestAGrantThatComesWhileTheReleaseIsUnderWayIsGivenBack(t *testing.T) {
 		k := get(t, l, "k")
 		p.via(func(op operation, call func() error) error {
 			err := call()
-			if op.kind == "R" {
+			if op.kind == "release" {
 				time.Sleep(time.Second)
 			}
 			return err

@@ -39,7 +39,7 @@ func (e *AckError) Unwrap() error { return e.Cause }
 // binds tells whether o may grant or prolong a lease for who sends it. What is
 // granted to another is acknowledged to that one.
 func (o *Op) binds() bool {
-	return o.kind == "A" || o.kind == "N" || (o.kind == "R" || o.kind == "P") && o.args[2] != ""
+	return o.kind == acquire || o.kind == renew || (o.kind == release || o.kind == releaseFrom) && o.args[2] != ""
 }
 
 // execPipeline sends calls, which carry out the operations of groups, in one pipeline, each with

@@ -237,19 +237,11 @@ func TestABreakInAFlightLeavesItsNeighboursAlone(t *testing.T) {
 			if a.Err != nil {
 				s.Errorf("%v", a.Err)
 			}
-			got = append(got, statusName(a.Reply.Status))
+			got = append(got, strings.ToLower(a.Reply.Status.String()))
 		}
 		want := "granted broken inspected broken broken released inspected missing"
 		if g := strings.Join(got, " "); g != want {
 			s.Errorf("%s, want %s", g, want)
 		}
 	})
-}
-
-func statusName(s backend.Status) string {
-	names := map[backend.Status]string{
-		backend.Granted: "granted", backend.Broken: "broken", backend.Inspected: "inspected",
-		backend.Released: "released", backend.Missing: "missing",
-	}
-	return names[s]
 }

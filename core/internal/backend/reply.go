@@ -3,13 +3,14 @@ package backend
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 )
 
 // TokenRange is a range of fencing tokens reserved for one lease.
 type TokenRange struct{ First, Last uint64 }
 
-// Status is what an operation came to. The numbers are the script's.
+// Status is what an operation came to.
 type Status uint8
 
 // The statuses, by operation.
@@ -28,10 +29,44 @@ const (
 	Inspected                   // inspect
 	Listening                   // listening
 
-	failed Status = 0 // the script's ERROR
+	failed Status = 0 // the operation's error
 )
 
-const lastStatus = Listening
+// statuses is the one table of statuses, for Go and for the script: their names there.
+var statuses = [...]string{
+	failed:    "ERROR",
+	Granted:   "GRANTED",
+	Waiting:   "WAITING",
+	Held:      "HELD",
+	Full:      "FULL",
+	Released:  "RELEASED",
+	Missing:   "MISSING",
+	Lost:      "LOST",
+	Renewed:   "RENEWED",
+	Left:      "LEFT",
+	Absent:    "ABSENT",
+	Broken:    "BROKEN",
+	Inspected: "INSPECTED",
+	Listening: "LISTENING",
+}
+
+const lastStatus = Status(len(statuses) - 1)
+
+func (s Status) String() string {
+	if s > lastStatus {
+		return fmt.Sprintf("status %d", uint8(s))
+	}
+	return statuses[s]
+}
+
+// statusWords are the statuses by their names, for the script.
+func statusWords() string {
+	var numbers []string
+	for s := range statuses {
+		numbers = append(numbers, strconv.Itoa(s))
+	}
+	return "local " + strings.Join(statuses[:], ", ") + " = " + strings.Join(numbers, ", ") + "\n"
+}
 
 // Reply is the server's answer to one operation.
 type Reply struct {

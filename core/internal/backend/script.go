@@ -48,7 +48,7 @@ const (
 )
 
 func newScript(words string) script {
-	source := words + preludeSource +
+	source := words + statusWords() + kindWords() + preludeSource +
 		"local function library()\n" +
 		librarySource + acquireSource + releaseSource + renewSource + cancelSource + inspectSource + breakSource + listeningSource +
 		"return ops\nend\n" +

@@ -13,7 +13,7 @@
 --
 -- main.lua has begun it: owner is the one that it found; false if there was none
 -- and entry was written, but others are in line; or an error.
-ops.A = function(lease, queue, fence, entry, cap, owner)
+ops.acquire = function(lease, queue, fence, entry, cap, owner)
   if not owner then
     -- An owner has expired, and those in line go first.
     local ok, to, a, b, others = pcall(pass, lease, queue, fence, '', entry, 0)

@@ -12,7 +12,7 @@
 --
 -- The identity is what makes it harmless to do it twice: a second time, the lease
 -- may be another's.
-ops.B = function(lease, queue, fence, identity, at_once)
+ops.break_lease = function(lease, queue, fence, identity, at_once)
   local owner = call('GET', lease)
   local waiting = try('ZCARD', queue)
   if type(waiting) == 'table' then waiting = 0 end -- it is no queue, and in nobody's way

@@ -6,7 +6,7 @@
 --   RELEASED                 it owned the lease
 --   LEFT                     it was in the queue
 --   ABSENT                   it was neither
-ops.C = function(lease, queue, fence, entry)
+ops.cancel = function(lease, queue, fence, entry)
   local owner = call('GET', lease)
   if owner and id(owner) == id(entry) then
     let_go(lease, queue, fence, owner, meta(owner), nil, 0)

@@ -6,7 +6,7 @@
 --     last fencing token of the bucket or 0, list
 -- The list has the entry and the score, as text, of each in line, the first in
 -- front. All may have been written by others, and be anything.
-ops.I = function(lease, queue, fence, most)
+ops.inspect = function(lease, queue, fence, most)
   local owner = call('GET', lease) or ''
   local token = try('GET', fence)
   token = type(token) == 'string' and tonumber(token) or 0

@@ -4,10 +4,6 @@
 -- longest interval between two polls of a waiter.
 local QUEUE_TTL = 60000
 
--- The statuses, as in reply.go. ERROR, 0, is main.lua's.
-local GRANTED, WAITING, HELD, FULL = 1, 2, 3, 4
-local RELEASED, MISSING, LOST, RENEWED, LEFT, ABSENT, BROKEN, INSPECTED, LISTENING = 5, 6, 7, 8, 9, 10, 11, 12, 13
-
 local ops = {}
 
 local function int(n) return format('%.0f', n) end

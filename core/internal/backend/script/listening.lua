@@ -6,7 +6,7 @@
 --
 -- The write changes nothing: nobody has an empty entry. A server that is no primary
 -- any more refuses it, and says so.
-ops.L = function(lease, queue, fence, process)
+ops.listening = function(lease, queue, fence, process)
   call('ZREM', queue, '')
   return {LISTENING, call('PUBSUB', NUMSUB, channel(lease, '0x' .. process))[2]}
 end

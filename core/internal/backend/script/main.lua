@@ -5,9 +5,6 @@ local function rest(kind)
   return operations[kind]
 end
 
--- How many arguments an operation has, with its name, if not 2.
-local SIZE = {A = 3, R = 5, P = 6, N = 4, B = 3}
-
 -- Each operation runs on its own: an error of one is its reply, and leaves its
 -- neighbours alone. So run stops at an error, and is called again for those that
 -- follow: reached tells how far it has come, so that no operation is done twice.
@@ -26,9 +23,9 @@ local function run()
     local kind, lease, queue, fence, entry = ARGV[a], NAMES[k + 1], NAMES[k + 2], NAMES[k + 3], ARGV[a + 1]
     local reply
     i = i + 1
-    a = a + (SIZE[kind] or 2)
+    a = a + 2 + (ARGS[kind] or 0)
     reached[1], reached[2] = i, a
-    if kind == 'A' then
+    if kind == 'acquire' then
       -- Taken if nobody holds the key and nobody waits for it; else acquire.lua
       -- goes on from what was found. One command finds the owner or, if there is
       -- none, writes the entry.
@@ -36,31 +33,31 @@ local function run()
       if ttl ~= padded then padded, px = ttl, format('%d', ttl) end
       local owner = try('SET', lease, entry, 'NX', 'GET', 'PX', px)
       if owner or call('EXISTS', queue) == 1 then
-        reply = rest('A')(lease, queue, fence, entry, ARGV[a - 1], owner)
+        reply = rest('acquire')(lease, queue, fence, entry, ARGV[a - 1], owner)
       else
         local first, last = reserve(fence, tonumber(sub(entry, 59, 63)), lease)
         reply = first
-        if first ~= last then reply = {1, first, last, 0} end -- GRANTED
+        if first ~= last then reply = {GRANTED, first, last, 0} end
       end
-    elseif kind == 'D' then
+    elseif kind == 'release_plain' then
       -- A release that gives no tokens back and queues nobody. Done if nobody
       -- waits; else release.lua goes on.
       local owner = call('GET', lease)
       if owner and sub(owner, 1, 1) == '0' and sub(owner, 3, 50) == entry then
         call('DEL', lease)
-        reply = 5 -- RELEASED
+        reply = RELEASED
       else
-        reply = rest('R')(lease, queue, fence, entry, '', '', '', owner)
+        reply = rest('release')(lease, queue, fence, entry, '', '', '', owner)
       end
-    elseif kind == 'R' then
-      reply = rest('R')(lease, queue, fence, entry, ARGV[a - 3], ARGV[a - 2], ARGV[a - 1], call('GET', lease))
-    elseif kind == 'P' then
-      reply = rest('R')(lease, queue, fence, entry, ARGV[a - 4], ARGV[a - 3], ARGV[a - 2], call('GET', lease), ARGV[a - 1])
-    elseif kind == 'N' then
-      reply = rest('N')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
-    elseif kind == 'B' then
-      reply = rest('B')(lease, queue, fence, entry, ARGV[a - 1])
-    else -- 'C', 'I', 'L'
+    elseif kind == 'release' then
+      reply = rest('release')(lease, queue, fence, entry, ARGV[a - 3], ARGV[a - 2], ARGV[a - 1], call('GET', lease))
+    elseif kind == 'release_from' then
+      reply = rest('release')(lease, queue, fence, entry, ARGV[a - 4], ARGV[a - 3], ARGV[a - 2], call('GET', lease), ARGV[a - 1])
+    elseif kind == 'renew' then
+      reply = rest('renew')(lease, queue, fence, entry, ARGV[a - 2], ARGV[a - 1])
+    elseif kind == 'break_lease' then
+      reply = rest('break_lease')(lease, queue, fence, entry, ARGV[a - 1])
+    else -- cancel, inspect, listening
       reply = rest(kind)(lease, queue, fence, entry)
     end
     replies[i] = reply
@@ -77,5 +74,5 @@ while true do
   if string.find(failure, 'READONLY ', 1, true) then -- Redis 6 puts the place before it
     return redis.error_reply("READONLY You can't write against a read only replica.")
   end
-  replies[reached[1]] = {0, failure} -- ERROR
+  replies[reached[1]] = {ERROR, failure}
 end

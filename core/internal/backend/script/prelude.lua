@@ -19,7 +19,8 @@
 -- The invariant that every operation keeps:
 --   lease present and queue not empty  =>  the lease's flag is '1'.
 --
--- A reply is a status, or a table that begins with one; a grant of one token to
+-- Statuses, and the arguments that an operation has (ARGS), come from op.go and
+-- reply.go. A reply is a status, or a table that begins with one; a grant of one token to
 -- an entry behind which nobody waits is just that token. Numbers are sent as
 -- integers: tokens and tickets are below 2^53, to which Lua's are exact.
 

@@ -17,7 +17,7 @@
 -- asks for itself, and is told why.
 --
 -- main.lua has begun it: owner is the one that it found, or false.
-ops.R = function(lease, queue, fence, identity, used, reserved, requeue, owner, last)
+ops.release = function(lease, queue, fence, identity, used, reserved, requeue, owner, last)
   if owner and id(owner) ~= identity then return LOST end
   local status, from = MISSING, ''
   if owner then

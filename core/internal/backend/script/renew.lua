@@ -8,7 +8,7 @@
 --   LOST                     the lease is gone or another's
 --   BROKEN                   it is ours, and an operator has broken it; nothing was
 --                            done
-ops.N = function(lease, queue, fence, entry, refreshed, tokens)
+ops.renew = function(lease, queue, fence, entry, refreshed, tokens)
   local owner = call('GET', lease)
   if not owner or id(owner) ~= id(entry) then return LOST end
   if broken(owner) then return BROKEN end

@@ -148,11 +148,11 @@ func TestWhatIsAskedOfRedisIsKnown(t *testing.T) {
 		since time.Duration
 		want  bool
 	}{
-		"an acquire":           {args: call("A", "k0"), want: true},
-		"one among others":     {args: call("A", "k1", "k0"), want: true},
-		"an acquire of before": {args: call("A", "k0"), since: 1},
-		"a renewal":            {args: call("N", "k0")},
-		"of another key":       {args: call("A", "k1", "k00")},
+		"an acquire":           {args: call("acquire", "k0"), want: true},
+		"one among others":     {args: call("acquire", "k1", "k0"), want: true},
+		"an acquire of before": {args: call("acquire", "k0"), since: 1},
+		"a renewal":            {args: call("renew", "k0")},
+		"of another key":       {args: call("acquire", "k1", "k00")},
 	} {
 		if got := found(t, func(t *testing.T, caller *caller) {
 			caller.way.carriedOut(c.args)

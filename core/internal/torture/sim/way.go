@@ -141,7 +141,7 @@ func refuse(cmd redis.Cmder) error {
 // carriedOut notes the keys of a call with acquires in it: some or all of them are
 // asked for.
 func (y *way) carriedOut(args []any) {
-	if !slices.Contains(args, any("A")) {
+	if !slices.Contains(args, any("acquire")) {
 		return
 	}
 	y.mu.Lock()
