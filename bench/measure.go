@@ -151,7 +151,7 @@ func (b *bench) run(ctx context.Context, at site, s scenario, c contender) (*fig
 
 // hireFor hires the workers for a contender in a scenario, and empties Redis.
 // With a slice that is not zero they count acquisitions in such slices.
-func (b *bench) hireFor(ctx context.Context, at site, s scenario, c contender, slice time.Duration) (*crew, error) {
+func (b *bench) hireFor(ctx context.Context, at site, s scenario, c contender, slice time.Duration) (*workers, error) {
 	if err := at.flush(ctx); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ func (q *DailySequence) Check(ctx context.Context) error {
 	return q.check(ctx, q.rdb, q.key("counter", ""), true)
 }
 
-func (s *trips) check(ctx context.Context, rdb any, key string, expires bool) error {
+func (s *fetches) check(ctx context.Context, rdb any, key string, expires bool) error {
 	s.mu.Lock()
 	closed := s.closed
 	s.mu.Unlock()
@@ -50,7 +50,7 @@ func (s *trips) check(ctx context.Context, rdb any, key string, expires bool) er
 // checkServer asks the server that has a key whether it can keep it. expires says
 // that the key has an expiry. The error is as [Sequence.Check] promises.
 //
-// The calls are made by a goroutine of its own, as go-redis does not heed contexts
+// The calls are made by a goroutine of its own, as go-redis does not end with its context
 // while it reads. It ends with the client's own timeouts.
 func checkServer(ctx context.Context, rdb any, key string, expires bool) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)

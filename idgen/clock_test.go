@@ -36,7 +36,7 @@ func location(t testing.TB, name string) *time.Location {
 	return loc
 }
 
-// countedRedis counts the trips.
+// countedRedis counts the fetches.
 type countedRedis struct {
 	DailyRedis
 	trips atomic.Int64
@@ -87,10 +87,10 @@ func closeAfter(t testing.TB, g io.Closer) {
 	})
 }
 
-// settle waits until no trip is under way.
-func (s *trips) settle() {
+// settle waits until no fetch is under way.
+func (s *fetches) settle() {
 	s.mu.Lock()
-	trip := s.trip
+	trip := s.inFlight
 	s.mu.Unlock()
 	if trip != nil {
 		<-trip.done

@@ -48,7 +48,7 @@ func TestALossNoticedAheadOfTimeIsToldToTheNextCallerInNeed(t *testing.T) {
 	q := newDaily(t, rdb, Clock(newClock(noon).now), Segment(10, 10))
 	mustNext(t, q)
 	m.FlushAll()
-	for want := uint32(2); want <= 10; want++ { // at 5 the trip ahead of time is made
+	for want := uint32(2); want <= 10; want++ { // at 5 the fetch ahead of time is made
 		if got := mustNext(t, q); got.Counter != want {
 			t.Fatalf("got %+v, want %d", got, want)
 		}

@@ -10,7 +10,7 @@ import (
 // DailySequence makes IDs of 31 bits of seconds since an epoch and a
 // 32-bit counter that starts again each day: the classical "timestamp and daily
 // counter" ID of flash-sale systems. The counter lives in Redis and is taken
-// from there in segments, the next one ahead of time, so that a trip to Redis
+// from there in segments, the next one ahead of time, so that a fetch from Redis
 // serves many IDs and callers seldom wait for one.
 //
 // # Why IDs are unique
@@ -64,16 +64,16 @@ type DailySequence struct {
 	rdb     DailyRedis
 	epoch   int64 // seconds since 1970
 
-	trips
-	tripDay day // what the trip under way is for
+	fetches
+	tripDay day // what the fetch under way is for
 
 	last    int64      // the second of the last ID
 	today   dayPart    // the day of the last ID
 	current segment    // of today; what IDs are made of
 	ahead   daySegment // of today, or of a later day of which no ID was made yet
 	size    segmentSize
-	quiet   int64 // no trip ahead of time before this second
-	unheard error // a loss that was noticed ahead of time: the next caller to need a trip is told
+	quiet   int64 // no fetch ahead of time before this second
+	unheard error // a loss that was noticed ahead of time: the next caller to need a fetch is told
 }
 
 var _ Generator[ID] = (*DailySequence)(nil)
@@ -114,7 +114,7 @@ func NewDailySequence(rdb DailyRedis, name string, opts ...DailyOption) (*DailyS
 		rdb:     rdb,
 		epoch:   o.epoch.Unix(),
 		size:    segmentSize{step: o.min, min: o.min, max: o.max},
-		trips:   newTrips(),
+		fetches: newFetches(),
 	}, nil
 }
 
@@ -130,7 +130,7 @@ func (q *DailySequence) Next(ctx context.Context) (ID, error) {
 	return one[0], err
 }
 
-// NextN fills dst with new IDs in ascending order, in at most one trip to Redis
+// NextN fills dst with new IDs in ascending order, in at most one fetch from Redis
 // unless other callers take what it brings. It fails as [DailySequence.Next]
 // does, and returns how many IDs it has made: they are good.
 func (q *DailySequence) NextN(ctx context.Context, dst []ID) (int, error) {
@@ -206,7 +206,7 @@ func (q *DailySequence) take(ctx context.Context, dst []ID, waited need) (made i
 		return made, need{}, fmt.Errorf("%w: %s", ErrSequenceExhausted, want.name)
 	}
 	count := int64(len(dst) - made)
-	if q.trip == nil {
+	if q.inFlight == nil {
 		q.fetchDay(ctx, want, now, q.demand+count)
 	}
 	return made, q.enlist(count, q.tripDay != want), nil
@@ -224,7 +224,7 @@ func (q *DailySequence) begin(now time.Time) {
 // fetchAhead asks for the next segment when half of the current one is gone.
 func (q *DailySequence) fetchAhead(ctx context.Context, now time.Time, second int64) {
 	ready := q.ahead.day == q.today.day && q.ahead.left() > 0
-	if ready || q.current.left() > q.current.size/2 || q.trip != nil || q.today.used || second < q.quiet {
+	if ready || q.current.left() > q.current.size/2 || q.inFlight != nil || q.today.used || second < q.quiet {
 		return
 	}
 	// Callers who have waited may be about to take what is left.

@@ -53,10 +53,10 @@ func (o prefixOption) applySequence(s *sequenceOptions)   { s.prefix = string(o)
 func (o prefixOption) applySnowflake(s *snowflakeOptions) { s.prefix = string(o) }
 
 // Segment sets the fewest and the most numbers that are taken from Redis in one
-// trip. The defaults are 100 and 100,000. The size doubles when a segment lasts
+// fetch. The defaults are 100 and 100,000. The size doubles when a segment lasts
 // less than 10 s and is halved when it lasts over 20 s. What is left of a
 // segment when the process (or the day of a [DailySequence]) ends is never used.
-// A call that asks for more IDs at once gets them in one trip, whatever the size.
+// A call that asks for more IDs at once gets them in one fetch, whatever the size.
 func Segment(fewest, most int) interface {
 	DailyOption
 	SequenceOption

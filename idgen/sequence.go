@@ -10,7 +10,7 @@ import (
 
 // Sequence makes dense numbers, 1, 2, 3 …, that are unique over all processes.
 // The counter lives in Redis and is taken from there in segments, the next one
-// ahead of time, so that a trip to Redis serves many numbers and callers seldom
+// ahead of time, so that a fetch from Redis serves many numbers and callers seldom
 // wait for one: only for the first, and when a segment does not even last for
 // a round trip.
 //
@@ -71,12 +71,12 @@ type Sequence struct {
 	rdb     SequenceRedis
 	key     string
 
-	trips
+	fetches
 	current segment   // what is left of it after the piece
 	since   time.Time // when it came into use
 	spare   segment   // the next one, or empty
 	size    segmentSize
-	quiet   time.Time // no trip ahead of need before this
+	quiet   time.Time // no fetch ahead of need before this
 	counter knowledge
 }
 
@@ -100,7 +100,7 @@ func NewSequence(rdb SequenceRedis, name string, opts ...SequenceOption) (*Seque
 		options: o,
 		rdb:     rdb,
 		key:     o.prefix + ":sequence:{" + name + "}",
-		trips:   newTrips(),
+		fetches: newFetches(),
 		size:    segmentSize{step: o.min, min: o.min, max: o.max},
 		counter: knowledge{seen: o.after, moved: unmoved},
 	}
@@ -184,7 +184,7 @@ func (q *Sequence) take(ctx context.Context, dst []ID, waited need) (made int, _
 		return made, need{}, q.exhausted()
 	}
 	count := int64(len(dst) - made)
-	if q.trip == nil {
+	if q.inFlight == nil {
 		q.fetch(ctx, now, q.amount(count, q.demand))
 	}
 	return made, q.enlist(count, false), nil
@@ -200,7 +200,7 @@ func (q *Sequence) turn(now time.Time) bool {
 }
 
 // cut makes a quarter of a segment the next piece. It is not the whole, because
-// only who finds a piece used up comes by here, where a trip ahead of need that
+// only who finds a piece used up comes by here, where a fetch ahead of need that
 // has failed is made once more.
 func (q *Sequence) cut() {
 	n := min(q.current.left(), (q.current.size+3)/4)

@@ -7,7 +7,7 @@ import (
 )
 
 // With all refills, from a redis-server on the same machine: at this rate one
-// trip in 100,000 numbers.
+// fetch in 100,000 numbers.
 func BenchmarkSequence(b *testing.B) {
 	q := newSequence(b, locktest.StartRedis(b).Client(nil))
 	ctx := b.Context()

@@ -63,7 +63,7 @@ type Snowflake struct {
 	options snowflakeOptions
 	rdb     SnowflakeRedis
 
-	tenancy atomic.Pointer[tenancy]
+	window  atomic.Pointer[workerWindow]
 	offset  atomic.Int64 // the clock of Redis since the epoch, less elapsed, in ns
 	started time.Time
 
@@ -93,7 +93,7 @@ func NewSnowflake(rdb SnowflakeRedis, name string, opts ...SnowflakeOption) (*Sn
 	bits := uint(sharedBits - o.workerBits)
 	s := &Snowflake{options: o, rdb: rdb, sequenceBits: bits, rotation: 64 - (bits - 2)}
 	s.started = s.now()
-	s.tenancy.Store(noTenancy())
+	s.window.Store(noWindow())
 	s.lease = newWorkerLease(s)
 	s.lease.start()
 	return s, nil
@@ -107,7 +107,7 @@ func NewSnowflake(rdb SnowflakeRedis, name string, opts ...SnowflakeOption) (*Sn
 // [ErrTimeExhausted], [ErrLayoutMismatch] or [ErrClosed]. After any but the last,
 // a later call may succeed.
 func (s *Snowflake) Next(ctx context.Context) (ID, error) {
-	t := s.tenancy.Load()
+	t := s.window.Load()
 	if word, n := t.take(s.tick(), 1, 1); n == 1 {
 		return t.id(word), nil
 	}
@@ -124,7 +124,7 @@ func (s *Snowflake) NextN(ctx context.Context, dst []ID) (int, error) {
 	made := 0
 	for made < len(dst) {
 		// What ends after the news were asked for is not missed.
-		news := s.lease.news()
+		news := s.lease.nextRenewal()
 		n := s.make(dst[made:])
 		made += n
 		if n > 0 {
@@ -140,7 +140,7 @@ func (s *Snowflake) NextN(ctx context.Context, dst []ID) (int, error) {
 // make makes a part of dst, without waiting.
 func (s *Snowflake) make(dst []ID) int {
 	n := uint64(len(dst))
-	t := s.tenancy.Load()
+	t := s.window.Load()
 	word, got := t.take(s.tick(), n, min(n, 1<<s.sequenceBits))
 	t.fill(dst[:got], word)
 	return int(got)
@@ -177,7 +177,7 @@ func (s *Snowflake) now() time.Time {
 // Worker returns the worker number that IDs are made with, and false if there is
 // none at the moment. It may change when the lease is lost.
 func (s *Snowflake) Worker() (number int, ok bool) {
-	t := s.tenancy.Load()
+	t := s.window.Load()
 	return int(t.worker), t.room(s.tick()) > 0
 }
 
@@ -193,8 +193,8 @@ func (s *Snowflake) Check(ctx context.Context) error {
 		return err
 	}
 	for {
-		news := s.lease.news()
-		if s.tenancy.Load().room(s.tick()) > 0 {
+		news := s.lease.nextRenewal()
+		if s.window.Load().room(s.tick()) > 0 {
 			return nil
 		}
 		if err := s.lease.await(ctx, news); err != nil {

@@ -16,27 +16,27 @@ type workerLease struct {
 	of    *Snowflake
 	owner string
 
-	next    atomic.Pointer[visit] // the visit of Redis that is under way, or comes next
-	wanted  chan struct{}         // somebody waits for it
+	next    atomic.Pointer[renewal] // the call of Redis that is under way, or comes next
+	wanted  chan struct{}           // somebody waits for it
 	closing chan struct{}
 	stop    context.CancelFunc
 	done    chan struct{} // run has ended, with
 	err     error
 
-	mu     sync.Mutex // for putting a tenancy in place
+	mu     sync.Mutex // for putting a window in place
 	closed bool
 
 	// The rest belongs to run.
-	worker  int64    // the number that is ours to extend, or -1
-	base    int64    // and its base, in ms since 1970
-	waiting *tenancy // with that number, until its base is passed
-	lost    error    // the lease before that, if no other is in use yet
-	highest int64    // the highest ceiling or base we know, in ms since 1970
-	failed  int      // visits in a row
+	worker  int64         // the number that is ours to extend, or -1
+	base    int64         // and its base, in ms since 1970
+	waiting *workerWindow // with that number, until its base is passed
+	lost    error         // the lease before that, if no other is in use yet
+	highest int64         // the highest ceiling or base we know, in ms since 1970
+	failed  int           // renewals in a row
 }
 
-// visit is one call of Redis, which all callers that have run out share.
-type visit struct {
+// renewal is one call of Redis, which all callers that have run out share.
+type renewal struct {
 	note error         // why one may have to wait for it, or nil
 	done chan struct{} // closed at its end
 	err  error         // valid after done
@@ -51,7 +51,7 @@ func newWorkerLease(s *Snowflake) *workerLease {
 		done:    make(chan struct{}),
 		worker:  -1,
 	}
-	l.next.Store(&visit{done: make(chan struct{})})
+	l.next.Store(&renewal{done: make(chan struct{})})
 	return l
 }
 
@@ -61,12 +61,12 @@ func (l *workerLease) start() {
 	go l.run(ctx)
 }
 
-// news returns the visit whose end may bring more.
-func (l *workerLease) news() *visit { return l.next.Load() }
+// nextRenewal returns the one whose end may bring more.
+func (l *workerLease) nextRenewal() *renewal { return l.next.Load() }
 
-// await waits for a visit that was returned by news before it was found that
+// await waits for a renewal that was returned by nextRenewal before it was found that
 // there is no more. It returns nil when it is worth trying again.
-func (l *workerLease) await(ctx context.Context, v *visit) error {
+func (l *workerLease) await(ctx context.Context, v *renewal) error {
 	if l.isClosed() {
 		return ErrClosed
 	}
@@ -97,17 +97,17 @@ func (l *workerLease) isClosed() bool {
 	}
 }
 
-// run visits Redis until ctx ends, and then gives the number back.
+// run calls Redis until ctx ends, and then gives the number back.
 func (l *workerLease) run(ctx context.Context) {
 	defer close(l.done)
-	for l.pause(ctx, l.visit(ctx)) {
+	for l.pause(ctx, l.renew(ctx)) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeWait)
 	defer cancel()
 	l.err = l.of.returnLease(ctx, l.owner)
 }
 
-// pace says when the next visit is made: after due, or after soonest if somebody
+// pace says when the next renewal is made: after due, or after soonest if somebody
 // waits for it.
 type pace struct{ soonest, due time.Duration }
 
@@ -129,15 +129,15 @@ func (l *workerLease) pause(ctx context.Context, p pace) bool {
 	return true
 }
 
-// visit calls Redis, heeds what it says and tells those who wait.
-func (l *workerLease) visit(ctx context.Context) pace {
+// renew calls Redis, applies what it says and tells those who wait.
+func (l *workerLease) renew(ctx context.Context) pace {
 	window := l.of.options.window
 	calling, cancel := context.WithTimeout(ctx, l.of.options.ttl())
 	defer cancel()
 	r, err := l.of.askLease(calling, leaseCall{owner: l.owner, worker: l.worker, base: l.base, floor: l.highest})
 	var wait time.Duration
 	if err == nil {
-		wait, err = l.heed(r)
+		wait, err = l.apply(r)
 	}
 	var p pace
 	var note error
@@ -164,14 +164,14 @@ func (l *workerLease) visit(ctx context.Context) pace {
 		p = pace{soonest: min(window/100, soonest), due: window / 3}
 		l.failed = 0
 	}
-	ended := l.next.Swap(&visit{note: note, done: make(chan struct{})})
+	ended := l.next.Swap(&renewal{note: note, done: make(chan struct{})})
 	ended.err = err
 	close(ended.done)
 	return p
 }
 
-// heed acts on an answer. It returns how long a number that is taken must wait.
-func (l *workerLease) heed(r leaseReply) (wait time.Duration, err error) {
+// apply acts on an answer. It returns how long a number that is taken must wait.
+func (l *workerLease) apply(r leaseReply) (wait time.Duration, err error) {
 	s := l.of
 	o := &s.options
 	s.offset.Store(int64(r.now.Sub(o.epoch) - s.elapsed()))
@@ -202,11 +202,11 @@ func (l *workerLease) heed(r leaseReply) (wait time.Duration, err error) {
 	word := uint64(min(milli, 1<<timeBits)) << s.sequenceBits
 	if r.status == leaseTaken {
 		l.worker, l.base = r.worker, r.time.UnixMilli()
-		l.waiting = newTenancy(uint64(r.worker), word, s.sequenceBits)
+		l.waiting = newWindow(uint64(r.worker), word, s.sequenceBits)
 	}
 	t := l.waiting
 	if t == nil {
-		t = s.tenancy.Load()
+		t = s.window.Load()
 	}
 	t.raise(word)
 	if t.room(0) > 0 {
@@ -219,7 +219,7 @@ func (l *workerLease) heed(r leaseReply) (wait time.Duration, err error) {
 	return max(wait, 0) + beyond, nil
 }
 
-// soonest is how long the next visit waits for more callers, at the most.
+// soonest is how long the next renewal waits for more callers, at the most.
 const soonest = 30 * time.Millisecond
 
 // beyond is how long after a base a ceiling is asked for: so many milliseconds of
@@ -234,14 +234,14 @@ func (l *workerLease) lose() {
 	l.worker, l.waiting = -1, nil
 }
 
-// put lets callers use t. The words of the tenancy before are all below t's base,
+// put lets callers use t. The words of the window before are all below t's base,
 // and it gives out no more of them: IDs go on rising.
-func (l *workerLease) put(t *tenancy) {
+func (l *workerLease) put(t *workerWindow) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before := l.of.tenancy.Load(); before != t && !l.closed {
+	if before := l.of.window.Load(); before != t && !l.closed {
 		before.seal()
-		l.of.tenancy.Store(t)
+		l.of.window.Store(t)
 	}
 }
 
@@ -251,7 +251,7 @@ func (l *workerLease) close() error {
 	if !l.closed {
 		l.closed = true
 		close(l.closing)
-		l.of.tenancy.Load().seal()
+		l.of.window.Load().seal()
 		l.stop()
 	}
 	l.mu.Unlock()

@@ -72,7 +72,7 @@ func TestIDsAreMadeWithoutAGapAndRiseAfterRedisHasForgottenAll(t *testing.T) {
 	bubble(t, func(t *testing.T, r *bubbleRedis) {
 		s := newSnowflake(t, r)
 		last := mustID(t, s)
-		before := s.tenancy.Load()
+		before := s.window.Load()
 		for second := range 20 {
 			if second%5 == 0 {
 				r.m.FlushAll()

@@ -16,7 +16,7 @@ const patience = 2 * time.Minute
 
 // caller asks for locks, one after another, and does to each what holders do.
 func (w *world) caller(locker, number int, l *core.RedisLocker) {
-	c := &caller{world: w, id: 10*locker + number, way: w.ways[locker], locker: l}
+	c := &caller{world: w, id: 10*locker + number, hook: w.ways[locker], locker: l}
 	c.random = w.random("caller", uint64(c.id))
 	for range w.plan.rounds {
 		c.sleep(2 * w.plan.ttl / 3)
@@ -27,7 +27,7 @@ func (w *world) caller(locker, number int, l *core.RedisLocker) {
 type caller struct {
 	*world
 	id     int
-	way    *way
+	hook   *hook
 	locker *core.RedisLocker
 	random *rand.Rand
 }
@@ -39,7 +39,7 @@ func (c *caller) upTo(most time.Duration) time.Duration {
 // sleep is for up to most, and as long as the process is paused.
 func (c *caller) sleep(most time.Duration) {
 	time.Sleep(c.upTo(most))
-	c.way.awaitResume()
+	c.hook.awaitResume()
 }
 
 func (c *caller) percent(n int) bool { return c.random.IntN(100) < n }
@@ -129,7 +129,7 @@ func (c *caller) hold(lock core.Lock, a *history.Attempt) {
 		a.Proven = max(a.Proven, c.now()+left)
 		// What proves a lease was sent while Redis knew of it: before it forgot, or after
 		// a late question of the same process has brought the lease anew.
-		if forgot := time.Duration(c.forgot.Load()); a.Return < forgot && a.Proven > forgot+c.plan.ttl && !c.way.askedSince(a.Key, forgot) {
+		if forgot := time.Duration(c.forgot.Load()); a.Return < forgot && a.Proven > forgot+c.plan.ttl && !c.hook.askedSince(a.Key, forgot) {
 			c.note("O4", "token %d is proven until %v, though Redis forgot it at %v", a.Token, a.Proven, forgot)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 // sends stays in its socket for a while, or is lost with it.
 type conn struct {
 	net.Conn
-	way    *way
+	way    *hook
 	random *rand.Rand
 	socket chan message // nil until it is a subscription
 	rest   []byte
@@ -25,7 +25,7 @@ type message struct {
 	at    time.Time
 }
 
-func (y *way) dial() (net.Conn, error) {
+func (y *hook) dial() (net.Conn, error) {
 	if y.isDown() {
 		return nil, syscall.ECONNREFUSED
 	}

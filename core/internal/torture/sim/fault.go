@@ -43,7 +43,7 @@ func (w *world) wrong(kind string) {
 // once, though its asker may have gone before it was lost.
 func (t *trip) ambiguous() {
 	t.unheard.Do(func() {
-		t.world.mu.Lock() // not that of the way
+		t.world.mu.Lock() // not that of the hook
 		defer t.world.mu.Unlock()
 		t.lost++
 	})

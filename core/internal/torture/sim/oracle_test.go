@@ -24,7 +24,7 @@ func found(t *testing.T, happens func(t *testing.T, c *caller)) string {
 		w := newWorld(t, 1)
 		w.plan = plan{lockers: 1, callers: 1, keys: 1, ttl: ttl, delay: time.Millisecond}
 		w.plan.tenures, w.plan.heeds = []time.Duration{0}, []bool{false}
-		c := &caller{world: w, way: &way{world: w, asked: map[string]time.Duration{}}, random: w.random("caller", 0)}
+		c := &caller{world: w, hook: &hook{world: w, asked: map[string]time.Duration{}}, random: w.random("caller", 0)}
 		happens(t, c)
 		w.late.Wait()
 		for _, v := range w.found {
@@ -155,8 +155,8 @@ func TestWhatIsAskedOfRedisIsKnown(t *testing.T) {
 		"of another key":       {args: call("acquire", "k1", "k00")},
 	} {
 		if got := found(t, func(t *testing.T, caller *caller) {
-			caller.way.carriedOut(c.args)
-			if got := caller.way.askedSince("k0", c.since); got != c.want {
+			caller.hook.carriedOut(c.args)
+			if got := caller.hook.askedSince("k0", c.since); got != c.want {
 				t.Errorf("%s: %v", name, got)
 			}
 		}); got != "" {
@@ -282,7 +282,7 @@ func TestWhatALateRequestBringsIsFound(t *testing.T) {
 	for gone, want := range map[bool]string{true: "", false: "O6"} {
 		if got := found(t, func(t *testing.T, c *caller) {
 			c.settled.Store(true)
-			(&trip{way: c.way}).revenant(time.Now(), func() { _ = c.redis.Set(name, "owner") })
+			(&trip{hook: c.hook}).revenant(time.Now(), func() { _ = c.redis.Set(name, "owner") })
 			if gone {
 				c.redis.Del(name)
 			}
@@ -326,7 +326,7 @@ func acquire(t *testing.T, l *core.RedisLocker) core.Lock {
 	return k
 }
 
-// Where the vigil looks, what is left behind is there when it does, even if its lease
+// Where it is looked, what is left behind is there when it does, even if its lease
 // has been renewed a third of its TTL before.
 func TestTheVigilLooksInTime(t *testing.T) {
 	lengths := map[string]bool{}

@@ -52,7 +52,7 @@ func makePlan(r *rand.Rand) plan {
 		}
 	}
 	if p.orderly() && p.tidied() >= p.ttl {
-		p.ttl *= 5 // what is left behind must be there when the vigil looks
+		p.ttl *= 5 // what is left behind must be there when it is looked
 	}
 	return p
 }

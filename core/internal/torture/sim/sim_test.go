@@ -59,7 +59,7 @@ func TestAnAnswerIsNotAmbiguous(t *testing.T) {
 // he never gets, and one fault.
 func TestACallIsAmbiguousOnce(t *testing.T) {
 	w := &world{faults: map[string]int{}}
-	call := &trip{way: &way{world: w}}
+	call := &trip{hook: &hook{world: w}}
 	call.ambiguous()
 	_ = call.lose(redis.NewCmd(t.Context()))
 	if w.lost != 1 || len(w.faults) > 0 {

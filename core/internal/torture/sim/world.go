@@ -1,10 +1,10 @@
 // Package sim lets a small world of lock users go wrong in simulated time: some
-// processes, each a Locker with its own way to one Redis, in a bubble of
+// processes, each a Locker with its own hook of one Redis, in a bubble of
 // testing/synctest. A seed decides on all of it: who asks for what and when, how
 // long messages take, which are lost or come twice, who is paused, when Redis
 // restarts, and what it forgets.
 //
-// Each actor and each Locker's way has its own random numbers, so a seed means the
+// Each actor and each Locker's hook has its own random numbers, so a seed means the
 // same whatever the order in which the goroutines of one moment run. That order
 // itself is not the seed's.
 package sim
@@ -70,7 +70,7 @@ type world struct {
 	plan  plan
 	redis *locktest.Mini
 	again *redis.Client // by which messages come a second time, or late
-	ways  []*way
+	ways  []*hook
 	late  sync.WaitGroup // messages under way of which nobody knows
 	calm  atomic.Bool    // nothing goes wrong any more
 	// settled is set when what has gone wrong before is over, too, but for messages
@@ -87,7 +87,7 @@ type world struct {
 	attempts []history.Attempt
 	writes   []history.Write
 	stored   map[string]uint64 // the fenced store
-	vigil    vigil
+	vigil    presence
 	found    []history.Violation
 	faults   map[string]int
 	lost     int
@@ -97,7 +97,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, begun: time.Now(), redis: locktest.StartMini(t), over: make(chan struct{}),
 		stored: map[string]uint64{}, faults: map[string]int{},
-		vigil: vigil{map[string]int{}, map[string]int{}},
+		vigil: presence{map[string]int{}, map[string]int{}},
 	}
 	w.plan = makePlan(w.random("plan", 0))
 	w.again = w.redis.Client(nil)

@@ -6,7 +6,7 @@ import (
 )
 
 func TestWordsGoOnFromTheLastWhenTheClockStandsOrGoesBack(t *testing.T) {
-	w := newTenancy(3, 100, 12)
+	w := newWindow(3, 100, 12)
 	w.raise(1000)
 	for _, c := range []struct{ now, want uint64 }{
 		{0, 100}, {100, 101}, {500, 500}, {400, 501}, {0, 502}, {999, 999},
@@ -21,7 +21,7 @@ func TestWordsGoOnFromTheLastWhenTheClockStandsOrGoesBack(t *testing.T) {
 }
 
 func TestNothingIsGivenOutBeforeTheCeilingIsRaisedOrAfterTheSeal(t *testing.T) {
-	w := newTenancy(0, 100, 12)
+	w := newWindow(0, 100, 12)
 	if _, n := w.take(200, 1, 1); n != 0 || w.room(0) != 0 {
 		t.Errorf("%d words, room for %d without a ceiling above the base", n, w.room(0))
 	}
@@ -35,13 +35,13 @@ func TestNothingIsGivenOutBeforeTheCeilingIsRaisedOrAfterTheSeal(t *testing.T) {
 	if _, n := w.take(200, 1, 1); n != 0 || w.room(0) != 0 {
 		t.Errorf("%d words, room for %d after the seal", n, w.room(0))
 	}
-	if _, n := noTenancy().take(200, 1, 1); n != 0 {
+	if _, n := noWindow().take(200, 1, 1); n != 0 {
 		t.Error("words without a tenancy")
 	}
 }
 
 func TestABlockIsTakenWholeOrNotAtAllUnlessPartsWillDo(t *testing.T) {
-	w := newTenancy(0, 100, 12)
+	w := newWindow(0, 100, 12)
 	w.raise(150)
 	if _, n := w.take(0, 51, 51); n != 0 {
 		t.Errorf("%d words of 51 where there are 50", n)
@@ -55,13 +55,13 @@ func TestAWordBecomesTimeWorkerAndSequence(t *testing.T) {
 	for _, bits := range []int{1, 10, 12} {
 		sequenceBits := uint(sharedBits - bits)
 		worker := uint64(1)<<bits - 1
-		w := newTenancy(worker, 1, sequenceBits)
+		w := newWindow(worker, 1, sequenceBits)
 		p, err := SplitSnowflake(w.id(uint64(1234567)<<sequenceBits|7), testEpoch, bits)
 		if err != nil || p.Time.Sub(testEpoch).Milliseconds() != 1234567 || p.Worker != int(worker) || p.Sequence != 7 {
 			t.Errorf("%d worker bits: %+v, %v", bits, p, err)
 		}
 	}
-	most := newTenancy(1023, 1, 12).id(1<<(timeBits+12) - 1)
+	most := newWindow(1023, 1, 12).id(1<<(timeBits+12) - 1)
 	if most != 1<<63-1 {
 		t.Errorf("the last word of all is the ID %d", most)
 	}
@@ -69,7 +69,7 @@ func TestAWordBecomesTimeWorkerAndSequence(t *testing.T) {
 
 func TestEachWordIsGivenOutOnceAndNoneAfterTheSealHasReturned(t *testing.T) {
 	const goroutines, ceiling = 8, 200_000
-	w := newTenancy(0, 1, 12)
+	w := newWindow(0, 1, 12)
 	w.raise(ceiling)
 	taken := make([][]uint64, goroutines)
 	sealing := make(chan struct{})

@@ -29,7 +29,7 @@ const (
 	layoutTTL = counterGrace + 3*24*time.Hour
 )
 
-// fetchDay starts a trip for a segment of a day. q.mu is held and no other trip
+// fetchDay starts a fetch for a segment of a day. q.mu is held and no other fetch
 // is under way. demand is how many numbers callers wait for.
 func (q *DailySequence) fetchDay(ctx context.Context, d day, now time.Time, demand int64) {
 	known := d == q.today.day
@@ -44,7 +44,7 @@ func (q *DailySequence) fetchDay(ctx context.Context, d day, now time.Time, dema
 	}
 	q.tripDay = d
 	var top int64
-	q.depart(ctx, func(ctx context.Context) (err error) {
+	q.start(ctx, func(ctx context.Context) (err error) {
 		top, err = q.fetch(ctx, d, count+lift, !known)
 		return err
 	}, func(err error) error { return q.arrive(d, top, count, err) })
@@ -59,7 +59,7 @@ func (q *DailySequence) fetchDay(ctx context.Context, d day, now time.Time, dema
 // MULTI (a user without that right), go-redis 9.23 puts the connection back with
 // the other replies unread, and a reply that is taken for another's is a
 // duplicate ID. A pipeline reads all of them. Should the connection break right
-// behind INCRBY, the next trip sets the expiry.
+// behind INCRBY, the next fetch sets the expiry.
 func (q *DailySequence) fetch(ctx context.Context, d day, n int64, first bool) (top int64, err error) {
 	var (
 		counter *redis.IntCmd
@@ -120,16 +120,16 @@ func (q *DailySequence) key(kind, date string) string {
 	return q.options.prefix + ":daily:{" + q.options.name + "}:" + kind + ":" + date
 }
 
-// arrive judges a trip, which brought the range of count numbers that ends at top.
+// arrive judges a fetch, which brought the range of count numbers that ends at top.
 func (q *DailySequence) arrive(d day, top, count int64, err error) error {
 	if err == nil {
 		err = q.accept(d, top, count)
 	}
 	if err != nil {
-		// Callers who need numbers go on asking, and are told. The next trip
+		// Callers who need numbers go on asking, and are told. The next fetch
 		// ahead of need can wait a second.
 		q.quiet = q.last + 1
-		if q.trip.waiters == 0 && errors.Is(err, ErrSequenceRegressed) {
+		if q.inFlight.waiters == 0 && errors.Is(err, ErrSequenceRegressed) {
 			q.unheard = err
 		}
 	}

@@ -8,10 +8,10 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 )
 
-// vigil knows who is at which key, and so when nobody is: what is there then was
+// presence knows who is at which key, and so when nobody is: what is there then was
 // left behind. Once its TTL is over it cannot be seen any more, so the look must
 // come before. It is guarded by the world's mu.
-type vigil struct {
+type presence struct {
 	present map[string]int // callers at a key, from their call to their release
 	visits  map[string]int // calls so far
 }
@@ -98,7 +98,7 @@ func (t *trip) revenant(failed time.Time, do func()) {
 // stray has a caller go away, when all else is over, whose request is done after he
 // has been told that there was no answer. It happens by chance, too, but seldom at a
 // time at which [trip.revenant] can judge it.
-func (w *world) stray(l *core.RedisLocker, y *way) {
+func (w *world) stray(l *core.RedisLocker, y *hook) {
 	if w.plan.wire == 0 || w.plan.restarts > 0 {
 		return
 	}

@@ -21,35 +21,35 @@ const (
 	// freshAnswer is how old an answer of Redis may be to count as a proof that
 	// the counter is still there.
 	freshAnswer = time.Second
-	// retryAhead is the least time between a trip that has failed and the next
+	// retryAhead is the least time between a fetch that has failed and the next
 	// one ahead of need.
 	retryAhead = time.Second
 )
 
-// order is what a trip is to bring, and what it needs to know for that.
+// order is what a fetch is to bring, and what it needs to know for that.
 type order struct {
 	count   int64
 	counter knowledge
 	look    bool // where the counter stands, before taking
 }
 
-// fetch starts a trip for a segment of count numbers. q.mu is held and no other
-// trip is under way.
+// fetch starts a fetch for a segment of count numbers. q.mu is held and no other
+// fetch is under way.
 func (q *Sequence) fetch(ctx context.Context, now time.Time, count int64) {
 	o := order{count: count, counter: q.counter, look: q.counter.doubtful(now)}
 	var got span
-	q.depart(ctx, func(ctx context.Context) (err error) {
+	q.start(ctx, func(ctx context.Context) (err error) {
 		got, err = q.call(ctx, o)
 		return err
 	}, func(err error) error { return q.arrive(got, err) })
 }
 
 // fetchAhead asks for the next segment as soon as the current one is in use: so
-// the trip has all the time that a segment lasts, even if the rate rises
+// the fetch has all the time that a segment lasts, even if the rate rises
 // meanwhile. Asking later would save nothing but half a segment's numbers at the
 // end of the process.
 func (q *Sequence) fetchAhead(ctx context.Context, now time.Time) {
-	if q.spare.left() > 0 || q.trip != nil || q.counter.usedUp() || now.Before(q.quiet) {
+	if q.spare.left() > 0 || q.inFlight != nil || q.counter.usedUp() || now.Before(q.quiet) {
 		return
 	}
 	// Callers who have waited may be about to take what is at hand.
@@ -57,9 +57,9 @@ func (q *Sequence) fetchAhead(ctx context.Context, now time.Time) {
 	q.fetch(ctx, now, q.amount(0, short))
 }
 
-// amount is how many numbers a trip should bring for a caller who wants count
-// while others, whom the last trip left empty-handed, want backlog. If there are
-// such, callers come faster than trips: by the end of this one there will be
+// amount is how many numbers a fetch should bring for a caller who wants count
+// while others, whom the last fetch left empty-handed, want backlog. If there are
+// such, callers come faster than fetches: by the end of this one there will be
 // more of them, for whom the segment comes on top.
 func (q *Sequence) amount(count, backlog int64) int64 {
 	if backlog > 0 {
@@ -119,7 +119,7 @@ func (q *Sequence) overflows(ctx context.Context, n int64, err error) (left int6
 	return left, left < n
 }
 
-// arrive judges a trip.
+// arrive judges a fetch.
 func (q *Sequence) arrive(got span, err error) error {
 	now := q.options.now()
 	if err == nil {

@@ -15,12 +15,12 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// slowRedis takes its time before each trip, or until the caller gives up, and
+// slowRedis takes its time before each fetch, or until the caller gives up, and
 // may then fail.
 type slowRedis struct {
 	DailyRedis
 	delay time.Duration
-	fail  atomic.Int64 // how many of the next trips fail, with errOutage
+	fail  atomic.Int64 // how many of the next fetches fail, with errOutage
 }
 
 var errOutage = errors.New("the network is down")
@@ -49,7 +49,7 @@ func TestOneTripServesAllCallersThatWait(t *testing.T) {
 			wg.Go(func() { mustNext(t, q) })
 		}
 		wg.Wait()
-		// The first trip is for the first caller; the others are known by the
+		// The first fetch is for the first caller; the others are known by the
 		// second.
 		if trips, took := rdb.trips.Load(), time.Since(start); trips > 3 || took > 150*time.Millisecond {
 			t.Errorf("5,000 callers took %d trips and %v", trips, took)
@@ -268,7 +268,7 @@ func TestACallerWhoGivesUpLeavesTheTripToTheOthers(t *testing.T) {
 		_, rdb := newRedis(t, time.Time{})
 		q := newDaily(t, &slowRedis{DailyRedis: rdb, delay: time.Second}, bubbleEpoch)
 		ctx, cancel := context.WithCancel(t.Context())
-		go q.Next(ctx) // the first: its trip
+		go q.Next(ctx) // the first: its fetch
 		synctest.Wait()
 		var wg sync.WaitGroup
 		wg.Go(func() { mustNext(t, q) })

@@ -15,15 +15,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// way is a Locker's way to Redis: its client's calls and connections.
-type way struct {
+// hook is what stands between a Locker and Redis: its client's calls and connections.
+type hook struct {
 	*world
-	process uint64
-	heeds   bool
-	calls   atomic.Uint64 // made so far
-	conns   atomic.Uint64
-	faulty  atomic.Int64 // calls under way that go wrong
-	stray   atomic.Bool  // the next call is done late, with nobody to hear
+	process         uint64
+	honoursDeadline bool
+	calls           atomic.Uint64 // made so far
+	conns           atomic.Uint64
+	faulty          atomic.Int64 // calls under way that go wrong
+	stray           atomic.Bool  // the next call is done late, with nobody to hear
 
 	mu     sync.Mutex
 	open   map[*conn]struct{}
@@ -34,18 +34,18 @@ type way struct {
 
 // faulty is a client that a Locker uses itself, as it does with any wrapper: one that
 // it made of the client's options, be it only while the client is slow, would know
-// nothing of the way.
+// nothing of the hook.
 type faulty struct{ *redis.Client }
 
 // client returns the client of the process with this number.
 func (w *world) client(number int) *redis.Client {
-	y := &way{world: w, process: uint64(number), heeds: w.plan.heeds[number], open: map[*conn]struct{}{}, asked: map[string]time.Duration{}}
+	y := &hook{world: w, process: uint64(number), honoursDeadline: w.plan.heeds[number], open: map[*conn]struct{}{}, asked: map[string]time.Duration{}}
 	w.ways = append(w.ways, y)
 	rdb := redis.NewClient(&redis.Options{
 		Addr:                  "127.0.0.1:6379", // never dialled
 		PoolSize:              32,
 		MaxRetries:            -1, // the faults are its retries
-		ContextTimeoutEnabled: y.heeds,
+		ContextTimeoutEnabled: y.honoursDeadline,
 		DisableIdentity:       true,
 		Dialer:                func(context.Context, string, string) (net.Conn, error) { return y.dial() },
 	})
@@ -54,13 +54,13 @@ func (w *world) client(number int) *redis.Client {
 }
 
 // pauseProcess stops all that goes in and out.
-func (y *way) pauseProcess() {
+func (y *hook) pauseProcess() {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.resume = make(chan struct{})
 }
 
-func (y *way) resumeProcess() {
+func (y *hook) resumeProcess() {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	close(y.resume)
@@ -68,7 +68,7 @@ func (y *way) resumeProcess() {
 }
 
 // awaitResume returns at once unless the process is paused.
-func (y *way) awaitResume() {
+func (y *hook) awaitResume() {
 	y.mu.Lock()
 	resume := y.resume
 	y.mu.Unlock()
@@ -78,7 +78,7 @@ func (y *way) awaitResume() {
 }
 
 // cut closes all connections, and refuses others while Redis is down.
-func (y *way) cut(down bool) {
+func (y *hook) cut(down bool) {
 	y.mu.Lock()
 	y.down = down
 	open := y.open
@@ -89,20 +89,20 @@ func (y *way) cut(down bool) {
 	}
 }
 
-func (y *way) isDown() bool {
+func (y *hook) isDown() bool {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	return y.down
 }
 
-func (y *way) DialHook(next redis.DialHook) redis.DialHook { return next }
-func (y *way) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+func (y *hook) DialHook(next redis.DialHook) redis.DialHook { return next }
+func (y *hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return next
 }
 
 // ProcessHook sends a script call on its way. A client that heeds deadlines does
 // not wait for it longer than that; what was sent is on its way all the same.
-func (y *way) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (y *hook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		if name := cmd.Name(); name != "evalsha" && name != "eval" {
 			if y.isDown() {
@@ -110,9 +110,9 @@ func (y *way) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 			}
 			return next(ctx, cmd)
 		}
-		trip := &trip{way: y, random: y.random("call", y.process<<32|y.calls.Add(1)), next: next}
+		trip := &trip{hook: y, random: y.random("call", y.process<<32|y.calls.Add(1)), next: next}
 		deadline, ok := ctx.Deadline()
-		if !ok || !y.heeds {
+		if !ok || !y.honoursDeadline {
 			return trip.make(ctx, cmd)
 		}
 		ctx = context.WithoutCancel(ctx)
@@ -140,7 +140,7 @@ func refuse(cmd redis.Cmder) error {
 
 // carriedOut notes the keys of a call with acquires in it: some or all of them are
 // asked for.
-func (y *way) carriedOut(args []any) {
+func (y *hook) carriedOut(args []any) {
 	if !slices.Contains(args, any("acquire")) {
 		return
 	}
@@ -156,7 +156,7 @@ func (y *way) carriedOut(args []any) {
 }
 
 // askedSince tells whether an acquire of a key may have been carried out since then.
-func (y *way) askedSince(key string, since time.Duration) bool {
+func (y *hook) askedSince(key string, since time.Duration) bool {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	at, ok := y.asked[key]
@@ -165,7 +165,7 @@ func (y *way) askedSince(key string, since time.Duration) bool {
 
 // trip is one call on its way there and back.
 type trip struct {
-	*way
+	*hook
 	random  *rand.Rand
 	next    redis.ProcessHook
 	unheard sync.Once // counted as ambiguous

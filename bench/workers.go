@@ -9,8 +9,8 @@ import (
 	"os/exec"
 )
 
-// crew is the worker processes of one run.
-type crew struct {
+// workers are the worker processes of one run.
+type workers struct {
 	workers []*workerProcess
 }
 
@@ -24,12 +24,12 @@ type workerProcess struct {
 
 // hire starts the workers for a contender in a scenario, and returns when all
 // of them are ready. They are gone when ctx ends, or with dismiss.
-func hire(ctx context.Context, jobs []job) (*crew, error) {
+func hire(ctx context.Context, jobs []job) (*workers, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	c := &crew{}
+	c := &workers{}
 	for _, j := range jobs {
 		p, err := startWorker(ctx, self, j)
 		if err != nil {
@@ -71,7 +71,7 @@ func startWorker(ctx context.Context, self string, j job) (*workerProcess, error
 }
 
 // begin gives the workers their schedule.
-func (c *crew) begin(s schedule) error {
+func (c *workers) begin(s schedule) error {
 	for _, p := range c.workers {
 		if err := p.tell.Encode(s); err != nil {
 			return err
@@ -81,7 +81,7 @@ func (c *crew) begin(s schedule) error {
 }
 
 // reports waits for what the workers have seen.
-func (c *crew) reports() ([]*workReport, error) {
+func (c *workers) reports() ([]*workReport, error) {
 	var all []*workReport
 	for i, p := range c.workers {
 		r := new(workReport)
@@ -94,7 +94,7 @@ func (c *crew) reports() ([]*workReport, error) {
 }
 
 // dismiss ends the workers and returns when they are gone.
-func (c *crew) dismiss() {
+func (c *workers) dismiss() {
 	for _, p := range c.workers {
 		p.end()
 	}

@@ -87,7 +87,7 @@ func TestOneTripServesAllCallersOfASequenceThatWait(t *testing.T) {
 			wg.Go(func() { mustNumber(t, q) })
 		}
 		wg.Wait()
-		// The first trip is for the first caller; the others are known by the
+		// The first fetch is for the first caller; the others are known by the
 		// second. The third is ahead of need.
 		if trips, took := rdb.commands.Load(), time.Since(start); trips > 3 || took != 2*roundTrip {
 			t.Errorf("5,000 callers took %d trips and %v", trips, took)
@@ -114,7 +114,7 @@ func TestABatchTakesOneTripWhateverTheSegment(t *testing.T) {
 			if took := time.Since(start); took != roundTrip {
 				t.Errorf("it took %v, want one round trip", took)
 			}
-			q.settle() // the trip ahead of need
+			q.settle() // the fetch ahead of need
 			start = time.Now()
 		}
 	})
