@@ -43,7 +43,8 @@ help: ## List the targets
 # the race detector; what the examples and benchmarks use of it is tested there,
 # and their own dependencies (SQLite in WebAssembly) are slow under it. It
 # allocates, too, so the tests of allocations run again without it. Tests wait much,
-# for leases and processes, those of the other modules most: hence -p. None of this
+# for leases and processes, those of the other modules most: hence -p. Linking is a
+# good part of a first run, and nobody debugs these binaries: -s -w. None of this
 # may change a file of the checkout: remember comes first, compare last.
 .PHONY: test
 test: export LATCHKEY_REQUIRE_REDIS := 1
@@ -51,9 +52,9 @@ test: export LATCHKEY_REQUIRE_PROTOC := 1
 test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
 test: remember programs race-detector check first-steps ## Check format, vet and staticcheck, then run every test of every module
-	go test -race -vet=off -p 3 -parallel 6 -timeout $(TESTTIME) ./...
-	go test -vet=off -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
-	go test -vet=off -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
+	go test -race -vet=off -ldflags '-s -w' -p 3 -parallel 6 -timeout $(TESTTIME) ./...
+	go test -vet=off -ldflags '-s -w' -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
+	go test -vet=off -ldflags '-s -w' -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
 	$(compare)
 
 .PHONY: lint

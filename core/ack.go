@@ -126,7 +126,7 @@ func (l *RedisLocker) confirmGrant(e *entry, g backend.Grant, since time.Time) {
 		default:
 			e.unanswered, e.fault = time.Time{}, nil
 			e.others = g.Queued > 0 || a.Reply.Queued > 0
-			l.grant(e, g.Block, a.Sent, HandoffRemote, decodeHolder(g.From))
+			l.grant(e, g.Tokens, a.Sent, HandoffRemote, decodeHolder(g.From))
 		}
 	})
 }

@@ -42,7 +42,7 @@ func TestAGrantThatIsConfirmedAfterAnotherHolderDoesNotBringItsOldToken(t *testi
 		old := holder.Token() + 1
 		b.setFence("k", old)
 		elapse(time.Until(late))
-		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: block(old, old)})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Tokens: block(old, old)})
 
 		elapse(ttl / 2)
 		between := get(t, third, "k")

@@ -54,10 +54,10 @@ func tagOf(b *bubble, key string) string {
 func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 	arrivals := map[string]func(l *RedisLocker, e *entry){
 		"a grant": func(l *RedisLocker, e *entry) {
-			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
+			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1, Last: 1}})
 		},
 		"a grant with a higher token": func(l *RedisLocker, e *entry) {
-			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1 << 52, Last: 1 << 52}})
+			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1 << 52, Last: 1 << 52}})
 		},
 		"a note": func(l *RedisLocker, e *entry) { l.onContentionMessage(backend.Note{ID: e.wire.ID(), Key: "k"}) },
 		"an answer: granted": func(l *RedisLocker, e *entry) {
@@ -118,7 +118,7 @@ func TestALeaseThatNobodyHereHasIsGivenBackAtOnce(t *testing.T) {
 	}
 	tellings := map[string]func(l *RedisLocker, e backend.Entry){
 		"grant": func(l *RedisLocker, e backend.Entry) {
-			l.onGrantMessage(backend.Grant{ID: e.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
+			l.onGrantMessage(backend.Grant{ID: e.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1, Last: 1}})
 		},
 		"note": func(l *RedisLocker, e backend.Entry) { l.onContentionMessage(backend.Note{ID: e.ID(), Key: "k"}) },
 	}
@@ -292,7 +292,7 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 			t.Fatalf("lost %v, lease %q", k.entry.lost, b.lease("k"))
 		}
 		l.onContentionMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
-		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
+		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1, Last: 1}})
 		synctest.Wait()
 		if p.count("release")+p.count("cancel") != 0 || b.lease("k") == "" {
 			t.Errorf("released under its holder: %d releases, lease %q", p.count("release"), b.lease("k"))

@@ -16,7 +16,7 @@ func (l *RedisLocker) onGrantMessage(g backend.Grant) {
 	case !ours:
 	case e == nil:
 		l.releaseOrphan(g.Key, g.ID) // rule 1
-	case !l.plausible(g.Block): // a poll will ask
+	case !l.plausible(g.Tokens): // a poll will ask
 	case e.queue.key != g.Key || e.state == held:
 	case e.state == retired:
 		e.lateGrant = true // its release is under way
@@ -35,7 +35,7 @@ func (l *RedisLocker) onGrantMessage(g backend.Grant) {
 			return
 		}
 		e.others = g.Queued > 0
-		l.grant(e, g.Block, since, HandoffRemote, decodeHolder(g.From))
+		l.grant(e, g.Tokens, since, HandoffRemote, decodeHolder(g.From))
 	}
 }
 

@@ -51,7 +51,7 @@ func TestAGrantIsValidSinceTheAnswerWithItsTicket(t *testing.T) {
 		if age := time.Since(asked); age != 500*time.Millisecond {
 			t.Fatalf("last asked %v ago, want 500ms", age)
 		}
-		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Tokens: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -71,7 +71,7 @@ func TestAGrantWithAnotherTicketIsValidSinceTheFirstSend(t *testing.T) {
 		first := e.firstSend
 		elapse(3500 * time.Millisecond)
 		_, ticket := lastAnswer(l, e)
-		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1 + ticket, Tokens: anHourAhead()})
 		synctest.Wait()
 		if !r.done() || r.err != nil {
 			t.Fatalf("not granted: %+v", r)
@@ -130,7 +130,7 @@ func TestALapsedGrantDoesNotRunAndIsAskedForAgainAtOnce(t *testing.T) {
 		e.queueInfo.ticketSent = time.Now().Add(-9 * time.Second)
 		l.mu.Unlock()
 		_, ticket := lastAnswer(l, e)
-		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Block: anHourAhead()})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Tokens: anHourAhead()})
 		synctest.Wait()
 		if r.done() {
 			t.Fatalf("ran under a grant that had lapsed: %+v", r)

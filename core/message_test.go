@@ -14,7 +14,7 @@ import (
 func TestMessagesThatAreForgedAreDropped(t *testing.T) {
 	messages := map[string]func(l *RedisLocker, id backend.ID){
 		"grant": func(l *RedisLocker, id backend.ID) {
-			l.onGrantMessage(backend.Grant{ID: id, Key: "k", Block: backend.TokenRange{First: 1, Last: 1}})
+			l.onGrantMessage(backend.Grant{ID: id, Key: "k", Tokens: backend.TokenRange{First: 1, Last: 1}})
 		},
 		"note":   func(l *RedisLocker, id backend.ID) { l.onContentionMessage(backend.Note{ID: id, Key: "k"}) },
 		"broken": func(l *RedisLocker, id backend.ID) { l.onBreakMessage(backend.Note{ID: id, Key: "k"}) },
@@ -63,7 +63,7 @@ func TestAGrantWhoseTokensAreFarFromTheTimeIsAskedForInstead(t *testing.T) {
 		id := l.queues["k"].entry.wire.ID()
 		l.mu.Unlock()
 		far := uint64(9e15)
-		l.onGrantMessage(backend.Grant{ID: id, Key: "k", Block: backend.TokenRange{First: far, Last: far}})
+		l.onGrantMessage(backend.Grant{ID: id, Key: "k", Tokens: backend.TokenRange{First: far, Last: far}})
 		synctest.Wait()
 		if waiter.done() {
 			t.Fatalf("let in with token %d", far)

@@ -142,7 +142,7 @@ func TestAGrantThatComesWhileTheReleaseIsUnderWayIsGivenBack(t *testing.T) {
 		k.returnUnused()
 		synctest.Wait()
 		b.plant("k", k.entry.wire)
-		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Block: backend.TokenRange{First: 1, Last: 1}})
+		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1, Last: 1}})
 		elapse(1100 * time.Millisecond)
 		if got := b.lease("k"); got != "" {
 			t.Errorf("the lease is still there: %q", got)

@@ -164,7 +164,7 @@ func (m *member) wantGranted(key string) {
 	if g.ID != mine.ID() || g.Key != key {
 		m.s.Errorf("%+v, want a grant of %s", g, key)
 	}
-	m.s.must(backend.Released, backend.Release(m.s.be.Names(key), mine.ID(), g.Block.First, g.Block.Last, ""))
+	m.s.must(backend.Released, backend.Release(m.s.be.Names(key), mine.ID(), g.Tokens.First, g.Tokens.Last, ""))
 }
 
 // connections is how many connections with subscriptions a node has.

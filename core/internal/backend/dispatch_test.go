@@ -27,7 +27,7 @@ func TestMessagesAreParsed(t *testing.T) {
 	for _, key := range []string{"k", "a\nb\n", "\n", "{}"} {
 		lease := newKeyspace("test", false).Names(key).lease
 		grants, notes := heardBy(p, message("grant", "17", "4", "9", "2", string(id), "host=a", lease))
-		want := Grant{ID: id, Key: key, Ticket: 17, Block: TokenRange{4, 9}, Queued: 2, From: "host=a"}
+		want := Grant{ID: id, Key: key, Ticket: 17, Tokens: TokenRange{4, 9}, Queued: 2, From: "host=a"}
 		if len(grants) != 1 || grants[0] != want || notes != nil {
 			t.Errorf("%+v and %+v, want %+v", grants, notes, want)
 		}
@@ -89,7 +89,7 @@ func FuzzDispatch(f *testing.F) {
 			t.Errorf("%d grants and %d notes of one message", len(grants), len(notes))
 		}
 		for _, g := range grants {
-			if _, ok := g.ID.Of(p); !ok || g.Block.First > g.Block.Last || g.Key == "" {
+			if _, ok := g.ID.Of(p); !ok || g.Tokens.First > g.Tokens.Last || g.Key == "" {
 				t.Errorf("%+v", g)
 			}
 		}

@@ -81,7 +81,7 @@ func (e Entry) Tokens() int {
 	return n
 }
 
-// Flight carries several operations out in one script call, and returns the
+// RoundTrip carries several operations out in one script call, and returns the
 // answer to each.
 func (be *Backend) RoundTrip(ctx context.Context, ops ...Op) ([]Answer, error) {
 	var tasks []*call

@@ -35,13 +35,13 @@ func TestGrantReachesTheGranteesListener(t *testing.T) {
 		g := receive(s, h.grants)
 		want := backend.Grant{
 			ID: e.ID(), Key: s.key, Ticket: ticket, Queued: 1, From: owner.Meta(),
-			Block: backend.TokenRange{First: g.Block.First, Last: g.Block.First + 4},
+			Tokens: backend.TokenRange{First: g.Tokens.First, Last: g.Tokens.First + 4},
 		}
 		if g != want {
 			s.Errorf("grant %+v, want %+v", g, want)
 		}
-		if g.Block.First <= r.Tokens.Last {
-			s.Errorf("tokens %+v after %+v", g.Block, r.Tokens)
+		if g.Tokens.First <= r.Tokens.Last {
+			s.Errorf("tokens %+v after %+v", g.Tokens, r.Tokens)
 		}
 
 		s.must(backend.Waiting, s.acquire(newProcess(s).entry("")))

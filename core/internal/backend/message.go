@@ -11,7 +11,7 @@ type Grant struct {
 	ID     ID
 	Key    string
 	Ticket uint64
-	Block  TokenRange
+	Tokens TokenRange
 	Queued int
 	// From is the last owner's metadata.
 	From string
@@ -46,7 +46,7 @@ func (l *Listener) dispatch(payload string) {
 			return
 		}
 		l.handler.Granted(Grant{
-			ID: id, Key: key, Ticket: ticket, Block: TokenRange{first, last}, Queued: queued, From: f[5],
+			ID: id, Key: key, Ticket: ticket, Tokens: TokenRange{first, last}, Queued: queued, From: f[5],
 		})
 	case "note", "broken":
 		f := strings.SplitN(rest, "\n", 2)

@@ -54,19 +54,6 @@ func (p *process) listen() {
 	}()
 }
 
-// deafen ends the subscription, and returns when the server knows.
-func (p *process) deafen() {
-	p.s.Helper()
-	_ = p.sub.Close()
-	p.sub = nil
-	deadline := time.Now().Add(patience)
-	for ok(p.s.rdb.PubSubNumSub(p.s.Context(), p.channel()).Result())(p.s)[p.channel()] > 0 {
-		if time.Now().After(deadline) {
-			p.s.Fatal("the server keeps a subscription whose connection is closed")
-		}
-	}
-}
-
 // entry returns a new entry of the process.
 func (p *process) entry(meta string) backend.Entry { return p.entryFor(ttl, meta) }
 
