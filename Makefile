@@ -154,7 +154,7 @@ clean: ## Remove what make has built
 # --- what the targets above are made of -------------------------------------
 
 .PHONY: check
-check: format vet staticcheck
+check: format staticcheck
 
 .PHONY: format
 format:
@@ -164,22 +164,22 @@ format:
 # All packages of the modules that which selects, as patterns.
 packages = $$(go list -m -f '{{if $(1)}}{{.Dir}}/...{{end}}')
 
-# The library is built by itself, as its users do: the workspace could lend it
+# The library is vetted by itself, as its users build it: the workspace could lend it
 # what its own go.mod lacks. The others are checked in one run, in which what
 # they have in common is looked at once. On a fresh machine the checks take
 # longer than the tests, and a tenth of that is garbage collection: hence GOGC.
-.PHONY: vet
-vet: export GOGC := 400
+#
+# Staticcheck is built from its own module and run as a program: `go tool -modfile`
+# would resolve the packages to be checked with the tools' go.mod. It is built beside
+# go vet, since neither keeps two cores busy by itself.
+.PHONY: vet staticcheck
+vet staticcheck: export GOGC := 400
 vet:
-	GOWORK=off go vet ./...
-	go vet $(call packages,$(OTHERS))
-
-# Built from its own module and run as a program: `go tool -modfile` would
-# resolve the packages to be checked with the tools' go.mod.
-.PHONY: staticcheck
-staticcheck: export GOGC := 400
-staticcheck:
-	GOWORK=off go build -C tools -o "$(BIN)/" honnef.co/go/tools/cmd/staticcheck
+	@GOWORK=off go build -C tools -o "$(BIN)/" honnef.co/go/tools/cmd/staticcheck & built=$$!; \
+	set -ex; GOWORK=off go vet ./...; \
+	go vet $(call packages,$(OTHERS)); \
+	wait $$built
+staticcheck: vet
 	"$(BIN)/staticcheck" $(call packages,$(ALL))
 
 # What a reader of a fresh clone does first.

@@ -38,6 +38,15 @@ func crowdCallers() int {
 	return 3
 }
 
+// crowdStay is for how long they stay. Where there is only one fault they leave the
+// machine to the tests beside them.
+func crowdStay() time.Duration {
+	if *faults == 1 {
+		return 5 * time.Millisecond
+	}
+	return time.Millisecond
+}
+
 // crowd is many callers of several Lockers that contend for a few keys, each of
 // which leads to a store that checks fencing tokens, and what they see.
 type crowd struct {
@@ -108,7 +117,7 @@ func (c *crowd) call(l *core.RedisLocker, p *place) {
 		}
 		c.grants.Add(1)
 		p.enter(lock)
-		stay := time.Millisecond
+		stay := crowdStay()
 		switch {
 		case p.lingers && c.lingering.Load():
 			stay = crowdLinger

@@ -18,8 +18,8 @@ import (
 )
 
 var (
-	storm    = flag.Int("storm", 20_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
-	handoffs = flag.Int("handoffs", 16_000, "of each kind, in TestTheLastHoldersContextHasEndedBeforeTheNextIsIn")
+	storm    = flag.Int("storm", 10_000, "callers that hang up, in TestCallersWhoHangUpCostNobodyElse")
+	handoffs = flag.Int("handoffs", 8_000, "of each kind, in TestTheLastHoldersContextHasEndedBeforeTheNextIsIn")
 )
 
 // A retry storm that hangs up: each caller's context ends at once. What has not left

@@ -32,7 +32,7 @@ func TestNothingGoesWrongWhateverIsLostLateOrRepeated(t *testing.T) {
 }
 
 const (
-	stressSeeds   = uint64(3)
+	stressSeeds   = uint64(2)
 	stressLockers = 3
 	stressCallers = 5 // of each
 	stressRounds  = 20

@@ -82,14 +82,14 @@ func (h *hijacking) hijack(next func() (net.Conn, *bufio.ReadWriter, error)) (ne
 
 // answerRefused ends a response whose handler wrote nothing after Hijack was
 // refused: net/http would send 200, with headers of an upgrade.
-func (w *response) answerRefused() {
-	if !w.hijacking.refused || w.written {
+func (t *response) answerRefused() {
+	if !t.hijacking.refused || t.written {
 		return
 	}
 	for _, name := range []string{"Connection", "Upgrade", "Sec-Websocket-Accept"} {
-		w.Header().Del(name)
+		t.Header().Del(name)
 	}
-	w.WriteHeader(http.StatusNotImplemented)
+	t.WriteHeader(http.StatusNotImplemented)
 }
 
 // detachable returns the context for a handler whose lock, in held, may be given

@@ -12,7 +12,7 @@ import (
 	"github.com/latchkey-go/latchkey/core/internal/panics"
 )
 
-// ErrRoomClosed is the answer to an operation that was never sent because the
+// ErrClosed is the answer to an operation that was never sent because the
 // backend had closed.
 var ErrClosed = errors.New("core: the locker is closed")
 
@@ -102,7 +102,7 @@ func (k *call) answer(sent time.Time) {
 	r.finished()
 }
 
-// Answer is the outcome of an operation. If Err is not nil and not ErrRoomClosed
+// Answer is the outcome of an operation. If Err is not nil and not ErrClosed
 // the outcome is ambiguous: the operation may have been done, may be done yet,
 // or may never be.
 type Answer struct {

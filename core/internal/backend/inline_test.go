@@ -243,7 +243,7 @@ func TestAnInlineCallThatFailsInAClosedBackendIsAmbiguous(t *testing.T) {
 		if inline, answer := start(be, "k"); inline != nil {
 			t.Error("a lone trip from a closed room")
 		} else if a := <-answer; !errors.Is(a.Err, backend.ErrClosed) {
-			t.Errorf("%+v, want ErrRoomClosed", a)
+			t.Errorf("%+v, want ErrClosed", a)
 		}
 	})
 }

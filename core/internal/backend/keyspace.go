@@ -71,7 +71,7 @@ func (k *Keyspace) key(lease string) (string, bool) {
 	return key, k.Names(key).lease == lease
 }
 
-// Subscription tells apart the subscriptions of one process: what it hears by one is about
+// SubscriptionID tells apart the subscriptions of one process: what it hears by one is about
 // keys that are on the same server. There is one for all keys, number 0, or on a
 // cluster one for each bucket.
 type SubscriptionID byte

@@ -76,7 +76,7 @@ func (be *Backend) Listen(p Process, h Handler) *Listener {
 	return l
 }
 
-// Subscription is the one that hears about the key of n.
+// SubscriptionOf returns the one that hears about the key of n.
 func (be *Backend) SubscriptionOf(n Names) SubscriptionID { return be.names.subscription(n) }
 
 // Subscriptions is how many there are.

@@ -160,9 +160,9 @@ func TestScanEndsWithItsContextAndWithItsBackend(t *testing.T) {
 	be := backend.New(s.rdb, prefix)
 	time.AfterFunc(10*time.Millisecond, func() { closeBackend(t, be) })
 	if _, _, err := be.Scan().Next(t.Context()); err != backend.ErrClosed {
-		t.Errorf("%v, want ErrRoomClosed", err)
+		t.Errorf("%v, want ErrClosed", err)
 	}
 	if _, _, err := be.Scan().Next(t.Context()); err != backend.ErrClosed {
-		t.Errorf("%v, want ErrRoomClosed", err)
+		t.Errorf("%v, want ErrClosed", err)
 	}
 }

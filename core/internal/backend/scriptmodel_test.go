@@ -18,7 +18,7 @@ import (
 
 var (
 	modelSeed = flag.Uint64("model.seed", 0, "seed of the operations on the model of the script; 0 for the fixed one")
-	modelOps  = flag.Int("model.ops", 10_000, "operations on the model and on miniredis; a tenth as many on a real server")
+	modelOps  = flag.Int("model.ops", 5_000, "operations on the model and on miniredis; a tenth as many on a real server")
 )
 
 // The model of the script, which stands for it where all states are explored, gives

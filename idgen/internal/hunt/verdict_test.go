@@ -10,7 +10,7 @@ import (
 
 var (
 	huntSeed = flag.Uint64("seed", 0, "seed of the hunts; 0 for a random one")
-	huntEach = flag.Int("each", 50_000, "how many IDs each process makes, at least")
+	huntEach = flag.Int("each", 20_000, "how many IDs each process makes, at least")
 	faultsOf = flag.Int("faults", 1, "faults of each kind")
 )
 
