@@ -22,6 +22,9 @@ const (
 	// onTheWay is how long an answer may need to its client, and the client's
 	// cancellation of further attempts to this process.
 	onTheWay = time.Second
+	// maxAttempts is the most of a call, whatever its policy says (gRFC A6). More with its
+	// request ID are other calls.
+	maxAttempts = 5
 	// maxQuiet is how many origins without calls are remembered for onTheWay.
 	maxQuiet = 10000
 )
@@ -105,27 +108,32 @@ func (c *call) run(ctx context.Context, key string, fn func(context.Context) err
 // process: then the lease has their request ID. While one runs, or may just have been
 // answered, the client must not hear of a denial, which may end the call.
 func (c *call) runFurther(ctx context.Context, key string, fn func(context.Context) error) error {
-	for {
+	for round := 1; ; round++ {
 		ran := false
 		err := c.runLocked(ctx, key, func(ctx context.Context) error {
 			lock, _ := core.FromContext(ctx)
-			if info := lock.Info(); c.isOwn(info.Blocker) || c.isOwn(info.Predecessor) {
+			if info := lock.Info(); round < maxAttempts && (c.isOwn(info.Blocker) || c.isOwn(info.Predecessor)) {
 				return errAnother // which has just ended
 			}
 			ran = true
 			return fn(ctx)
 		})
-		if ran || err != errAnother && !isContention(err) {
+		if ran || !errors.Is(err, errAnother) && !isContention(err) {
 			return err
 		}
-		for denial := err; err != errAnother; {
+		for denial := err; !errors.Is(err, errAnother); {
+			wasOwn := c.deniedByOwn(err)
 			if retry.Sleep(ctx, onTheWay) != nil {
 				return core.Ended(ctx, ctx.Err())
 			}
 			// The denial tells of who held the lock when the wait began, this of who does now.
 			// It asks seldom: having the lock, it would be in the way of the client's next call.
 			err = c.runLocked(ctx, key, func(context.Context) error { return errAnother }, core.Wait(0))
-			if d, ok := err.(*core.Denial); err != errAnother && (!ok || !c.isOwn(d.Holder)) {
+			switch {
+			case errors.Is(err, errAnother), c.deniedByOwn(err):
+			case !isContention(err):
+				return err
+			case !wasOwn: // else it may just have ended
 				return denial
 			}
 		}
@@ -133,6 +141,13 @@ func (c *call) runFurther(ctx context.Context, key string, fn func(context.Conte
 			return core.Ended(ctx, ctx.Err())
 		}
 	}
+}
+
+// deniedByOwn reports whether the lock was denied because another attempt of the call
+// holds it.
+func (c *call) deniedByOwn(err error) bool {
+	d, ok := err.(*core.Denial)
+	return ok && c.isOwn(d.Holder)
 }
 
 var errAnother = errors.New("grpcmw: another attempt of the call has had the lock")

@@ -540,3 +540,44 @@ func TestAFurtherAttemptsHandlerRunsOnce(t *testing.T) {
 		t.Errorf("%v, %d handlers begun", err, begun.Load())
 	}
 }
+
+// behindItsFirst begins a call's first attempt, which works for so long, and a further
+// one in another process, which is denied for it. It returns what becomes of that.
+func behindItsFirst(t *testing.T, works time.Duration) (fake *watched, further <-chan error) {
+	fake = &watched{Fake: locktest.New()}
+	h := &hedged{hold: holding(works)}
+	first := h.serve(t, fake, grpcmw.TrustRequestID(), grpcmw.Wait(0))
+	second := h.serve(t, fake, grpcmw.TrustRequestID(), grpcmw.Wait(0))
+	ctx := timeout(t)
+	go func() { _ = callUnary(attempt(ctx, "a", 0), first) }()
+	until(t, func() bool { return h.begun.Load() == 1 })
+	answer := make(chan error, 1)
+	go func() { answer <- callUnary(attempt(ctx, "a", 1), second) }()
+	until(t, func() bool { return fake.refused.Load() == 1 })
+	return fake, answer
+}
+
+// Somebody else has the lock by now. The first attempt's answer may be on its way.
+func TestAFurtherAttemptIsNotDeniedRightAfterTheFirst(t *testing.T) {
+	t.Parallel()
+	fake, further := behindItsFirst(t, 100*time.Millisecond)
+	if err := fake.AwaitFree(timeout(t), "order:7"); err != nil {
+		t.Fatal(err)
+	}
+	release := fake.Hold("order:7")
+	until(t, func() bool { return fake.refused.Load() == 2 })
+	release()
+	if err := <-further; err != nil { // as nobody has cancelled it
+		t.Error(err)
+	}
+}
+
+// That Redis is away is no answer about the lock: it is told as what it is.
+func TestAFurtherAttemptTellsThatTheBackendIsAway(t *testing.T) {
+	t.Parallel()
+	fake, further := behindItsFirst(t, 5*time.Second)
+	fake.FailBackend(errors.New("away"))
+	if err := <-further; status.Code(err) != codes.Unavailable {
+		t.Error(err)
+	}
+}

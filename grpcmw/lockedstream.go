@@ -129,7 +129,7 @@ func (s *lockedStream) outcome(err error) error {
 	idle := s.idled()
 	if idle == nil {
 		if err == nil && s.withheld.Load() {
-			return s.stopped()
+			return s.ended()
 		}
 		return err
 	}

@@ -104,26 +104,36 @@ func (s *blockedStream) SendMsg(m any) error {
 
 // Its client would take OK for the whole answer.
 func TestAHandlerThatOverlooksAFailedSendHasNotSucceeded(t *testing.T) {
-	for _, takes := range []int{0, 1} {
+	for _, c := range []struct {
+		takes int
+		lost  bool // else an interceptor around this one has ended the stream's context
+	}{{0, true}, {1, true}, {0, false}, {1, false}} {
 		for name, key := range map[string]grpcmw.Key{
 			"by its request": grpcmw.KeyOf(streamOrderOf), "by its metadata": grpcmw.KeyTemplate("order:{metadata.x-order}"),
 		} {
-			t.Run(fmt.Sprint(name, " after ", takes), func(t *testing.T) {
+			t.Run(fmt.Sprint(name, " after ", c.takes, ", lost ", c.lost), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					fake := locktest.New()
 					m := mustNew(t, fake, grpcmw.For(serverStream, key), grpcmw.ClientTimeout(0))
 					ctx, end := context.WithCancel(metadata.NewIncomingContext(t.Context(), metadata.Pairs("x-order", "7")))
 					defer end()
-					lose := func() { fake.Lose(serverStreamKey) }
-					ss := &blockedStream{fakeStream: fakeStream{ctx: ctx}, takes: takes, blocked: lose}
+					blocked := end
+					if c.lost {
+						blocked = func() { fake.Lose(serverStreamKey) }
+					}
+					ss := &blockedStream{fakeStream: fakeStream{ctx: ctx}, takes: c.takes, blocked: blocked}
 					err := m.Stream()(nil, ss, serverInfo, func(_ any, s grpc.ServerStream) error {
 						_ = receive(s)
-						for range takes + 1 {
+						for range c.takes + 1 {
 							_ = s.SendMsg(nil)
 						}
 						return nil
 					})
-					wantAnswer(t, err, ss.trailer, codes.Internal, core.ReasonLost, "-1")
+					if c.lost {
+						wantAnswer(t, err, ss.trailer, codes.Internal, core.ReasonLost, "-1")
+					} else if status.Code(err) != codes.Canceled {
+						t.Errorf("got %v", err)
+					}
 				})
 			})
 		}

@@ -174,7 +174,7 @@ func (l *Lines) StepAside(of Conn) bool {
 	return true
 }
 
-// StepBack is for one that asks, or is gone.
+// StepBack is for one that has its lock, or is gone.
 func (l *Lines) StepBack(of Conn) {
 	if l == nil || of == (Conn{}) {
 		return
