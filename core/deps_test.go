@@ -21,7 +21,7 @@ const (
 var testOnly = []string{
 	module + "/core/locktest",
 	module + "/core/internal/faultproxy",
-	module + "/internal/lonetrip", module + "/internal/protocheck", module + "/internal/routertest", module + "/internal/stresstest",
+	module + "/internal/uncontended", module + "/internal/protocheck", module + "/internal/routertest", module + "/internal/stresstest",
 }
 
 var (
@@ -39,7 +39,7 @@ var (
 		"github.com/alicebob/miniredis/...", "go.uber.org/goleak/...", "github.com/stretchr/testify/...",
 		"pgregory.net/rapid/...", "github.com/anishathalye/porcupine/...",
 		module + "/core/locktest", module + "/core/internal/faultproxy",
-		module + "/internal/lonetrip", module + "/internal/protocheck", module + "/internal/routertest", module + "/internal/stresstest",
+		module + "/internal/uncontended", module + "/internal/protocheck", module + "/internal/routertest", module + "/internal/stresstest",
 	}
 )
 

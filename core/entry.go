@@ -81,7 +81,7 @@ type queueInfo struct {
 	askAgain   bool          // to be asked again: a grant may have been missed
 }
 
-// ensureQueueInfo is what is known of e's wait, to be added to. The caller holds mu.
+// ensureQueueInfo returns what is known of e's wait, and makes it if there is none. The caller holds mu.
 func (e *entry) ensureQueueInfo() *queueInfo {
 	if e.queueInfo == nil {
 		e.queueInfo = &queueInfo{}
@@ -183,7 +183,7 @@ func (l *RedisLocker) expectAnswer(e *entry) {
 	l.setPoll(e, e.unanswered.Add(l.silence))
 }
 
-// onReply takes the answer to send. The caller holds mu.
+// onReply takes the answer to a question that was sent for e. The caller holds mu.
 func (l *RedisLocker) onReply(e *entry, a backend.Answer) {
 	switch {
 	case e.state == retired:

@@ -57,7 +57,7 @@ func (l *RedisLocker) nextLocal(k *lock, now time.Time) *request {
 	return next
 }
 
-// tenureOver tells whether the tenure is over: the next release goes to Redis. The
+// tenureOver reports whether the tenure has ended: then the next release goes to Redis. The
 // caller holds mu.
 func (l *RedisLocker) tenureOver(e *entry, now time.Time) bool {
 	return l.tenure == 0 || e.others && now.Sub(e.begun) >= l.tenure

@@ -21,7 +21,7 @@ func TestAnInlineReleaseWithoutAnswerIsMadeAgain(t *testing.T) {
 				if err := k.Release(t.Context()); err != nil {
 					t.Errorf("Release: %v", err)
 				}
-				if d := time.Since(start); d > loneTimeout+time.Millisecond {
+				if d := time.Since(start); d > inlineTimeout+time.Millisecond {
 					t.Errorf("took %v", d)
 				}
 				if b.lease("k") != "" || p.lone("release") != 2 || p.count("release") != 3 {

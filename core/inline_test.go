@@ -14,8 +14,8 @@ import (
 	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
 
-// loneTimeout is how long an inline call keeps its caller.
-const loneTimeout = backend.InlineBudget / 3
+// inlineTimeout is how long an inline call keeps its caller.
+const inlineTimeout = backend.InlineBudget / 3
 
 // lone counts the lone operations of a kind.
 func (p *path) lone(kind string) int {
@@ -117,7 +117,7 @@ var late = map[string]struct {
 }{
 	"the answer is late":             {func(call func() error) error { err := call(); time.Sleep(time.Second); return err }, true},
 	"the answer is lost":             {func(call func() error) error { _ = call(); return io.EOF }, true},
-	"the request is late":            {func(call func() error) error { time.Sleep(loneTimeout + time.Millisecond); return call() }, false},
+	"the request is late":            {func(call func() error) error { time.Sleep(inlineTimeout + time.Millisecond); return call() }, false},
 	"the request is lost":            {func(call func() error) error { return io.EOF }, false},
 	"the request is lost in silence": {func(call func() error) error { time.Sleep(time.Hour); return io.EOF }, false},
 }
@@ -148,7 +148,7 @@ func TestAnInlineAcquireWithoutAnswerIsMadeAgain(t *testing.T) {
 				p.firstOf("acquire", tt.first)
 				start := time.Now()
 				k := get(t, l, "k")
-				if d := time.Since(start); d > loneTimeout+time.Millisecond {
+				if d := time.Since(start); d > inlineTimeout+time.Millisecond {
 					t.Errorf("took %v", d)
 				}
 				if n := p.count("acquire") - asked; n != 2 {
@@ -209,7 +209,7 @@ func TestOnlyOneCallerPaysForRedisFallingSilent(t *testing.T) {
 					start := time.Now()
 					_, err := l.Acquire(ctx, fmt.Sprint("k", i))
 					d := time.Since(start) - 5*time.Millisecond
-					if err == nil || d != 0 && (i > 0 || d > loneTimeout) {
+					if err == nil || d != 0 && (i > 0 || d > inlineTimeout) {
 						t.Errorf("caller %d: %v, %v late", i, err, d)
 					}
 					cancel()

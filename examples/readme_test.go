@@ -85,3 +85,33 @@ func TestEveryRelativeLinkOfTheReadmeExists(t *testing.T) {
 		}
 	}
 }
+
+// A claim in a document that names its test leads to it.
+func TestTestsThatDocumentsNameExist(t *testing.T) {
+	named := regexp.MustCompile(`\b(?:Test|Fuzz|Benchmark)[A-Z]\w*`)
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	claims, tests := map[string]string{}, map[string]bool{}
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" && !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if filepath.Ext(path) == ".md" {
+			for _, name := range named.FindAllString(string(text), -1) {
+				claims[name] = path
+			}
+		}
+		for _, m := range declared.FindAllStringSubmatch(string(text), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	if err != nil || len(claims) < 10 {
+		t.Fatalf("%v, %d tests named", err, len(claims))
+	}
+	for name, path := range claims {
+		if !tests[name] {
+			t.Errorf("%s names %s, and there is none", path, name)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/grpcmw"
 	"github.com/latchkey-go/latchkey/grpcmw/internal/testpb"
-	"github.com/latchkey-go/latchkey/internal/lonetrip"
+	"github.com/latchkey-go/latchkey/internal/uncontended"
 )
 
 // overhead is three methods of one server, with one client and one Redis: Update is
@@ -25,7 +25,7 @@ type overhead struct {
 	rdb    *redis.Client
 	locker *core.RedisLocker
 	client testpb.OrdersClient
-	trip   lonetrip.Command
+	trip   uncontended.Command
 	next   int64
 }
 
@@ -39,7 +39,7 @@ const lockedPrefix = "order:"
 func newOverhead(b *testing.B, opts ...grpcmw.MethodOption) *overhead {
 	server := locktest.StartRedis(b)
 	o := &overhead{b: b, rdb: server.Client(&redis.Options{ContextTimeoutEnabled: true})}
-	o.trip, _ = lonetrip.Record(b, server, lockedPrefix)
+	o.trip, _ = uncontended.Record(b, server, lockedPrefix)
 	var err error
 	if o.locker, err = core.New(o.rdb); err != nil {
 		b.Fatal(err)
@@ -94,7 +94,7 @@ func BenchmarkOverhead(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o := newOverhead(b, opts...)
-			took := lonetrip.Medians{}
+			took := uncontended.Medians{}
 			for b.Loop() {
 				for _, method := range []string{"locked", "trip", "bare"} {
 					took.Took(method, o.call(method))

@@ -15,7 +15,7 @@ import (
 	"github.com/latchkey-go/latchkey/core"
 	"github.com/latchkey-go/latchkey/core/locktest"
 	"github.com/latchkey-go/latchkey/httpmw"
-	"github.com/latchkey-go/latchkey/internal/lonetrip"
+	"github.com/latchkey-go/latchkey/internal/uncontended"
 )
 
 // overhead compares a locked route with its bare handler and Redis by itself: one
@@ -27,15 +27,15 @@ type overhead struct {
 	rdb     *redis.Client
 	url     string
 	client  *http.Client
-	acquire lonetrip.Command
-	release lonetrip.Command
+	acquire uncontended.Command
+	release uncontended.Command
 	next    int
 }
 
 func newOverhead(tb testing.TB, opts ...httpmw.Option) *overhead {
 	server := locktest.StartRedis(tb)
 	o := &overhead{tb: tb, rdb: server.Client(&redis.Options{ContextTimeoutEnabled: true})}
-	o.acquire, o.release = lonetrip.Record(tb, server, "id:")
+	o.acquire, o.release = uncontended.Record(tb, server, "id:")
 	var err error
 	if o.locker, err = core.New(o.rdb); err != nil {
 		tb.Fatal(err)
@@ -99,7 +99,7 @@ func BenchmarkOverhead(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			o := newOverhead(b, opts...)
-			took := lonetrip.Medians{}
+			took := uncontended.Medians{}
 			for b.Loop() {
 				for _, kind := range []string{"locked", "trip", "bare"} {
 					start := time.Now()

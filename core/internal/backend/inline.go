@@ -9,10 +9,10 @@ import (
 
 const (
 	// inlineTimeout bounds how long an inline call keeps its caller. It is on the way
-	// only while Redis answers in less than loneTrip.
+	// only while Redis answers in less than inlineLatency.
 	inlineTimeout = 10 * time.Millisecond
 	inlineLatency = 2 * time.Millisecond
-	// InlineBudget is what a caller needs to have left of its own time to make a
+	// InlineBudget is what a caller needs to have left of its own time to make an
 	// inline call: that may use up its timeout once before the request is sent,
 	// and once for the answer.
 	InlineBudget = 3 * inlineTimeout

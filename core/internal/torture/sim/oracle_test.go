@@ -328,7 +328,7 @@ func acquire(t *testing.T, l *core.RedisLocker) core.Lock {
 
 // Where it is looked, what is left behind is there when it does, even if its lease
 // has been renewed a third of its TTL before.
-func TestTheVigilLooksInTime(t *testing.T) {
+func TestPresenceIsLookedAtInTime(t *testing.T) {
 	lengths := map[string]bool{}
 	for seed := range uint64(500) {
 		p := makePlan((&world{seed: seed}).random("plan", 0))

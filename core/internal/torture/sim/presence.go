@@ -19,8 +19,8 @@ type presence struct {
 func (w *world) enter(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.vigil.present[key]++
-	w.vigil.visits[key]++
+	w.presence.present[key]++
+	w.presence.visits[key]++
 }
 
 // leave is for a caller who is done with a key, granted or not. In an orderly world
@@ -30,16 +30,16 @@ func (w *world) enter(key string) {
 func (w *world) leave(key string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.vigil.present[key]--
-	visits := w.vigil.visits[key]
-	if w.vigil.present[key] > 0 || !w.plan.orderly() {
+	w.presence.present[key]--
+	visits := w.presence.visits[key]
+	if w.presence.present[key] > 0 || !w.plan.orderly() {
 		return
 	}
 	w.late.Go(func() {
 		time.Sleep(w.plan.tidied())
 		left := w.left(key)
 		w.mu.Lock()
-		same := w.vigil.visits[key] == visits
+		same := w.presence.visits[key] == visits
 		w.mu.Unlock()
 		if same && len(left) > 0 {
 			w.note("O6", "nobody has been at %s for %v, and there is %v", key, w.plan.tidied(), left)

@@ -87,7 +87,7 @@ type world struct {
 	attempts []history.Attempt
 	writes   []history.Write
 	stored   map[string]uint64 // the fenced store
-	vigil    presence
+	presence presence
 	found    []history.Violation
 	faults   map[string]int
 	lost     int
@@ -97,7 +97,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, begun: time.Now(), redis: locktest.StartMini(t), over: make(chan struct{}),
 		stored: map[string]uint64{}, faults: map[string]int{},
-		vigil: presence{map[string]int{}, map[string]int{}},
+		presence: presence{map[string]int{}, map[string]int{}},
 	}
 	w.plan = makePlan(w.random("plan", 0))
 	w.again = w.redis.Client(nil)

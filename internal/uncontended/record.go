@@ -1,6 +1,6 @@
-// Package lonetrip repeats the commands of a lock that nobody contends for, so that
+// Package uncontended repeats the commands of a lock that nobody contends for, so that
 // a transport's overhead can be measured beside a bare round trip to Redis.
-package lonetrip
+package uncontended
 
 import (
 	"context"

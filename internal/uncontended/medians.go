@@ -1,4 +1,4 @@
-package lonetrip
+package uncontended
 
 import (
 	"slices"
