@@ -42,7 +42,7 @@ help: ## List the targets
 # -vet=off: go vet has run with all its checks. The library's tests run with
 # the race detector; what the examples and benchmarks use of it is tested there,
 # and their own dependencies (SQLite in WebAssembly) are slow under it. It
-# allocates, too, so the tests of allocations run again without it. Tests wait much,
+# allocates, too, so httpmw's test of allocations runs again without it. Tests wait much,
 # for leases and processes, those of the other modules most: hence -p. Linking is a
 # good part of a first run, and nobody debugs these binaries: -s -w. None of this
 # may change a file of the checkout: remember comes first, compare last.
@@ -53,7 +53,7 @@ test: export LATCHKEY_REQUIRE_CURL := 1
 test: export GOGC := 400
 test: remember programs race-detector check first-steps ## Check format, vet and staticcheck, then run every test of every module
 	go test -race -vet=off -ldflags '-s -w' -p 3 -parallel 6 -timeout $(TESTTIME) ./...
-	go test -vet=off -ldflags '-s -w' -timeout $(TESTTIME) -run 'Alloc' ./core ./httpmw
+	go test -vet=off -ldflags '-s -w' -timeout $(TESTTIME) -run 'Alloc' ./httpmw
 	go test -vet=off -ldflags '-s -w' -p 4 -timeout $(TESTTIME) $(call packages,$(OTHERS))
 	$(compare)
 
@@ -165,9 +165,11 @@ format:
 packages = $$(go list -m -f '{{if $(1)}}{{.Dir}}/...{{end}}')
 
 # The library is vetted by itself, as its users build it: the workspace could lend it
-# what its own go.mod lacks. The others are checked in one run, in which what
-# they have in common is looked at once. On a fresh machine the checks take
-# longer than the tests, and a tenth of that is garbage collection: hence GOGC.
+# what its own go.mod lacks. It is checked as it is tested, with -race, and so is
+# compiled once for both (of its files, four are for the one or the other way alone, a
+# constant each). The others are checked in one run, in which what they have in common
+# is looked at once. On a fresh machine the checks take longer than the tests, and a
+# tenth of that is garbage collection: hence GOGC.
 #
 # Staticcheck is built from its own module and run as a program: `go tool -modfile`
 # would resolve the packages to be checked with the tools' go.mod. It is built beside
@@ -176,11 +178,12 @@ packages = $$(go list -m -f '{{if $(1)}}{{.Dir}}/...{{end}}')
 vet staticcheck: export GOGC := 400
 vet:
 	@GOWORK=off go build -C tools -o "$(BIN)/" honnef.co/go/tools/cmd/staticcheck & built=$$!; \
-	set -ex; GOWORK=off go vet ./...; \
+	set -ex; GOWORK=off go vet -race ./...; \
 	go vet $(call packages,$(OTHERS)); \
 	wait $$built
 staticcheck: vet
-	"$(BIN)/staticcheck" $(call packages,$(ALL))
+	GOFLAGS="$$(go env GOFLAGS) -race" "$(BIN)/staticcheck" ./...
+	"$(BIN)/staticcheck" $(call packages,$(OTHERS))
 
 # What a reader of a fresh clone does first.
 .PHONY: first-steps

@@ -22,8 +22,8 @@ const (
 	longWait = 10 * time.Second
 )
 
-// allocationFigures are what one kind of request allocates, on average. The same
-// is asserted by a test in core.
+// allocationFigures are what one kind of request allocates, on average.
+// A test wants them within their bounds.
 type allocationFigures struct {
 	Request string  `json:"request"`
 	Bound   float64 `json:"bound"`
