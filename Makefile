@@ -80,6 +80,13 @@ MICROBENCH ?= .
 microbench: redis ## The same locks in Go benchmarks, for allocations (MICROBENCH=pattern, BENCHTIME=1s)
 	cd bench && go test -run '^$$' -bench '$(MICROBENCH)' -benchtime $(BENCHTIME) -benchmem -timeout 0 ./...
 
+# The quick form is a part of make test: 25,000 states of each world.
+# EXPLORE="-explore.only 'three processes'" explores that world alone.
+EXPLORE ?= -explore.states 1300000
+.PHONY: explore
+explore: ## Go through 10 million states of the engine with a Redis and a network that do their worst
+	go test -count 1 -v -timeout 30m -run '^TestExplore$$' ./core/internal/engine -args $(EXPLORE)
+
 # The tables of RELIABILITY.md.
 FAULTS ?= 10
 .PHONY: failovers

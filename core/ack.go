@@ -1,11 +1,9 @@
 package core
 
 import (
-	"cmp"
 	"fmt"
 	"time"
 
-	"github.com/latchkey-go/latchkey/core/internal/timer"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
@@ -91,42 +89,3 @@ func (e *ReplicaAckError) Unwrap() error { return e.Cause }
 
 // ErrorType is the error's name in telemetry.
 func (e *ReplicaAckError) ErrorType() string { return "replica_ack" }
-
-// unacked is the answer, as an error if it grants or prolongs a lease that too few
-// replicas have acknowledged.
-func unacked(r backend.Reply, err *backend.AckError) error {
-	if err == nil || r.Status != backend.Granted && r.Status != backend.Renewed {
-		return nil
-	}
-	return &ReplicaAckError{err.Replicas, err.Got, err.Within, err.Cause}
-}
-
-// confirmGrant renews a lease that another process has granted to e, so that replicas
-// acknowledge it before anybody runs under it. The caller holds mu; e is asking or
-// waiting.
-//
-// What is renewed may be another grant than this one, with other tokens: the lease
-// may have expired before, and the entry, queued again, been granted again. It is
-// this one as long as since, a moment before it was granted, is less than its time
-// to live ago.
-func (l *RedisLocker) confirmGrant(e *entry, g backend.Grant, since time.Time) {
-	granted := timer.Since(since, e.ttl)
-	l.expectAnswer(e)
-	l.backend.Do(backend.Renew(e.queue.names, e.wire, "", 0), func(a backend.Answer) {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		e.inFlight--
-		late := unacked(a.Reply, a.Unacked)
-		switch {
-		case e.state == retired, e.state == held: // a poll was answered first
-		case cmp.Or(a.Err, late) != nil:
-			l.onFailure(e, cmp.Or(a.Err, late))
-		case a.Reply.Status != backend.Renewed, granted.Remaining(time.Now()) <= 0:
-			l.send(e) // it has expired meanwhile, or may have
-		default:
-			e.unanswered, e.fault = time.Time{}, nil
-			e.others = g.Queued > 0 || a.Reply.Queued > 0
-			l.grant(e, g.Tokens, a.Sent, HandoffRemote, decodeHolder(g.From))
-		}
-	})
-}

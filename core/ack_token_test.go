@@ -16,7 +16,7 @@ func TestAGrantThatIsConfirmedAfterAnotherHolderDoesNotBringItsOldToken(t *testi
 		const ttl = time.Second
 		tag := tagOf(b, "k")
 		l, p := b.locker()
-		l.acks = true // as with ReplicaAck, but that nothing is to be waited for
+		l.machine.Acks = true // as with ReplicaAck, but that nothing is to be waited for
 		holder, r, e := b.waiter(l, ttl)
 		third, _ := b.locker()
 
@@ -35,14 +35,18 @@ func TestAGrantThatIsConfirmedAfterAnotherHolderDoesNotBringItsOldToken(t *testi
 			return call()
 		})
 		// The holder's release, but for its message, which is on its way.
-		_, ticket := lastAnswer(l, e)
+		queue, err := b.srv.SortedSet("latchkey:{" + tag + "}:q:k")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ticket := uint64(queue[string(e.wire)])
 		b.plant("k", e.wire)
 		b.srv.SetTTL("latchkey:{"+tag+"}:l:k", ttl)
 		b.srv.Del("latchkey:{" + tag + "}:q:k")
 		old := holder.Token() + 1
 		b.setFence("k", old)
 		elapse(time.Until(late))
-		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Tokens: block(old, old)})
+		l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: ticket, Tokens: backend.TokenRange{First: old, Last: old}})
 
 		elapse(ttl / 2)
 		between := get(t, third, "k")

@@ -107,32 +107,3 @@ func (l *RedisLocker) breakLease(ctx context.Context, key string, atOnce bool, o
 	lease.Broken = lease.Broken || !atOnce
 	return lease, nil
 }
-
-// onBreakMessage takes a message that an operator has broken a lease of ours. It is
-// only a hint: what counts is the answer to the question that it calls for.
-func (l *RedisLocker) onBreakMessage(n backend.Note) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e, ours := l.lookup(n.ID)
-	switch {
-	case !ours:
-	case e == nil:
-		l.releaseOrphan(n.Key, n.ID) // rule 1
-	case e.state == held:
-		e.warned = true
-		l.sendRenewal(e, 0)
-	case e.state == retired: // its release is under way
-	case e.inFlight == 0:
-		l.send(e)
-	}
-}
-
-// breakOff leaves the lease to expire because an operator has broken it. Its holder
-// is to come to an end before anybody else is in; those behind it go back to Redis
-// with its release, or when the lease has lapsed. The caller holds mu, and then
-// stops the holder that is returned.
-func (l *RedisLocker) breakOff(e *entry) *lock {
-	e.broken = true
-	l.background.Clear(&e.alarm)
-	return e.lock
-}

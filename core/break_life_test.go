@@ -69,8 +69,8 @@ func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.
 				if !r.done() || r.err != nil {
 					t.Fatalf("%+v", r)
 				}
-				if first.state != retired || r.lock.entry == first || p.count("cancel") != 1 {
-					t.Errorf("the broken entry is %v; %d cancels", first.state, p.count("cancel"))
+				if known(l, first) || r.lock.entry == first || p.count("cancel") != 1 {
+					t.Errorf("the broken entry is known: %v; %d cancels", known(l, first), p.count("cancel"))
 				}
 				wantCause(t, r.lock, nil)
 				if got := backend.Entry(b.lease("k")); got.ID() != r.lock.entry.wire.ID() || got.Broken() {
@@ -81,42 +81,6 @@ func TestAnEntryThatIsBrokenBeforeItHearsIsGivenUpAndTheLineAsksAnew(t *testing.
 			})
 		})
 	}
-}
-
-// Rule 1: what a retired entry has, broken or not, is given back.
-func TestABrokenLeaseOfARetiredEntryIsGivenBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		tagOf(b, "k")
-		l, _ := b.locker()
-		k := get(t, l, "k")
-		free(t, k)
-		b.plant("k", "0b"+k.entry.wire[2:]) // a late acquire, and a break
-		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
-		synctest.Wait()
-		if got := b.lease("k"); got != "" {
-			t.Errorf("the lease is still there: %q", got)
-		}
-	})
-}
-
-// Whatever answers cross, a held entry is stopped by its renewal alone.
-func TestAnAnswerToAPollThatAHeldLeaseIsBrokenHasItRenewed(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.locker()
-		operator, _ := b.locker()
-		k := get(t, l, "k")
-		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
-		synctest.Wait()
-		wantCause(t, k, nil)
-		breakIt(t, operator, "k")
-		acquireAnswered(l, k.entry, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Broken}})
-		synctest.Wait()
-		wantCause(t, k, ErrBroken)
-		if p.count("renew") != 2 || p.count("cancel")+p.count("release") != 0 {
-			t.Errorf("%d renewals, %d cancels, %d releases", p.count("renew"), p.count("cancel"), p.count("release"))
-		}
-		free(t, k)
-	})
 }
 
 // Renewals cross: the answer to one that was done before the break comes last.

@@ -15,6 +15,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // bubble is a miniredis inside a testing/synctest bubble, and what happens on
@@ -275,8 +276,10 @@ func foreign() backend.Entry {
 func forgotten(l *RedisLocker) backend.Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.counter++
-	return backend.MakeEntry(backend.MakeID(l.process, l.sealer.Seal(l.counter)), time.Minute, 1, "")
+	r := &engine.Request{Key: "forgotten", TTL: time.Minute, Wait: time.Minute, MaxWaiters: 1, Meta: &Meta{}}
+	number := l.machine.Step(&engine.Event{Kind: engine.Join, Request: r}, time.Now())[1].Op.Entry.Number
+	l.machine.Step(&engine.Event{Kind: engine.Leave, Request: r}, time.Now())
+	return backend.MakeEntry(backend.MakeID(l.process, l.sealer.Seal(number)), time.Minute, 1, "")
 }
 
 // closedListener returns a listener that has ended.

@@ -152,7 +152,7 @@ func (e *CheckError) Unwrap() []error {
 // without [ReplicaAck]: they are a choice.
 func (l *RedisLocker) Check(ctx context.Context) error {
 	l.mu.Lock()
-	closed := l.closed
+	closed := l.machine.Closed()
 	l.mu.Unlock()
 	if closed {
 		return ErrClosed

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // onOneNode returns a Locker for a cluster of one node, which is no more than a
@@ -40,7 +41,7 @@ func (l *RedisLocker) listening(key string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.subscriptions[l.backend.SubscriptionOf(l.backend.Names(key))]
-	return r != nil && r.open
+	return r != nil && r.Open()
 }
 
 func TestEarOfABucketIsShutHalfAMinuteAfterItWasLastNeeded(t *testing.T) {
@@ -56,7 +57,7 @@ func TestEarOfABucketIsShutHalfAMinuteAfterItWasLastNeeded(t *testing.T) {
 		}
 		for range 2 { // and is opened again
 			waiter := begin(t.Context(), l, "k")
-			elapse(5 * subscriptionIdle)
+			elapse(5 * engine.SubscriptionIdle)
 			if !l.listening("k") || l.listening(other) {
 				t.Fatal("want to listen for those who wait, however long, and for nobody else")
 			}
@@ -66,11 +67,11 @@ func TestEarOfABucketIsShutHalfAMinuteAfterItWasLastNeeded(t *testing.T) {
 				t.Fatalf("%v", waiter.err)
 			}
 			first = waiter.lock
-			elapse(subscriptionIdle - time.Second)
+			elapse(engine.SubscriptionIdle - time.Second)
 			if !l.listening("k") {
 				t.Error("shut at once")
 			}
-			elapse(subscriptionIdle + 2*time.Second)
+			elapse(engine.SubscriptionIdle + 2*time.Second)
 			if l.listening("k") {
 				t.Error("still listening a minute later")
 			}
@@ -90,7 +91,7 @@ func TestEarThatIsUsedAgainAndAgainIsKept(t *testing.T) {
 			elapse(0)
 			free(t, waiter.lock)
 			for range 2 {
-				elapse(subscriptionIdle/2 - time.Second)
+				elapse(engine.SubscriptionIdle/2 - time.Second)
 				if !l.listening("k") {
 					t.Fatalf("%d: shut, though used again and again", i)
 				}

@@ -9,16 +9,31 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // standing is the entry that stands for key in l.
 func standing(l *RedisLocker, key string) *entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if q := l.queues[key]; q != nil {
-		return q.entry
+	for e := range l.machine.Entries {
+		if e.Line().Key == key && e.Stands() {
+			return e.Data.(*entry)
+		}
 	}
 	return nil
+}
+
+// known tells whether l knows of e: it is not retired, or being released.
+func known(l *RedisLocker, e *entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for other := range l.machine.Entries {
+		if other == &e.Entry {
+			return true
+		}
+	}
+	return false
 }
 
 // plant makes e the owner in Redis, as a late acquire would.
@@ -60,19 +75,6 @@ func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 			l.onGrantMessage(backend.Grant{ID: e.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1 << 52, Last: 1 << 52}})
 		},
 		"a note": func(l *RedisLocker, e *entry) { l.onContentionMessage(backend.Note{ID: e.wire.ID(), Key: "k"}) },
-		"an answer: granted": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Granted, Tokens: backend.TokenRange{First: 1 << 52, Last: 1 << 52}}})
-		},
-		"an answer: waiting": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Waiting, Ticket: 7, TTL: time.Second}})
-		},
-		"an answer: held": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Held, TTL: time.Second}})
-		},
-		"an answer: full": func(l *RedisLocker, e *entry) {
-			acquireAnswered(l, e, backend.Answer{Sent: time.Now(), Reply: backend.Reply{Status: backend.Full, TTL: time.Second}})
-		},
-		"a lost answer": func(l *RedisLocker, e *entry) { acquireAnswered(l, e, backend.Answer{Err: io.EOF}) },
 	}
 	for name, arrive := range arrivals {
 		t.Run(name, func(t *testing.T) {
@@ -93,13 +95,6 @@ func TestWhatArrivesForAHeldEntryChangesNothing(t *testing.T) {
 			})
 		})
 	}
-}
-
-// acquireAnswered has l take an answer to an acquire of e.
-func acquireAnswered(l *RedisLocker, e *entry, a backend.Answer) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.onReply(e, a)
 }
 
 // Rule 1: a lease in the name of an entry that is retired or unknown is given
@@ -237,13 +232,46 @@ func TestTheFirstGrantFixesTheToken(t *testing.T) {
 // warm makes l subscribe.
 func warm(t *testing.T, l *RedisLocker) {
 	t.Helper()
-	l.mu.Lock()
-	l.subscribe(l.subscriptionOf(l.backend.Names("k")))
-	l.mu.Unlock()
+	subscribe(l)
 	synctest.Wait()
-	if !l.subscriptions[0].active {
+	if !l.subscriptions[0].Active() {
 		t.Fatal("not subscribed")
 	}
+}
+
+// subscribe opens l's subscription, as one who waits for "k" behind another would.
+func subscribe(l *RedisLocker) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range 2 {
+		r := &engine.Request{Key: "k", TTL: time.Minute, Wait: time.Minute, MaxWaiters: 2, Meta: &Meta{}}
+		for _, f := range l.machine.Step(&engine.Event{Kind: engine.Join, Request: r}, time.Now()) {
+			switch {
+			case f.Kind == engine.Subscribe:
+				l.listen(f.Subscription.Data.(*subscription))
+			case f.Kind == engine.SetAlarm && f.Subscription != nil:
+				l.setAlarm(&f)
+			}
+		}
+		defer l.machine.Step(&engine.Event{Kind: engine.Leave, Request: r}, time.Now())
+	}
+}
+
+// lapse lets the lease of k lapse, and nobody notices.
+func lapse(k *lock) {
+	l := k.locker
+	l.mu.Lock()
+	l.deadlines.Clear(&k.entry.expiry)
+	l.background.Clear(&k.entry.next)
+	l.mu.Unlock()
+	time.Sleep(k.entry.TTL)
+}
+
+// lost tells whether the lease of k is lost.
+func lost(k *lock) bool {
+	k.locker.mu.Lock()
+	defer k.locker.mu.Unlock()
+	return k.entry.Stopped() == engine.ErrLost
 }
 
 // Rule 3.
@@ -265,7 +293,7 @@ func TestALapsedValidityIsNotRevivedByALateAnswer(t *testing.T) {
 		}
 		elapse(5 * time.Second) // the answers come: it was ours all the time
 		synctest.Wait()
-		if k.Remaining() != 0 || !k.entry.lost {
+		if k.Remaining() != 0 || !lost(k) {
 			t.Errorf("revived: %v remaining", k.Remaining())
 		}
 		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
@@ -288,8 +316,8 @@ func TestALostLeaseStaysHeldUntilItsHolderIsDone(t *testing.T) {
 			return call()
 		})
 		elapse(3 * time.Second)
-		if !k.entry.lost || b.lease("k") == "" {
-			t.Fatalf("lost %v, lease %q", k.entry.lost, b.lease("k"))
+		if !lost(k) || b.lease("k") == "" {
+			t.Fatalf("lost %v, lease %q", lost(k), b.lease("k"))
 		}
 		l.onContentionMessage(backend.Note{ID: k.entry.wire.ID(), Key: "k"})
 		l.onGrantMessage(backend.Grant{ID: k.entry.wire.ID(), Key: "k", Ticket: 1, Tokens: backend.TokenRange{First: 1, Last: 1}})

@@ -10,48 +10,6 @@ import (
 	"time"
 )
 
-// Whoever gets the lock is to have it for a while.
-func TestALeaseThatIsNearlyOverIsNotHandedOn(t *testing.T) {
-	for after, local := range map[time.Duration]bool{
-		600 * time.Millisecond: true, // 389 ms remain of 1 s
-		654 * time.Millisecond: true,
-		656 * time.Millisecond: false,
-		900 * time.Millisecond: false,
-	} {
-		t.Run(after.String(), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, b *bubble) {
-				l, p := b.locker(TTL(time.Second))
-				k := get(t, l, "k")
-				next := begin(t.Context(), l, "k")
-				synctest.Wait() // its token is there
-				p.via(func(op operation, call func() error) error {
-					if op.kind == "renew" {
-						return io.EOF
-					}
-					return call()
-				})
-				l.mu.Lock()
-				k.entry.valid = k.entry.valid.Renewed(time.Now().Add(-300 * time.Millisecond))
-				l.mu.Unlock()
-				elapse(after - 300*time.Millisecond)
-				free(t, k)
-				synctest.Wait()
-				if !next.done() || next.err != nil {
-					t.Fatalf("next: %+v", next)
-				}
-				if got := p.count("release") == 0; got != local {
-					t.Errorf("handed on locally: %v", got)
-				}
-				if next.lock.Remaining() < time.Second/3 || next.lock.Token() <= k.Token() {
-					t.Errorf("%v remaining, token %d after %d", next.lock.Remaining(), next.lock.Token(), k.Token())
-				}
-				p.via(nil)
-				free(t, next.lock)
-			})
-		})
-	}
-}
-
 func TestARequestWithAnotherTTLGetsALeaseOfItsOwn(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.locker(TTL(10 * time.Second))
@@ -135,10 +93,10 @@ func TestAnAlarmThatWasSetForTheLastHolderStopsNobody(t *testing.T) {
 			k := get(t, l, "k", MaxHold(time.Second))
 			next := begin(t.Context(), l, "k", MaxHold(own))
 			synctest.Wait()
-			alarm := k.entry.maxHold
+			alarm := (*maxHoldAlarm)(k.entry)
 			free(t, k)
 			synctest.Wait()
-			l.onMaxHold(alarm)
+			alarm.Due()
 			if next.lock.Context().Err() != nil {
 				t.Errorf("MaxHold(%v): %v", own, context.Cause(next.lock.Context()))
 			}

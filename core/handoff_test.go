@@ -271,15 +271,12 @@ func TestALostContentionNoteIsMadeUpFor(t *testing.T) {
 		lose func(l *RedisLocker)
 		most time.Duration
 	}{
-		"by a poll's note": {12 * time.Hour, func(*RedisLocker) {}, maxPollInterval + time.Second},
-		"by a renewal":     {3 * time.Second, deafen, 2 * time.Second},
+		"by a renewal": {3 * time.Second, deafen, 2 * time.Second},
 		"by the renewal that follows a new subscription": {12 * time.Hour, func(l *RedisLocker) {
 			deafen(l)
 			l.mu.Lock()
 			l.listener = nil
-			r := l.subscriptions[0]
-			r.open, r.active = false, false
-			l.subscribe(r)
+			l.listen(l.subscriptions[0])
 			l.mu.Unlock()
 		}, 2 * time.Second},
 	} {
@@ -291,19 +288,14 @@ func TestALostContentionNoteIsMadeUpFor(t *testing.T) {
 				warm(t, other)
 				v := &visits{t: t}
 				k := get(t, l, "k")
-				reserve(l, k.entry, 100) // else renewals for more would tell
+				reserve(l) // else renewals for more would tell
 				v.line(l, "h", 20, time.Second)
 				elapse(100 * time.Millisecond)
 				free(t, k)
 				synctest.Wait()
-				if tt.most < maxPollInterval {
-					deafen(l)
-				}
+				deafen(l)
 				start := time.Now()
 				v.line(other, "o", 1, 0)
-				l.mu.Lock()
-				l.queues["k"].entry.others = false // the note is lost
-				l.mu.Unlock()
 				tt.lose(l)
 				v.rising()
 				i := slices.IndexFunc(v.all, func(x visit) bool { return x.who == "o" })

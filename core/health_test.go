@@ -228,7 +228,7 @@ func TestAHolderHandsOnAlsoInAnOutage(t *testing.T) {
 		l, p := b.locker(TTL(30 * time.Second))
 		v := &visits{t: t}
 		k := get(t, l, "k")
-		reserve(l, k.entry, 100)
+		reserve(l)
 		v.line(l, "x", 3, 100*time.Millisecond)
 		inOutage(t, l, p, outages["refuses connections"])
 		wantDown(t, l, p, "free")

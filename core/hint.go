@@ -3,6 +3,8 @@ package core
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // Bounds of the hint, before its jitter.
@@ -22,31 +24,26 @@ const (
 // [ErrBackend] it is when Redis will have been asked again, whoever holds the lock;
 // so it is if more is asked than goes out, which is the cause of an [ErrQueueFull]
 // that has one. Zero with [ErrClosed]. The caller holds mu.
-func (l *RedisLocker) retryHint(r *request, q *queue, refusal, cause error) time.Duration {
+func (l *RedisLocker) retryHint(r *request, in *engine.Obstacle, refusal, cause error, now time.Time) time.Duration {
 	switch {
 	case refusal == ErrBackend || refusal == ErrQueueFull && cause != nil:
 		return jitter(downRetryHint)
 	case refusal == ErrClosed:
 		return 0
 	}
-	now := time.Now()
-	name, o := r.settings.Name, obstacle{ahead: q.line.length, bound: maxRetryHint}
-	if r.queue == q {
-		o.ahead-- // r itself
-	}
-	if e := q.entry; e != nil && e.state == held {
-		name, o.age = e.lock.name, now.Sub(e.lock.since)
-		if e.ending() {
-			o.bound = e.valid.Remaining(now)
+	name, o := r.settings.Name, obstacle{ahead: in.Ahead, bound: maxRetryHint}
+	if k, ok := in.Holder.(*lock); ok {
+		name, o.age = k.name, in.Age
+		if in.Ending {
+			o.bound = in.Bound
 		}
-	} else if e != nil && e.queueInfo != nil {
-		o.age = l.history.ageOfOwner(q.key, now)
-		o.ahead += max(0, e.queueInfo.position-1)
-		if ttl := e.queueInfo.ownerTTL; ttl >= 0 { // negative if it has no expiry
-			o.bound = max(ttl, maxGuess)
+	} else if in.Remote {
+		o.age = l.history.ageOfOwner(r.Key, now)
+		if in.Bound >= 0 { // negative if it has no expiry
+			o.bound = max(in.Bound, maxGuess)
 		}
 	}
-	o.usual = l.history.holdsOf(q.key, name)
+	o.usual = l.history.holdsOf(r.Key, name)
 	d := o.lasts()
 	// Later only: most holders are to be done when they come back.
 	return d + rand.N(d/2)

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 func TestForHowLongOneWillBeInTheWay(t *testing.T) {
@@ -225,13 +227,12 @@ func TestAHintIsNotLongerThanALeaseThatIsNotRenewed(t *testing.T) {
 
 func TestTheHintInAnOutageIsTheOutages(t *testing.T) {
 	l := &RedisLocker{history: newHistory()}
-	q := &queue{key: "k", entry: &entry{state: asking}}
-	r := &request{}
+	r, in := &request{}, &engine.Obstacle{}
 	for range 100 {
-		between(t, "down", l.retryHint(r, q, ErrBackend, io.EOF), downRetryHint*3/4, downRetryHint*5/4)
-		between(t, "more than goes out", l.retryHint(r, q, ErrQueueFull, errNotSent), downRetryHint*3/4, downRetryHint*5/4)
+		between(t, "down", l.retryHint(r, in, ErrBackend, io.EOF, time.Now()), downRetryHint*3/4, downRetryHint*5/4)
+		between(t, "more than goes out", l.retryHint(r, in, ErrQueueFull, errNotSent, time.Now()), downRetryHint*3/4, downRetryHint*5/4)
 	}
-	if hint := l.retryHint(r, q, ErrClosed, nil); hint != 0 {
+	if hint := l.retryHint(r, in, ErrClosed, nil, time.Now()); hint != 0 {
 		t.Errorf("shutting down: %v", hint)
 	}
 }

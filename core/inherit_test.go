@@ -34,7 +34,7 @@ func TestAWaiterThatLeavesWhileOthersWaitKeepsTheirPlace(t *testing.T) {
 		}
 		// The lease soon names the one who has it.
 		elapse(10 * time.Millisecond)
-		if h := holderOf(backend.Entry(b.lease("k"))); h == nil || h.RequestID != "second" {
+		if h := decodeHolder(backend.Entry(b.lease("k")).Meta()); h == nil || h.RequestID != "second" {
 			t.Errorf("the lease names %+v", h)
 		}
 		free(t, second.lock)
@@ -56,7 +56,7 @@ func TestAWaiterWithOtherTermsGetsItsOwnEntry(t *testing.T) {
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
-		if now := standing(l, "k"); now == nil || now == e || now.ttl != 2*time.Second {
+		if now := standing(l, "k"); now == nil || now == e || now.TTL != 2*time.Second {
 			t.Fatalf("entry %+v", now)
 		}
 		free(t, k)

@@ -53,24 +53,6 @@ func TestAnInlineReleaseOfALeaseThatIsAnothersSaysSo(t *testing.T) {
 	})
 }
 
-// A lease that had lapsed before the release proves nothing: another may have
-// held the lock.
-func TestAnInlineReleaseThatIsMadeAgainAfterALapseSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.heeding(TTL(3 * time.Second))
-		once(t, l)
-		k := get(t, l, "k")
-		l.mu.Lock()
-		k.entry.valid = k.entry.valid.Renewed(time.Now().Add(-time.Minute))
-		l.mu.Unlock()
-		p.firstOf("release", func(call func() error) error { _ = call(); return io.EOF })
-		if err := k.Release(t.Context()); !errors.Is(err, ErrLost) {
-			t.Errorf("Release: %v, want ErrLost", err)
-		}
-		p.via(nil)
-	})
-}
-
 func TestAReleaseReturnsWithItsContextWhileRedisIsSilent(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, p := b.heeding(TTL(time.Second))

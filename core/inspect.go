@@ -82,7 +82,7 @@ func (l *RedisLocker) Inspect(ctx context.Context, key string) (*Inspection, err
 	}
 	for _, p := range found.Line {
 		i.Queue = append(i.Queue, Waiter{
-			Process: string(p.Entry.Process()), Holder: holderOf(p.Entry), Since: p.Since, TTL: p.Entry.TTL(),
+			Process: string(p.Entry.Process()), Holder: decodeHolder(p.Entry.Meta()), Since: p.Since, TTL: p.Entry.TTL(),
 		})
 	}
 	return i, nil
@@ -96,7 +96,7 @@ func leaseInfo(key string, r backend.Reply) *LeaseInfo {
 		return nil
 	}
 	return &LeaseInfo{
-		Key: key, ID: string(r.Owner.ID()), Process: string(r.Owner.Process()), Holder: holderOf(r.Owner),
+		Key: key, ID: string(r.Owner.ID()), Process: string(r.Owner.Process()), Holder: decodeHolder(r.Owner.Meta()),
 		TTL: r.TTL, Broken: r.Owner.Broken(), Waiting: r.Queued,
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
-	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 func TestALeaseIsRenewedForAsLongAsItIsHeld(t *testing.T) {
@@ -185,47 +184,5 @@ func TestMaxHoldStopsTheHolderAndLetsTheLeaseExpire(t *testing.T) {
 			t.Fatalf("next: %+v", next)
 		}
 		free(t, next.lock)
-	})
-}
-
-// A machine that was suspended: its monotonic clock stood still, the server's
-// did not.
-func TestAValidityLapsesAlsoWhenOnlyTheWallClockSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		l, p := b.locker(TTL(30 * time.Second))
-		k := get(t, l, "k")
-		l.mu.Lock()
-		// As if it had been sent a minute ago by the wall, and just now by the
-		// monotonic clock: in a test, time without a monotonic reading.
-		k.entry.valid = timer.Since(time.Now().Round(0).Add(-time.Minute), 30*time.Second)
-		l.mu.Unlock()
-		if k.Remaining() != 0 {
-			t.Errorf("%v remaining", k.Remaining())
-		}
-		p.via(func(operation, func() error) error { return io.EOF })
-		elapse(30 * time.Second)
-		if cause := context.Cause(k.Context()); !errors.Is(cause, ErrLost) {
-			t.Errorf("cause %v, want ErrLost", cause)
-		}
-		p.via(nil)
-	})
-}
-
-// Between the lapse and the moment that the timers says so, a process that
-// was stopped may read an answer.
-func TestALeaseThatHasLapsedIsNotExtended(t *testing.T) {
-	inBubble(t, func(t *testing.T, b *bubble) {
-		now := time.Now()
-		e := lease{valid: timer.Since(now.Add(-10*time.Second), 10*time.Second)}
-		if e.extend(now); e.valid.Remaining(now) != 0 {
-			t.Errorf("%v remaining", e.valid.Remaining(now))
-		}
-		e = lease{valid: timer.Since(now.Add(-9*time.Second), 10*time.Second)}
-		if e.extend(now); e.valid.Remaining(now) < 9*time.Second {
-			t.Errorf("%v remaining, want nearly all", e.valid.Remaining(now))
-		}
-		if e.extend(now.Add(-time.Second)); e.valid.Remaining(now) < 9*time.Second {
-			t.Errorf("an older answer left %v", e.valid.Remaining(now))
-		}
 	})
 }

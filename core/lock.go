@@ -21,7 +21,8 @@ type lock struct {
 
 	// Guarded by RedisLocker.mu.
 	released    bool
-	description *Holder // see holder
+	answers     chan<- error // for what its release came to; nil if nobody waits
+	description *Holder      // see holder
 
 	mu      sync.Mutex
 	context lockContext // made when it is first asked for
@@ -63,10 +64,10 @@ func (k *lock) holder() *Holder {
 func (k *lock) Remaining() time.Duration {
 	k.locker.mu.Lock()
 	defer k.locker.mu.Unlock()
-	if k.released || k.entry.lost {
+	if k.released {
 		return 0
 	}
-	return k.entry.valid.Remaining(time.Now())
+	return k.entry.Remaining(time.Now())
 }
 
 // stop cancels the lock's context; the first cause stays. The cancelling, which

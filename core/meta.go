@@ -45,14 +45,10 @@ func (m Meta) over(o Meta) Meta {
 	return m
 }
 
-// shared returns what m points to, for keeps: the Locker's own or like, if it is
-// the same.
-func (l *RedisLocker) shared(m, like *Meta) *Meta {
-	switch {
-	case *m == l.settings.Meta:
+// shared returns m to be kept: this process's own if m is equal to that.
+func (l *RedisLocker) shared(m *Meta) *Meta {
+	if *m == l.settings.Meta {
 		return &l.settings.Meta
-	case like != nil && *m == *like:
-		return like
 	}
 	kept := *m
 	return &kept

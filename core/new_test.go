@@ -158,8 +158,8 @@ func TestBadUseLeavesNoTrace(t *testing.T) {
 				if n := len(p.seen); n != 0 || len(b.srv.Keys()) != 0 {
 					t.Errorf("%d operations, keys %q", n, b.srv.Keys())
 				}
-				if len(l.queues)+len(l.entries)+l.waiters != 0 {
-					t.Error("something of it is left in the Locker")
+				if n := l.machine.Size(); n != 0 {
+					t.Errorf("%d things of it are left in the Locker", n)
 				}
 			})
 		})

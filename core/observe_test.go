@@ -311,7 +311,7 @@ func TestTwoObserversBothHear(t *testing.T) {
 		if got, ok := FromContext(k.Context()); !ok || got != k {
 			t.Errorf("FromContext = %v, %v, want the outermost", got, ok)
 		}
-		if h := holderOf(remoteEntry(b, "k")); h == nil || h.TraceParent != "00-outer" {
+		if h := decodeHolder(remoteEntry(b, "k").Meta()); h == nil || h.TraceParent != "00-outer" {
 			t.Errorf("the lease names %+v", h)
 		}
 		if err := k.Release(t.Context()); err != nil {

@@ -158,7 +158,7 @@ func TestALockThatWasGrantedToOneWhoLeftIsGivenBack(t *testing.T) {
 		inBubble(t, func(t *testing.T, b *bubble) {
 			l, _ := b.locker()
 			r := l.newRequest("k", time.Now())
-			if err, _ := l.admitLocked(r); err != nil {
+			if err, _ := l.admit(t.Context(), r, nil); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -183,13 +183,13 @@ func TestAProcessHasACapOverAllKeys(t *testing.T) {
 		l, _ := b.locker()
 		k := get(t, l, "k")
 		l.mu.Lock()
-		l.waiters += maxProcessWaiters
+		l.machine.MaxRequests = 0
 		l.mu.Unlock()
 		if _, err := l.Acquire(t.Context(), "k"); !errors.Is(err, ErrQueueFull) {
 			t.Errorf("%v, want ErrQueueFull", err)
 		}
 		l.mu.Lock()
-		l.waiters -= maxProcessWaiters
+		l.machine.MaxRequests = maxProcessWaiters
 		l.mu.Unlock()
 		free(t, k)
 	})

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
@@ -36,19 +37,13 @@ const (
 // RedisLocker grants locks that live in Redis. It is safe for concurrent use;
 // one serves a whole process. It must be closed.
 //
-// It has three sides, each in its own files: the local side (request.go,
-// queue.go, the line of this process's requests for a key, handoff.go, which
-// passes a lease on among them, and entry.go, the life of what stands in Redis
-// for them), Redis (internal/backend), and the timers
-// (internal/timer, with lease.go and poll.go). Callers wait on channels
-// only; Redis answers through entry.go.
+// It drives an engine.Machine, which decides (internal/engine): driver.go brings it
+// events and carries its effects out, wire.go says them in the terms of what talks to
+// Redis (internal/backend), request.go is the caller's side and lock.go the holder's.
 type RedisLocker struct {
 	prefix   string
 	settings Settings // the defaults, with this process's Meta
-	tenure   time.Duration
-	acks     bool          // replicas are to acknowledge
-	silence  time.Duration // backendTimeout, and for how long replicas are waited for
-	observed Locker        // what Acquire goes through: the locker, or an observer of it
+	observed Locker   // what Acquire goes through: the locker, or an observer of it
 	guard    *Guard
 
 	process backend.Process
@@ -63,16 +58,10 @@ type RedisLocker struct {
 	// waited for up to 170 ms, 24 ms with this.)
 	arrivals      sync.Mutex
 	mu            sync.Mutex
-	closed        bool
-	queues        map[string]*queue
-	entries       map[uint64]*entry // by their number: those not retired, or being released
-	counter       uint64            // the last entry's number
+	machine       *engine.Machine
 	sealer        *backend.Sealer   // of entries' numbers
-	lastSeen      uint64            // the highest fencing token that Redis has answered with
-	waiters       int               // requests in line, over all keys
 	listener      *backend.Listener // nil until somebody first waits
 	subscriptions map[backend.SubscriptionID]*subscription
-	holders       int
 	drained       chan struct{} // closed when the last holder is gone, if someone waits
 	history       history
 	stopped       chan struct{} // closed when everything has ended
@@ -135,20 +124,23 @@ func New(rdb redis.UniversalClient, opts ...Option) (*RedisLocker, error) {
 	l := &RedisLocker{
 		prefix:        o.prefix,
 		settings:      o.settings,
-		tenure:        o.tenure,
 		process:       backend.NewProcess(),
 		sealer:        backend.NewSealer(),
 		backend:       backend.Open(rdb, backend.Config{Prefix: o.prefix, Ack: ack, Own: !o.shared}),
-		acks:          o.ack != nil,
-		silence:       backendTimeout + 2*ack.Within, // twice if the script is not known
 		background:    timer.NewSchedule(),
 		deadlines:     timer.NewSchedule(),
-		queues:        make(map[string]*queue),
-		entries:       make(map[uint64]*entry),
 		subscriptions: make(map[backend.SubscriptionID]*subscription),
 		history:       newHistory(),
 		stopped:       make(chan struct{}),
 	}
+	l.machine = engine.New(engine.Config{
+		Tenure:      o.tenure,
+		Silence:     backendTimeout + 2*ack.Within, // twice if the script is not known
+		SlowAnswer:  slowAnswer,
+		MaxRequests: maxProcessWaiters,
+		Acks:        o.ack != nil,
+		CloseIdle:   l.backend.Subscriptions() > 1,
+	}, (*world)(l))
 	l.observed = unobserved{l}
 	if o.observer != nil {
 		l.observed = Observe(l.observed, o.observer)

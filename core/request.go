@@ -2,36 +2,28 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 // request is one call of Acquire. It is used again by later ones: see recycle.
 type request struct {
-	key      string
+	engine.Request
 	settings Settings
-	start    time.Time
-	inline   *backend.InlineCall // to be made by the request itself
+	inline   inline // the call to be made by the request itself
 	// ready has a signal when the outcome is there, and one before that if stood.
 	ready  chan struct{}
 	locker *RedisLocker
 
-	// Below: guarded by RedisLocker.mu until ready has been sent.
-	queue      *queue // nil when not in line
-	prev, next *request
-	waitTimer  timer.Alarm // on RedisLocker.deadlines
-	info       Info
-	outcome    outcome
-
-	// Together, as a process may have ten thousand that wait for one key.
-	mayRunInline bool // can make an inline call
-	behind       bool // got in line behind another request of this process
-	waitLimited  bool // patience was set
-	notified     bool // see notifyWaiting
+	// Below, and what Request has after Data: guarded by RedisLocker.mu until ready has
+	// been sent.
+	patience timer.Alarm // on RedisLocker.deadlines
+	info     Info
+	outcome  outcome
 }
 
 // outcome is a lock, or why there is none.
@@ -44,36 +36,25 @@ func (l *RedisLocker) newRequest(key string, start time.Time) *request {
 	r, _ := l.requests.Get().(*request)
 	if r == nil {
 		r = &request{locker: l, ready: make(chan struct{}, 2)}
+		r.Data = r
 	}
-	r.key, r.start, r.settings = key, start, l.settings
+	r.Key, r.Start, r.settings = key, start, l.settings
 	return r
 }
 
 // Due ends a wait that has been as long as it may.
 func (r *request) Due() {
-	r.locker.mu.Lock()
-	defer r.locker.mu.Unlock()
-	r.locker.onCancel(r)
+	r.locker.step(&engine.Event{Kind: engine.Due, Alarm: engine.Patience, Request: &r.Request})
 }
 
 // reuse keeps r for another call, once its outcome has been read, unless
 // something may still know it: its alarm, which could then end another's wait.
 func (l *RedisLocker) reuse(r *request) {
-	if !r.waitTimer.Rests() {
+	if !r.patience.Rests() {
 		return
 	}
-	r.key, r.settings.Meta, r.info, r.outcome, r.waitLimited = "", Meta{}, Info{}, outcome{}, false
-	r.settings.inLine, r.notified, r.behind = nil, false, false
+	*r = request{Request: engine.Request{Data: r}, ready: r.ready, locker: l}
 	l.requests.Put(r)
-}
-
-// notifyWaiting wakes r, the head of its line, to tell its observer that it has to wait for
-// another process. The caller holds RedisLocker.mu.
-func (r *request) notifyWaiting() {
-	if r.settings.inLine != nil && !r.behind && !r.notified {
-		r.notified = true
-		r.ready <- struct{}{}
-	}
 }
 
 // tellWaiting tells r's observer that it is in line.
@@ -94,21 +75,18 @@ func (l *RedisLocker) runInline(r *request) {
 	defer func() {
 		if !back { // a hook of the client has ended the goroutine
 			l.abandon(r)
-			if r.notified {
+			if r.Notified {
 				<-r.ready
 			}
 		}
 	}()
-	r.inline.Run()
-	r.inline = nil
+	r.inline.call.Run()
 	back = true
 }
 
 // abandon gives up what nobody waits for any more: it must not be granted.
 func (l *RedisLocker) abandon(r *request) {
-	l.mu.Lock()
-	l.onCancel(r)
-	l.mu.Unlock()
+	l.leave(r)
 	if <-r.ready; r.outcome.lock != nil {
 		r.outcome.lock.returnUnused()
 	}
@@ -121,21 +99,20 @@ func (r *request) settle(out outcome) {
 	r.ready <- struct{}{}
 }
 
-// waits tells whether a request with these settings gets in line behind another.
-func (s *Settings) waits() bool { return s.Wait > 0 && s.MaxWaiters > 0 }
+// leave has r go away, unless its outcome is there already.
+func (l *RedisLocker) leave(r *request) {
+	l.step(&engine.Event{Kind: engine.Leave, Request: &r.Request})
+}
 
-// refusal is why a request that does not wait goes away from a held key.
-func (r *request) refusal() error {
-	if r.settings.Wait == 0 {
-		return ErrHeld
-	}
-	return ErrQueueFull // MaxWaiters(0)
+// describe is what is known of r's wait.
+func (r *request) describe() Info {
+	return Info{Contended: r.Contended, Position: r.Position, Blocker: holderIn(r.Blocker)}
 }
 
 // failure is the error of a request that is not in line.
 func (r *request) failure(err, cause error) error {
-	r.info.Waited, r.info.LeaseTTL = time.Since(r.start), r.settings.TTL
-	return &AcquireError{Key: r.key, Err: err, Cause: cause, Info: r.info}
+	r.info.Waited, r.info.LeaseTTL = time.Since(r.Start), r.settings.TTL
+	return &AcquireError{Key: r.Key, Err: err, Cause: cause, Info: r.info}
 }
 
 // acquire joins the local line for the key and waits at its end; all the rest
@@ -147,10 +124,10 @@ func (l *RedisLocker) acquire(ctx context.Context, key string, opts []AcquireOpt
 		l.reuse(r)
 		return nil, err
 	}
-	if r.inline != nil {
+	if r.inline.call != nil {
 		l.runInline(r)
 	}
-	if r.behind && r.settings.inLine != nil {
+	if r.Behind && r.settings.inLine != nil {
 		l.tellWaiting(r)
 	}
 	lock, err := l.await(ctx, r)
@@ -164,27 +141,25 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 	for settled := false; !settled; {
 		select {
 		case <-r.ready:
-			if settled = !r.notified || told; !settled {
+			if settled = !r.Notified || told; !settled {
 				told = true
 				l.tellWaiting(r)
 			}
 		case <-ctx.Done():
 			l.arrivals.Lock()
-			l.mu.Lock()
-			l.onCancel(r)
-			l.mu.Unlock()
+			l.leave(r)
 			l.arrivals.Unlock()
-			if <-r.ready; r.notified && !told {
+			if <-r.ready; r.Notified && !told {
 				<-r.ready
 			}
 			settled = true
 		}
 	}
-	if r.waitLimited {
-		l.deadlines.Clear(&r.waitTimer)
+	if r.Limited {
+		l.deadlines.Clear(&r.patience)
 	}
 	out := r.outcome
-	if err := timer.EndOf(ctx, r.start); err != nil {
+	if err := timer.EndOf(ctx, r.Start); err != nil {
 		if out.lock != nil {
 			out.lock.returnUnused()
 		}
@@ -199,7 +174,7 @@ func (l *RedisLocker) await(ctx context.Context, r *request) (Lock, error) {
 
 // admit puts r in line, if nothing forbids it.
 func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOption) (err, cause error) {
-	if err := checkKey(r.key); err != nil {
+	if err := checkKey(r.Key); err != nil {
 		return ErrKey, err
 	}
 	if len(opts) > 0 {
@@ -209,15 +184,36 @@ func (l *RedisLocker) admit(ctx context.Context, r *request, opts []AcquireOptio
 	}
 	// The wire counts in milliseconds; what is proven must not be more.
 	r.settings.TTL = r.settings.TTL.Truncate(time.Millisecond)
-	if err := timer.EndOf(ctx, r.start); err != nil {
+	if err := timer.EndOf(ctx, r.Start); err != nil {
 		return err, context.Cause(ctx)
 	}
-	if holds(ctx, l, r.key) {
+	if holds(ctx, l, r.Key) {
 		return ErrSelfDeadlock, nil
 	}
 	wait := r.settings.Wait
-	r.mayRunInline = (wait == 0 || wait >= backend.InlineBudget) && hasInlineBudget(ctx)
-	return l.admitLocked(r)
+	r.inline.may = (wait == 0 || wait >= backend.InlineBudget) && hasInlineBudget(ctx)
+	r.TTL, r.Wait, r.MaxHold, r.MaxWaiters = r.settings.TTL, wait, r.settings.MaxHold, r.settings.MaxWaiters
+	r.Meta, r.Observed = l.shared(&r.settings.Meta), r.settings.inLine != nil
+	return l.join(r)
+}
+
+// join puts r in line, unless it is refused at once.
+func (l *RedisLocker) join(r *request) (err, cause error) {
+	now := r.Start
+	if !l.arrivals.TryLock() {
+		l.arrivals.Lock()
+		now = time.Now()
+	}
+	defer l.arrivals.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.machine.Requests()
+	tell(l.stepLocked(&engine.Event{Kind: engine.Join, Request: &r.Request}, now, &r.inline))
+	if l.machine.Requests() == before {
+		<-r.ready
+		return r.outcome.err, r.outcome.cause
+	}
+	return nil, nil
 }
 
 // checkKey tells what is wrong with key, if anything.
@@ -233,10 +229,3 @@ func hasInlineBudget(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) > backend.InlineBudget
 }
-
-var (
-	errManyWait = fmt.Errorf("core: %d requests wait in this process", maxProcessWaiters)
-	errNoAnswer = errors.New("core: Redis did not answer in time")
-	errNotSent  = errors.New("core: so much is asked of Redis at a time that this had to wait in the process")
-	errLapsed   = errors.New("core: Redis answers more slowly than the lease lasts: the TTL is too short")
-)

@@ -132,7 +132,7 @@ func TestARequestWhoseAlarmWentOffIsNotUsedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *bubble) {
 		l, _ := b.locker()
 		r := l.newRequest("k", time.Now())
-		l.deadlines.Set(&r.waitTimer, time.Now(), r)
+		l.deadlines.Set(&r.patience, time.Now(), r)
 		elapse(time.Millisecond)
 		l.reuse(r)
 		for range 100 {

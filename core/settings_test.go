@@ -157,7 +157,7 @@ func TestTheNearestSettingIsInForce(t *testing.T) {
 					if got := k.Info().LeaseTTL; got != c.ttl {
 						t.Errorf("TTL %v, want %v", got, c.ttl)
 					}
-					h := holderOf(remoteEntry(b, "k"))
+					h := decodeHolder(remoteEntry(b, "k").Meta())
 					if h == nil || h.Service != c.meta.Service || h.RequestID != c.meta.RequestID || h.PID == 0 {
 						t.Errorf("the lease names %+v, want %+v and a PID", h, c.meta)
 					}

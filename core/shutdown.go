@@ -2,11 +2,11 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/latchkey-go/latchkey/core/internal/backend"
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // closeGrace is how long the end waits for answers to what was sent.
@@ -27,20 +27,13 @@ const closeGrace = time.Second
 // cut off when the first of the contexts ends.
 func (l *RedisLocker) Shutdown(ctx context.Context) error {
 	l.mu.Lock()
-	if l.closed {
+	if l.machine.Closed() {
 		l.mu.Unlock()
 		return l.hasten(ctx)
 	}
-	l.closed = true
-	for _, q := range l.queues {
-		l.refuseAll(q, ErrClosed, nil)
-		if e := q.entry; e != nil && e.state != held {
-			l.retire(e)
-		}
-		l.forgetIfIdle(q)
-	}
+	tell(l.stepLocked(&engine.Event{Kind: engine.Close}, time.Now(), nil))
 	drained := make(chan struct{})
-	if l.holders == 0 {
+	if l.machine.Holders() == 0 {
 		close(drained)
 	} else {
 		l.drained = drained
@@ -95,25 +88,21 @@ func (l *RedisLocker) dismantle(ctx context.Context, listener *backend.Listener)
 // cutOff takes the locks from all who hold one because ctx has ended, and ends
 // the wait for them, unless that is over or another is at it.
 func (l *RedisLocker) cutOff(ctx context.Context) error {
-	var cut []*lock
+	var cut []notice
 	l.mu.Lock()
 	drained := l.drained
 	l.drained = nil
 	if drained != nil {
-		for _, e := range l.entries {
-			if e.state == held && !e.lost {
-				cut = append(cut, l.onLost(e))
-			}
-		}
+		cut = l.stepLocked(&engine.Event{Kind: engine.CutOff}, time.Now(), nil)
 	}
 	l.mu.Unlock()
 	if drained == nil {
 		return nil
 	}
-	cause := errors.Join(ErrLost, ErrClosed)
-	for _, k := range cut {
-		k.stop(cause)
-		l.backend.Do(backend.Release(k.entry.queue.names, k.entry.wire.ID(), 0, 0, ""), func(backend.Answer) {})
+	for _, n := range cut {
+		k := n.holder
+		k.stop(n.cause)
+		l.backend.Do(backend.Release(k.entry.names(), k.entry.wire.ID(), 0, 0, ""), func(backend.Answer) {})
 	}
 	close(drained) // only now that the releases are in the backend
 	if len(cut) == 0 {

@@ -66,9 +66,7 @@ func TestAShutdownIsBoundedWhileTheSubscriptionHangs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l.mu.Lock()
-			l.subscribe(l.subscriptionOf(l.backend.Names("k")))
-			l.mu.Unlock()
+			subscribe(l)
 			<-dialled
 			start := time.Now()
 			if err := l.Shutdown(t.Context()); err != nil {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"github.com/latchkey-go/latchkey/core/internal/engine"
 )
 
 // Snapshot is what one process holds and waits for: for a debug page, or a test. It
@@ -75,18 +77,16 @@ func (l *RedisLocker) Snapshot() Snapshot {
 	l.mu.Lock()
 	s := Snapshot{
 		Namespace: l.prefix, Process: string(l.process), At: now,
-		Holding: make([]Holding, 0, l.holders), Waiting: make([]Waiting, 0, len(l.queues)),
-		Requests: l.waiters, Subscribed: l.allSubscribed(), Closed: l.closed,
+		Holding: make([]Holding, 0, l.machine.Holders()), Waiting: make([]Waiting, 0),
+		Requests: l.machine.Requests(), Subscribed: l.allSubscribed(), Closed: l.machine.Closed(),
 	}
-	for _, e := range l.entries {
-		if e.state == held {
-			s.Holding = append(s.Holding, e.holding(now))
+	for e := range l.machine.Entries {
+		if e.Held() {
+			s.Holding = append(s.Holding, e.Data.(*entry).holding(now))
 		}
 	}
-	for _, q := range l.queues {
-		if q.line.length > 0 {
-			s.Waiting = append(s.Waiting, q.waiting())
-		}
+	for q := range l.machine.Lines {
+		s.Waiting = append(s.Waiting, l.waiting(l.machine.View(q, now)))
 	}
 	l.mu.Unlock()
 	if down != nil {
@@ -104,53 +104,32 @@ func (l *RedisLocker) Snapshot() Snapshot {
 func (l *RedisLocker) allSubscribed() bool {
 	open := false
 	for _, r := range l.subscriptions {
-		if r.open && !r.active {
+		if r.Open() && !r.Active() {
 			return false
 		}
-		open = open || r.open
+		open = open || r.Open()
 	}
 	return open
 }
 
 // holding describes e's holder. The caller holds RedisLocker.mu; e is held.
 func (e *entry) holding(now time.Time) Holding {
+	k := e.lock
 	h := Holding{
-		Key: e.queue.key, Lease: string(e.wire.ID()), Token: e.lock.token, Holder: e.lock.holder(), Others: e.others,
+		Key: k.key, Lease: string(e.wire.ID()), Token: k.token, Holder: k.holder(), Others: e.Others(),
+		Waiting: e.Waiting(), Remaining: e.Remaining(now),
 	}
-	if e.queue.entry == e {
-		h.Waiting = e.queue.line.length
-	}
-	switch {
-	case e.broken:
-		h.Stopped = ErrorType(ErrBroken)
-	case e.overdue:
-		h.Stopped = ErrorType(ErrMaxHold)
-	case e.lost:
-		h.Stopped = ErrorType(ErrLost)
-	}
-	if !e.lost {
-		h.Remaining = e.valid.Remaining(now)
+	if why := e.Stopped(); why != nil {
+		h.Stopped = ErrorType(e.locker.holderCause(why))
 	}
 	return h
 }
 
-// waiting describes q's line, which is not empty. The caller holds RedisLocker.mu.
-func (q *queue) waiting() Waiting {
-	w := Waiting{Key: q.key, Requests: q.line.length, Since: q.head().start}
-	switch e := q.entry; {
-	case e == nil: // one will be sent when the last has come back
-	case e.state == held:
-		w.Blocker = e.lock.holder()
-	default:
-		if e.queueInfo != nil {
-			w.Blocker = e.queueInfo.owner
-		}
-		if e.state == queued {
-			w.Position = e.queueInfo.position
-		}
-		if _, err := e.silence(); err != nil {
-			w.Fault = err.Error()
-		}
+// waiting describes a line. The caller holds RedisLocker.mu.
+func (l *RedisLocker) waiting(v engine.LineView) Waiting {
+	w := Waiting{Key: v.Key, Requests: v.Requests, Since: v.Since, Blocker: holderIn(v.Blocker), Position: v.Position}
+	if v.Fault != nil {
+		w.Fault = l.refusalCause(v.Fault, v.Key).Error()
 	}
 	return w
 }

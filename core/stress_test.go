@@ -110,9 +110,8 @@ func (s *stress) run() {
 	elapse(2 * time.Minute)
 	for i, l := range append(mortals, lockers...) {
 		l.mu.Lock()
-		if len(l.queues) != 0 || len(l.entries) != 0 || l.waiters != 0 || l.holders != 0 {
-			t.Errorf("locker %d keeps %d queues, %d entries, %d waiting, %d holders",
-				i, len(l.queues), len(l.entries), l.waiters, l.holders)
+		if n := l.machine.Size(); n != 0 {
+			t.Errorf("locker %d keeps %d lines, entries, requests and holders", i, n)
 		}
 		l.mu.Unlock()
 	}

@@ -1,19 +1,14 @@
 package core
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/latchkey-go/latchkey/core/internal/backend"
 )
-
-func block(first, last uint64) backend.TokenRange {
-	return backend.TokenRange{First: first, Last: last}
-}
 
 // farAhead is a fencing counter years ahead of the clock: what it does then is
 // to be seen to the last token.
@@ -43,53 +38,13 @@ func (b *bubble) setFence(key string, v uint64) {
 // sibling is a key of the same bucket as "k".
 const sibling = "s324"
 
-// reserve has n more tokens reserved for a lease.
-func reserve(l *RedisLocker, e *entry, n int) {
-	l.mu.Lock()
-	l.sendRenewal(e, n)
-	l.mu.Unlock()
+// reserve has more tokens reserved for the lease of "k", as one who waits for it does.
+func reserve(l *RedisLocker) {
+	ctx, cancel := context.WithCancel(context.Background())
+	begin(ctx, l, "k")
 	synctest.Wait()
-}
-
-// blocks is what is reserved for the lease of "k".
-func blocks(l *RedisLocker) tokens {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.queues["k"].entry.tokens
-}
-
-func TestBlocksFollowEachOther(t *testing.T) {
-	var k tokens
-	var got []uint64
-	k.start(block(10, 12))
-	k.add(block(20, 21))
-	for range 5 {
-		got = append(got, k.take())
-	}
-	k.add(block(30, 30))
-	got = append(got, k.take())
-	if want := []uint64{10, 11, 12, 20, 21, 30}; fmt.Sprint(got) != fmt.Sprint(want) || k.left() != 0 {
-		t.Errorf("tokens %v, %d left; want %v", got, k.left(), want)
-	}
-}
-
-func TestOnlyWhatNobodyCanHaveGotSinceIsGivenBack(t *testing.T) {
-	var k tokens
-	k.start(block(10, 20))
-	k.take()
-	if used, reserved := k.unused(); used != 10 || reserved != 20 {
-		t.Errorf("%d of %d, want 10 of 20", used, reserved)
-	}
-	k.add(block(40, 50)) // others may have got 21 to 39
-	if used, reserved := k.unused(); used != 39 || reserved != 50 {
-		t.Errorf("with a block in reserve: %d of %d, want 39 of 50", used, reserved)
-	}
-	for k.left() > 5 {
-		k.take()
-	}
-	if used, reserved := k.unused(); used != 45 || reserved != 50 {
-		t.Errorf("in the second block: %d of %d, want 45 of 50", used, reserved)
-	}
+	cancel()
+	synctest.Wait()
 }
 
 // The counter must not run ahead of the clock for tokens that nobody got.
@@ -119,17 +74,13 @@ func TestAReleaseRestoresTheCounter(t *testing.T) {
 				}
 				last := k.Token()
 				free(t, k)
-				var reserved tokens
-				if tt.waiters > 0 {
-					reserved = blocks(l)
-				}
 				for _, x := range v.rising() {
 					last = x.token
 				}
 				synctest.Wait()
 				// Of a block in reserve, what is before it stays used.
-				if got := b.fence("k"); got < last || got > last+uint64(reserved.left()) {
-					t.Errorf("the counter is at %d, the last token was %d, %d were in reserve", got, last, reserved.left())
+				if got := b.fence("k"); got < last || got > last+uint64(max(1, tt.waiters))*8192 {
+					t.Errorf("the counter is at %d, the last token was %d", got, last)
 				}
 				next := get(t, other, "k")
 				if next.Token() != b.fence("k") || next.Token() <= last {
@@ -164,9 +115,9 @@ func TestATokenOfAnotherKeyIsNeverGivenBack(t *testing.T) {
 				take("before any")
 				k := get(t, l, "k")
 				take("between the blocks")
-				reserve(l, k.entry, 500)
-				if r := blocks(l); r.left() == 0 {
-					t.Fatalf("nothing is in reserve: %+v", r)
+				reserve(l)
+				if b.fence("k") < k.Token()+8 {
+					t.Fatal("nothing is in reserve")
 				}
 				take("after both")
 				free(t, k)
@@ -182,7 +133,7 @@ func TestATokenOfAnotherKeyIsNeverGivenBack(t *testing.T) {
 					got = again.Token()
 					free(t, again)
 				}
-				if at := b.fence("k"); when != "after both" && at >= farAhead+500 {
+				if at := b.fence("k"); when != "after both" && at >= farAhead+8 {
 					t.Errorf("the counter is at %d: the block in reserve was not given back", at)
 				}
 			})
@@ -265,7 +216,7 @@ func TestTokensAreNotAskedForAndThrownAway(t *testing.T) {
 			time.Sleep(50 * time.Microsecond)
 		}
 		if n := p.count("renew"); n > 3 {
-			t.Errorf("%d renewals for tokens, %d left", n, func() int { r := blocks(l); return r.left() }())
+			t.Errorf("%d renewals for tokens", n)
 		}
 		free(t, k)
 		last := v.rising()[99].token

@@ -1,3 +1,3 @@
-// Package timer is the lock's sense of time: how long a lease is proven to
-// be valid, and who is called when. It knows neither Redis nor locks.
+// Package timer is when the lock's alarms go off, and whether a caller's time is over. It
+// knows neither Redis nor locks.
 package timer

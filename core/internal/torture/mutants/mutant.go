@@ -23,12 +23,13 @@ type edit struct{ file, old, new string }
 
 const (
 	core    = "core/"
+	machine = "core/internal/engine/"
 	scripts = "core/internal/backend/script/"
 )
 
 // youngProof is the condition of a handoff without Redis that the lease was proven
 // a short while ago.
-const youngProof = "\t\tnow.Sub(e.valid.From()) > handoffProof && l.backend.Down(e.queue.names) == nil:"
+const youngProof = "\t\tnow.Sub(e.valid.From()) > handoffProof && m.world.Down(e.line) == nil:"
 
 func simulated(oracles string) trial { return trial{scenario: "TestS1SimulatedTime", oracles: oracles} }
 
@@ -79,22 +80,22 @@ func mutants() []mutant {
 		{
 			name: "who was granted the lock does not check whether it is late",
 			edits: []edit{{
-				core + "grant.go", "if valid.Remaining(now) <= 0 {", "if false {",
+				machine + "grant.go", "if valid.Remaining(now) <= 0 {", "if false {",
 			}},
 			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "a grant is valid from the arrival of its message",
 			edits: []edit{
-				{core + "grant.go", "since := e.firstSend\n", "since := time.Now()\n"},
-				{core + "grant.go", "since = w.ticketSent\n", "since = time.Now()\n"},
+				{machine + "grant.go", "since := e.firstSend\n", "since := now\n"},
+				{machine + "grant.go", "since = w.ticketSent\n", "since = now\n"},
 			},
 			trials: []trial{simulated("O1 O2"), stopped("O1 O2 O7")},
 		},
 		{
 			name: "a grant is valid from the last answered poll, whatever its ticket",
 			edits: []edit{{
-				core + "grant.go", "w != nil && g.Ticket == w.ticket {", "w != nil && w.ticket != 0 {",
+				machine + "grant.go", "w != nil && g.Ticket == w.ticket {", "w != nil && w.ticket != 0 {",
 			}},
 			trials: []trial{simulated("O1 O2")},
 		},
@@ -110,10 +111,10 @@ func mutants() []mutant {
 		{
 			name: "fencing tokens of a lease that was lost are used for the next one",
 			edits: []edit{
-				{core + "queue.go", "\tserved int\n", "\tserved int\n\tkept   *tokens\n"},
+				{machine + "line.go", "\tserved int\n", "\tserved int\n\tkept   *tokens\n"},
 				{
-					core + "lease.go", "\te.tokens.start(b)\n",
-					"\tif kept := e.queue.kept; kept != nil && kept.left() > 0 {\n\t\te.tokens = *kept\n\t} else {\n\t\te.tokens.start(b)\n\t}\n\te.queue.kept = &e.tokens\n",
+					machine + "lease.go", "\te.tokens.start(b)\n",
+					"\tif kept := e.line.kept; kept != nil && kept.left() > 0 {\n\t\te.tokens = *kept\n\t} else {\n\t\te.tokens.start(b)\n\t}\n\te.line.kept = &e.tokens\n",
 				},
 			},
 			trials: []trial{simulated("O1 O3")},
@@ -136,31 +137,31 @@ func mutants() []mutant {
 		{
 			name: "a lease that was lost is passed on inside the process",
 			edits: []edit{
-				{core + "handoff.go", "e.queue.entry != e, e.lost, e.ending(),", "e.queue.entry != e, e.ending(),"},
-				{core + "handoff.go", "next.settings.TTL != e.ttl, e.valid.Remaining(now) < e.ttl/3,\n" + youngProof, "next.settings.TTL != e.ttl:"},
-				{core + "lease.go", "if q := e.queue; q.entry == e {", "if q := e.queue; false {"},
+				{machine + "release.go", "e.line.entry != e, e.lost, e.ending(),", "e.line.entry != e, e.ending(),"},
+				{machine + "release.go", "next.TTL != e.TTL, e.valid.Remaining(now) < e.TTL/3,\n" + youngProof, "next.TTL != e.TTL:"},
+				{machine + "lease.go", "if q := e.line; q.entry == e {", "if q := e.line; false {"},
 			},
 			trials: []trial{simulated("O1 O2")},
 		},
 		{
 			name: "a lease is passed on inside the process, however old its proof is",
 			edits: []edit{
-				{core + "handoff.go", "e.valid.Remaining(now) < e.ttl/3,\n" + youngProof, "e.valid.Remaining(now) < e.ttl/3:"},
-				{core + "tokens.go", "if e.renewing == 0 && now.Sub(e.valid.From()) > proofRenewal {", "if false {"},
+				{machine + "release.go", "e.valid.Remaining(now) < e.TTL/3,\n" + youngProof, "e.valid.Remaining(now) < e.TTL/3:"},
+				{machine + "tokens.go", "if e.renewing == 0 && now.Sub(e.valid.From()) > proofRenewal {", "if false {"},
 			},
 			trials: []trial{forgottenInLine("O3")},
 		},
 		{
 			name: "what a caller who left was granted is not given back",
 			edits: []edit{{
-				core + "cleanup.go", "func (c *cleanup) run() { c.locker.backend.Do(c.op, c.answered) }", "func (c *cleanup) run() { _ = c.answered }",
+				machine + "cleanup.go", "m.ask(Op{Kind: OpCancel, Entry: c.Entry, Cleanup: c})", "_ = c",
 			}},
 			trials: []trial{simulated("O6")},
 		},
 		{
 			name: "what a lost request brings when its caller has left is not looked for again",
 			edits: []edit{{
-				core + "cleanup.go", "thorough: e.mayExecute,", "thorough: false,",
+				machine + "cleanup.go", "thorough: e.mayExecute,", "thorough: false,",
 			}},
 			trials: []trial{simulated("O6")},
 		},

@@ -1,12 +1,10 @@
-package timer_test
+package engine
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
 	"unsafe"
-
-	"github.com/latchkey-go/latchkey/core/internal/timer"
 )
 
 const ttl = 10 * time.Second
@@ -17,7 +15,7 @@ const proven = ttl - 100*time.Millisecond - 2*time.Millisecond
 func TestValidityLastsTheTTLLessTheDriftFromTheSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		sent := time.Now()
-		v := timer.Since(sent, ttl)
+		v := Since(sent, ttl)
 		if v.From() != sent || v.End().Sub(sent) != proven {
 			t.Errorf("from %v to %v, want %v to %v", v.From(), v.End(), sent, sent.Add(proven))
 		}
@@ -43,14 +41,14 @@ func TestDriftIsOnePercentAndTwoMilliseconds(t *testing.T) {
 		0:                     0,
 		-time.Second:          0,
 	} {
-		if got := timer.Since(now, ttl).Remaining(now); got != want {
+		if got := Since(now, ttl).Remaining(now); got != want {
 			t.Errorf("TTL %v: %v, want %v", ttl, got, want)
 		}
 	}
 }
 
 func TestZeroValidityHasLapsed(t *testing.T) {
-	var v timer.Validity
+	var v Validity
 	for _, now := range []time.Time{{}, time.Unix(0, 0), time.Now()} {
 		if got := v.Remaining(now); got != 0 {
 			t.Errorf("%v: %v left", now, got)
@@ -90,7 +88,7 @@ func TestValidityGoesByTheClockThatIsAhead(t *testing.T) {
 		"asked about before it began":  {sent.Add(-time.Second), proven},
 		"the wall is set back, lapsed": {wallSet(t, sent.Add(ttl), -time.Hour), 0},
 	} {
-		if got := timer.Since(sent, ttl).Remaining(c.now); got != c.want {
+		if got := Since(sent, ttl).Remaining(c.now); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
@@ -98,10 +96,10 @@ func TestValidityGoesByTheClockThatIsAhead(t *testing.T) {
 
 func TestLaterIsTheOneThatEndsLater(t *testing.T) {
 	now := time.Now()
-	short, long := timer.Since(now, time.Second), timer.Since(now, time.Minute)
-	late := timer.Since(now.Add(time.Hour), time.Second)
-	var none timer.Validity
-	for _, c := range []struct{ a, b, want timer.Validity }{
+	short, long := Since(now, time.Second), Since(now, time.Minute)
+	late := Since(now.Add(time.Hour), time.Second)
+	var none Validity
+	for _, c := range []struct{ a, b, want Validity }{
 		{short, long, long}, {long, late, late}, {short, short, short}, {none, short, short}, {none, none, none},
 	} {
 		if got := c.a.Later(c.b); got != c.want {
@@ -116,7 +114,7 @@ func TestLaterIsTheOneThatEndsLater(t *testing.T) {
 // An answer that is overtaken by a later one takes nothing away.
 func TestRenewedCountsFromTheRenewalsSend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := timer.Since(time.Now(), ttl)
+		v := Since(time.Now(), ttl)
 		time.Sleep(4 * time.Second)
 		first := time.Now()
 		time.Sleep(2 * time.Second)
