@@ -70,6 +70,11 @@ func (m *Machine) pollAfterError(e *Entry, now time.Time) {
 // Redis has not answered for too long; e is asking or waiting.
 func (m *Machine) poll(e *Entry, now time.Time) {
 	switch {
+	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= m.Silence+m.SlowAnswer:
+		// The alarm is late: the process stood still, and has perhaps not read yet what
+		// came meanwhile.
+		e.unanswered = now.Add(m.SlowAnswer - m.Silence)
+		m.setAlarm(e, Next, e.unanswered.Add(m.Silence))
 	case !e.unanswered.IsZero() && now.Sub(e.unanswered) >= m.Silence:
 		// What has waited in the process has had less time to be answered.
 		if sent, known := m.world.Sent(e); known && !sent.IsZero() && now.Sub(sent) < m.Silence && m.world.Down(e.line) == nil {
