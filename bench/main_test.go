@@ -82,6 +82,12 @@ func idleIn(t *testing.T, r *results) (idle []string) {
 				continue
 			}
 			f := r.of(one.Scenario.Name, c.name)
+			if f != nil && f.Acquired > 0 && c.kind == ours && (f.Commands == 0 || f.Trips == 0) {
+				// All of it was passed on within the process, on a busy machine.
+				idle = append(idle, c.name+" in "+one.Scenario.Name+", without Redis")
+				acquired += f.Acquired
+				continue
+			}
 			if err := plausible(f, c); err != nil {
 				t.Errorf("%s, %s: %v", one.Scenario.Name, c.name, err)
 				continue
