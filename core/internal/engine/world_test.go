@@ -158,8 +158,8 @@ func (p *simProcess) step(v Event) {
 		case Subscribe:
 			p.upcoming = true
 		case Disown:
-			// By its identity: the only thing known of it is its number.
-			w.ops = append(w.ops, simOp{p: p.number, op: Op{Kind: OpRelease, Entry: &Entry{Number: v.Message.Number, TTL: simTTL}}, sent: w.now})
+			// By its number: nothing else is known of it, and nobody hears of the answer.
+			w.ops = append(w.ops, simOp{p: p.number, op: Op{Kind: OpRelease, Entry: &Entry{Number: v.Message.Number, TTL: simTTL}}, sent: w.now, late: true})
 		}
 	}
 	if err := p.machine.check(); err != nil && w.fault == nil {
@@ -474,7 +474,7 @@ func (w *sim) execute(i int) {
 		r.Heard = p.sub.active
 	}
 	o.done, o.answer = true, Answer{Reply: simReply(&r), Sent: o.sent}
-	if o.late || o.op.Kind == OpRelease && o.op.Release == nil {
+	if o.late {
 		w.ops = slices.Delete(w.ops, i, i+1)
 	}
 	w.publish(s)
