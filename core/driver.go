@@ -38,7 +38,7 @@ func (l *RedisLocker) stepLocked(v *engine.Event, now time.Time, in *inline) []n
 			told = append(told, notice{f.Holder.(*lock), f.Kind, l.holderCause(f.Cause)})
 		case engine.Released:
 			f.Holder.(*lock).answer(f.Cause)
-		case engine.Disown:
+		case engine.ReleaseOrphan:
 			m := v.Message
 			id := backend.MakeID(l.process, l.sealer.Seal(m.Number))
 			l.backend.Do(backend.Release(l.backend.Names(m.Key), id, 0, 0, ""), func(backend.Answer) {})
@@ -84,9 +84,6 @@ type inline struct {
 	may  bool
 	call *backend.InlineCall
 }
-
-// request, entry, line and subscription are the machine's, with what carries out their
-// effects.
 
 // entry is what stands in Redis.
 type entry struct {
@@ -284,7 +281,8 @@ func (l *RedisLocker) holderCause(err error) error {
 	return err
 }
 
-// holderIn is who is in the way, as the machine has been told.
+// holderIn describes a holder that the machine knows of: a lock of this process, or what
+// an answer or a message has told of another's.
 func holderIn(who any) *Holder {
 	switch who := who.(type) {
 	case *lock:

@@ -24,7 +24,7 @@ func standing(l *RedisLocker, key string) *entry {
 	return nil
 }
 
-// known tells whether l knows of e: it is not retired, or being released.
+// known reports whether l still has e, as a wait, a lease, or a release under way.
 func known(l *RedisLocker, e *entry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -239,7 +239,7 @@ func warm(t *testing.T, l *RedisLocker) {
 	}
 }
 
-// subscribe opens l's subscription, as one who waits for "k" behind another would.
+// subscribe opens l's subscription without asking Redis for the lock.
 func subscribe(l *RedisLocker) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -267,7 +267,7 @@ func lapse(k *lock) {
 	time.Sleep(k.entry.TTL)
 }
 
-// lost tells whether the lease of k is lost.
+// lost reports whether l counts the lease of k as lost.
 func lost(k *lock) bool {
 	k.locker.mu.Lock()
 	defer k.locker.mu.Unlock()

@@ -30,7 +30,7 @@ type Effect struct {
 	Subscription *Subscription
 	Obstacle     *Obstacle
 	Cause        error
-	// Holder is who is to stop, or hears of a renewal, or has released.
+	// Holder is whom Stop, Renewed and Released are for.
 	Holder any
 	// At is when an alarm is to go off; or when a question was sent whose answer shows
 	// that a subscription is gone.
@@ -42,23 +42,23 @@ type EffectKind uint8
 
 // The effects.
 const (
-	Send        EffectKind = iota // send Op; its answer is an event
-	SetAlarm                      // when At has come, that is an event
-	ClearAlarm                    // it is not to come, but may
-	Grant                         // Request holds the lock, by the lease of Entry
-	Refuse                        // Request goes away
-	Notify                        // tell Request's observer that it has to wait
-	Stop                          // tell Holder to stop, for Cause
-	Renewed                       // tell Holder what a renewal came to: Cause, nil for good
-	Released                      // tell Holder's Release what it came to: Cause
-	Subscribe                     // open Subscription
-	Unsubscribe                   // shut it
-	Resubscribe                   // make it anew: at Sent another server had it
-	Disown                        // release what a message has named: nobody here has it
+	Send          EffectKind = iota // send Op; its answer is an event
+	SetAlarm                        // when At has come, that is an event
+	ClearAlarm                      // it is not to come, but may
+	Grant                           // Request holds the lock, by the lease of Entry
+	Refuse                          // Request goes away
+	Notify                          // tell Request's observer that it has to wait
+	Stop                            // tell Holder to stop, for Cause
+	Renewed                         // tell Holder what a renewal came to: Cause, nil for good
+	Released                        // tell Holder's Release what it came to: Cause
+	Subscribe                       // open Subscription
+	Unsubscribe                     // shut it
+	Resubscribe                     // subscribe anew: at At, another server had the subscription
+	ReleaseOrphan                   // release what a message has named: nobody here has it
 )
 
 var effectNames = [...]string{
-	"send", "set", "clear", "grant", "refuse", "notify", "stop", "renewed", "released", "subscribe", "unsubscribe", "resubscribe", "disown",
+	"send", "set", "clear", "grant", "refuse", "notify", "stop", "renewed", "released", "subscribe", "unsubscribe", "resubscribe", "release-orphan",
 }
 
 // Alarm is one of the alarms that things have.
@@ -122,7 +122,7 @@ var handoffNames = [...]string{"none", "local", "remote"}
 // Obstacle is what stood in the way of a request that is refused, for a guess at when
 // to come again.
 type Obstacle struct {
-	Holder any           // who holds the lock here, nil if another process does, or nobody
+	Holder any           // the holder in this process, nil if there is none
 	Age    time.Duration // for how long Holder has
 	Ending bool          // it will not be renewed; Bound is what is left of it
 	// Remote is set if an answer has told of another process's lease; Bound is what

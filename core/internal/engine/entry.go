@@ -70,7 +70,7 @@ type waitInfo struct {
 	ticket     uint64
 	ticketSent time.Time // when that answer was asked for
 	position   int
-	owner      any           // who is in the way
+	owner      any           // the holder in another process
 	ownerTTL   time.Duration // and what remained of its lease
 	pollPause  time.Duration // the pause after an error, or without a place in line; doubling
 	lateSince  time.Time     // since when all that was granted came too late

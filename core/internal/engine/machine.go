@@ -148,7 +148,7 @@ func (m *Machine) onMessage(g *Message, now time.Time) {
 	e := m.entries[g.Number]
 	switch {
 	case e == nil:
-		m.do(Effect{Kind: Disown}) // rule 1
+		m.do(Effect{Kind: ReleaseOrphan}) // rule 1
 	case g.Kind == Contended:
 		e.others = true
 	case g.Kind == Broken:

@@ -157,7 +157,7 @@ func (p *simProcess) step(v Event) {
 			}
 		case Subscribe:
 			p.upcoming = true
-		case Disown:
+		case ReleaseOrphan:
 			// By its number: nothing else is known of it, and nobody hears of the answer.
 			w.ops = append(w.ops, simOp{p: p.number, op: Op{Kind: OpRelease, Entry: &Entry{Number: v.Message.Number, TTL: simTTL}}, sent: w.now, late: true})
 		}
